@@ -1,0 +1,1 @@
+"""The journal: the only SQL against our own SQLite. May import agent.model, agent.errors, agent.ports."""

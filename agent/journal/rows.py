@@ -1,0 +1,148 @@
+"""Rows and values the journal takes and gives. No SQL here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from agent.model.reading import Key
+from agent.model.streams import Stream
+from agent.model.writing import Verb
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What the journal holds of one record: local tree, agreed tree and where its work stands."""
+
+    hash: bytes  # content last read from the PMS; b"" once gone
+    sum48: int
+    xor64: int
+    seen_lsn: int
+    agreed: bytes | None  # content both sides were seen to hold; b"" = agreed deletion; None = never
+    batch: int | None  # the outgoing batch that carries this content, until settled
+    missing_since: datetime | None  # first validated read that did not find it
+    gone: bool
+    parked: bool
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A record as just read. ``canon`` is kept (sealed) for two-way streams only, else None."""
+
+    key: Key
+    hash: bytes
+    sum48: int
+    xor64: int
+    canon: bytes | None = None
+
+
+class Operation(msgspec.Struct, frozen=True, array_like=True):
+    """One change inside an outgoing batch, in wire order."""
+
+    key: Key
+    op_id: bytes
+    verb: Verb
+    hash: bytes  # b"" for a delete
+
+
+class Urgency(StrEnum):
+    """Which outgoing batches leave first."""
+
+    LIVE = "live"
+    REPAIR = "repair"
+    LOAD = "load"
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """A batch to send: its exact wire bytes and the operations they carry."""
+
+    stream: Stream
+    urgency: Urgency
+    body: bytes
+    operations: list[Operation]
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """An outgoing batch as stored. ``id`` is the idempotency key and never changes."""
+
+    number: int
+    id: str
+    stream: Stream
+    urgency: Urgency
+    body: bytes
+    operations: list[Operation]
+    attempts: int
+    planned_at: datetime
+
+
+class Tier(StrEnum):
+    HOT = "hot"
+    WARM = "warm"
+    COLD = "cold"
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """A key range ``lo < key <= hi`` (None = open). ``loaded`` is False until its first full read."""
+
+    stream: Stream
+    number: int
+    lo: Key | None
+    hi: Key | None
+    loaded: bool
+    verified_at: datetime | None
+    due_at: datetime
+
+
+class ParkClass(StrEnum):
+    VALIDATION = "validation"
+    DECODE = "decode"
+    TOO_BIG = "too_big"
+    SCHEMA = "schema"
+    UNKNOWN_OUTCOME = "unknown_outcome"
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """One record in quarantine; nothing else waits for it. ``reason`` is a code, never patient text."""
+
+    stream: Stream
+    key: Key
+    why: ParkClass
+    reason: str
+    content_hash: bytes
+    tries: int
+    since: datetime
+    due_at: datetime
+
+
+class Activity(msgspec.Struct, frozen=True):
+    """A line in the user's words: code + counts, rendered by the catalogue. PHI-free."""
+
+    at: datetime
+    code: str
+    stream: Stream | None
+    count: int
+    facts: dict[str, str | int | float] = {}
+
+
+class Numbers(msgspec.Struct, frozen=True):
+    """The honest numbers. ``None`` means nothing of the kind exists."""
+
+    oldest_unsent_at: datetime | None
+    oldest_unverified_at: datetime | None  # over loaded and unloaded chunks; an unloaded chunk counts from its plan
+    pending_batches: int
+    pending_operations: int
+    open_conflicts: int
+    parked: int
+    chunks: int
+    chunks_unloaded: int
+    chunks_overdue: int
+
+
+class StreamCount(msgspec.Struct, frozen=True):
+    """Per stream: records present in the mirror, agreed, waiting, gone, parked."""
+
+    stream: Stream
+    present: int
+    agreed: int
+    waiting: int
+    parked: int

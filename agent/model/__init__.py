@@ -1,0 +1,1 @@
+"""Canonical words and shapes. A leaf: no I/O, imports nothing of ours."""

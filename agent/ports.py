@@ -1,0 +1,115 @@
+"""The seams: protocols the engine speaks to. A leaf beside ``agent.model`` and ``agent.errors``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Protocol
+
+from agent.model.reading import (
+    Column,
+    Digest,
+    Key,
+    Page,
+    ServerClock,
+    SourceFacts,
+    SourceGuard,
+    Stamped,
+    Tail,
+)
+from agent.model.streams import Stream
+from agent.model.writing import BucketDigest, Change, CrmLimits, Heartbeat, PushReply
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Aware UTC; shown to people, never compared across machines."""
+
+    def mono(self) -> float:
+        """Monotonic seconds; every interval is measured with this."""
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class SecretStore(Protocol):
+    def get(self, name: str) -> str | None: ...
+    def set(self, name: str, value: str) -> None: ...
+    def delete(self, name: str) -> None: ...
+
+
+class PmsReader(Protocol):
+    """One read-only connection. Not thread-safe: each lane opens its own.
+
+    Every method raises PmsUnavailable, PmsBusy, PmsRefused or PmsDrift. Key ranges are
+    ``lo < key <= hi``; None means open-ended. No statement runs longer than the configured limit.
+    """
+
+    def clock(self) -> ServerClock: ...
+    def guard(self) -> SourceGuard: ...
+
+    def moved(self, tables: Iterable[str]) -> dict[str, str]:
+        """A token per table that differs when the table may have changed; "" = cannot tell."""
+
+    def tail(self, marks: Mapping[str, int], limit: int) -> Tail:
+        """Read the PMS's own logs above ``marks``. A log without a mark starts at its end."""
+
+    def max_key(self, stream: Stream) -> Key | None: ...
+    def keys_after(self, stream: Stream, key: Key | None, limit: int) -> list[Key]: ...
+
+    def keys_since(
+        self,
+        stream: Stream,
+        lane: str,
+        since: datetime,
+        after: tuple[int, int] | None,
+        limit: int,
+    ) -> list[Stamped]:
+        """Rows with stamp >= since, ordered by (stamp, row), strictly after ``after``."""
+
+    def keys_in_window(
+        self, stream: Stream, first: date, last: date, after: Key | None, limit: int
+    ) -> list[Key]:
+        """Keys of records of the hot window (local dates, inclusive), ascending."""
+
+    def read_range(self, stream: Stream, lo: Key | None, hi: Key | None, limit: int) -> Page: ...
+    def read_keys(self, stream: Stream, keys: Sequence[Key]) -> Page:
+        """At most 1,000 keys. Keys absent from the page's rows do not exist right now."""
+
+    def digest(self, stream: Stream, lo: Key | None, hi: Key | None) -> Digest: ...
+    def key_digest(self, stream: Stream, lo: Key | None, hi: Key | None) -> Digest:
+        """Count, sum and xor derived from the keys alone (index-only where the engine can)."""
+
+    def nth_key(self, stream: Stream, lo: Key | None, n: int) -> Key | None:
+        """The n-th key above ``lo`` (1-based), or None when fewer exist: chunk boundaries."""
+
+    def close(self) -> None: ...
+
+
+class PmsSource(Protocol):
+    """A configured PMS. Thread-safe to ``open``."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def probe(self) -> SourceFacts: ...
+
+    def bind(self, stream: Stream, columns: Sequence[Column]) -> None:
+        """Fix which columns ``read_*`` and ``digest`` cover, in this order."""
+
+    def open(self) -> PmsReader: ...
+
+
+class CrmPort(Protocol):
+    """A CRM. ``push`` is idempotent by ``batch_id``. Raises the Crm* errors."""
+
+    def limits(self) -> CrmLimits: ...
+    def pack(self, batch_id: str, changes: Sequence[Change]) -> bytes:
+        """The exact body to send for these changes (already compressed); pure."""
+
+    def push(self, batch_id: str, body: bytes) -> PushReply: ...
+    def digests(self, stream: Stream) -> list[BucketDigest]: ...
+    def bucket(self, stream: Stream, bucket: int) -> dict[str, str]:
+        """key (as text) -> content hash (hex) of every record the CRM holds in the bucket."""
+
+    def heartbeat(self, beat: Heartbeat) -> None: ...
+    def close(self) -> None: ...

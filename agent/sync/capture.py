@@ -1,0 +1,259 @@
+"""Take a page of PMS rows into the journal: observation, implied work and progress in one turn (T1).
+
+Every lane (load, live, sweep, repair) ends here, so there is one place where a read becomes a change.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from agent.journal.journal import Journal, Turn
+from agent.journal.rows import Held, Outgoing, ParkClass, Urgency
+from agent.model.reading import BadRow, Key, Page
+from agent.model.streams import Stream
+from agent.model.writing import Change, CrmLimits
+from agent.ports import Clock, CrmPort
+from agent.sync.brakes import Braked, Brakes
+from agent.sync.datamap import Observation, StreamMap
+from agent.sync.pace import item_retry_s
+from agent.sync.plan import (
+    absent_keys,
+    make_changes,
+    make_deletions,
+    operation_prefix,
+    operations_of,
+    plan_page,
+    seen_of,
+    split_by_size,
+)
+
+log = structlog.get_logger(__name__)
+
+# A new row that lacks this field was caught between two of the PMS's own statements
+# (CreateNewPatient: INSERT, then hash, then Guarantor); it is looked at again before it leaves.
+_COMPLETE_WHEN = {Stream.PATIENT: b'"guarantor_key":'}
+
+Within = Callable[[Turn], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Counts of one page. ``unreadable`` rows were parked; ``lsn`` is the turn's, 0 if none."""
+
+    rows: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    missing: int = 0
+    deleted: int = 0
+    unreadable: int = 0
+
+    @property
+    def changed(self) -> int:
+        return self.created + self.updated + self.deleted
+
+
+class Capture:
+    """Thread-safe: lanes call ``take`` from their own threads; the journal's turn serialises them."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        crm: CrmPort,
+        clock: Clock,
+        brakes: Brakes,
+        *,
+        settle_s: float,
+        on_work: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._crm = crm
+        self._clock = clock
+        self._brakes = brakes
+        self._settle_s = settle_s
+        self._on_work = on_work
+        self._settling: dict[tuple[Stream, Key], tuple[bytes, float]] = {}
+        self._settling_lock = threading.Lock()
+        self._present = {c.stream: c.present for c in journal.stream_counts()}
+        self.limits = CrmLimits()  # refreshed by the dispatcher whenever the CRM answers
+        self.last_lsn = 0
+
+    def take(
+        self,
+        mapped: StreamMap,
+        page: Page,
+        *,
+        read_lsn: int,
+        urgency: Urgency,
+        asked: Sequence[Key] | None = None,
+        log_says_deleted: Collection[Key] = (),
+        fresh: bool = False,
+        force: bool = False,
+        within: Within | None = None,
+    ) -> Taken:
+        """Commit one page.
+
+        ``asked``: the keys the page was read for, so that absent ones are noticed.
+        ``log_says_deleted``: keys the PMS's own log reports as deleted; absence then needs no second
+        look. ``fresh``: the mirror holds nothing in this range (initial load). ``within`` adds the
+        lane's progress to the same turn. Raises Braked, JournalError.
+        """
+        stream = mapped.stream
+        observed, bad = mapped.observe(page)
+        bad = [*page.unreadable, *bad]
+        with self._journal.turn() as turn:
+            keys = [row.key for row in observed]
+            wanted = keys if asked is None else [*asked]
+            held = {} if fresh else self._journal.held(stream, wanted)
+            plan = plan_page(observed, held, read_lsn=read_lsn, force=force)
+            changed = self._settled(stream, plan.changed, held)
+            gone = self._gone(stream, wanted, keys, bad, held, read_lsn) if asked else []
+            deleted = [key for key in gone if key in log_says_deleted]
+            missing = [key for key in gone if key not in log_says_deleted]
+            try:
+                present = self._present.get(stream, 0)
+                self._brakes.check_changes(stream, plan.updated, present)
+                self._brakes.check_deletes(stream, len(deleted), present)
+            except Braked as braked:
+                self._brakes.record(turn, braked)
+                log.warning("capture.braked", stream=stream.value, code=braked.code)
+                return Taken(rows=len(observed))
+            self._send(turn, mapped, changed, deleted, urgency)
+            if plan.touched:
+                turn.touch(stream, plan.touched)
+            if missing:
+                turn.miss(stream, missing, self._clock.now())
+            if plan.released:
+                turn.forget_parked(stream, plan.released)
+            self._park(turn, stream, bad)
+            if within is not None:
+                within(turn)
+            self.last_lsn = turn.lsn
+        self._present[stream] = self._present.get(stream, 0) + plan.created - len(deleted)
+        if changed or deleted:
+            self._on_work()
+        return Taken(
+            rows=len(observed),
+            created=plan.created,
+            updated=plan.updated,
+            unchanged=plan.unchanged,
+            missing=len(missing),
+            deleted=len(deleted),
+            unreadable=len(bad),
+        )
+
+    def bury(self, mapped: StreamMap, keys: Sequence[Key]) -> int:
+        """Believe these disappearances (confirmed by a second look). Returns how many left."""
+        stream = mapped.stream
+        with self._journal.turn() as turn:
+            held = self._journal.held(stream, keys)
+            present = [key for key in keys if key in held and not held[key].gone]
+            try:
+                self._brakes.check_deletes(stream, len(present), self._present.get(stream, 0))
+            except Braked as braked:
+                self._brakes.record(turn, braked)
+                log.warning("capture.braked", stream=stream.value, code=braked.code)
+                return 0
+            self._send(turn, mapped, [], present, Urgency.REPAIR)
+            self.last_lsn = turn.lsn
+        self._present[stream] = self._present.get(stream, 0) - len(present)
+        if present:
+            self._on_work()
+        return len(present)
+
+    def settling_due(self) -> dict[Stream, list[Key]]:
+        """Half-built records whose second look is due, by stream."""
+        now = self._clock.mono()
+        due: dict[Stream, list[Key]] = {}
+        with self._settling_lock:
+            for (stream, key), (_, since) in self._settling.items():
+                if now - since >= self._settle_s:
+                    due.setdefault(stream, []).append(key)
+        return due
+
+    def _settled(
+        self, stream: Stream, changed: Sequence[Observation], held: Mapping[Key, Held]
+    ) -> Sequence[Observation]:
+        """Drop new half-built records until two reads ``settle_s`` apart agree."""
+        needed = _COMPLETE_WHEN.get(stream)
+        if needed is None:
+            return changed
+        now = self._clock.mono()
+        ready: list[Observation] = []
+        with self._settling_lock:
+            for row in changed:
+                place = (stream, row.key)
+                if needed in row.canon or row.key in held:
+                    self._settling.pop(place, None)
+                    ready.append(row)
+                    continue
+                first = self._settling.get(place)
+                if first is None or first[0] != row.hash:
+                    self._settling[place] = (row.hash, now)
+                elif now - first[1] >= self._settle_s:
+                    del self._settling[place]
+                    ready.append(row)
+        return ready
+
+    def _gone(
+        self,
+        stream: Stream,
+        asked: Sequence[Key],
+        present: Sequence[Key],
+        bad: Sequence[BadRow],
+        held: Mapping[Key, Held],
+        read_lsn: int,
+    ) -> list[Key]:
+        there = {*present, *(row.key for row in bad)}
+        gone = absent_keys(asked, there, held, read_lsn=read_lsn)
+        with self._settling_lock:
+            for key in asked:
+                if key not in there:
+                    self._settling.pop((stream, key), None)
+        return gone
+
+    def _send(
+        self,
+        turn: Turn,
+        mapped: StreamMap,
+        rows: Sequence[Observation],
+        deleted: Sequence[Key],
+        urgency: Urgency,
+    ) -> None:
+        """Enqueue upserts and deletions and store what the mirror now holds."""
+        stream = mapped.stream
+        prefix = operation_prefix(self._journal.uuid, stream, turn.lsn)
+        changes = make_changes(stream, rows, prefix=prefix, lsn=turn.lsn)
+        taken = 0
+        for part in self._split(changes):
+            number = self._enqueue(turn, stream, part, urgency)
+            batch_rows = rows[taken : taken + len(part)]
+            turn.see(stream, seen_of(batch_rows, keep_canon=mapped.two_way), number)
+            taken += len(part)
+        deletions = make_deletions(
+            stream, deleted, prefix=prefix, lsn=turn.lsn, first=len(changes)
+        )
+        for part in self._split(deletions):
+            number = self._enqueue(turn, stream, part, urgency)
+            turn.bury(stream, [change.key for change in part], number)
+
+    def _split(self, changes: Sequence[Change]) -> list[list[Change]]:
+        limits = self.limits
+        return split_by_size(changes, max_items=limits.max_items, max_bytes=limits.max_body_bytes)
+
+    def _enqueue(
+        self, turn: Turn, stream: Stream, changes: Sequence[Change], urgency: Urgency
+    ) -> int:
+        body = self._crm.pack(turn.next_batch_id(), changes)
+        return turn.enqueue(Outgoing(stream, urgency, body, operations_of(changes))).number
+
+    def _park(self, turn: Turn, stream: Stream, bad: Sequence[BadRow]) -> None:
+        for row in bad:
+            due = self._clock.now() + timedelta(seconds=item_retry_s(0))
+            turn.park(stream, row.key, ParkClass.DECODE, row.reason, b"", due)
+            log.warning("record.parked", stream=stream.value, reason=row.reason)

@@ -1,0 +1,82 @@
+"""Brakes and verdicts about the source: when to stop believing what we read. Pure; no I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from agent.model.reading import SourceGuard
+
+
+class Verdict(StrEnum):
+    """What the engine does about the source. Stored in the journal and shown; never silent."""
+
+    OK = "ok"
+    WAIT = "wait"  # an update runs or tables are being rebuilt: read nothing, try again
+    REPROBE = "reprobe"  # the version changed: map again, prove every chunk again
+    CORRUPTED = "corrupted"  # the PMS itself says its database is corrupted
+    RESTORED = "suspect_restored"  # keys went backwards: a backup was restored, or tables emptied
+    OTHER = "wrong_db"  # this is not the database we are paired with
+
+
+def judge_source(
+    guard: SourceGuard,
+    *,
+    identity: str | None,
+    version: str,
+    high_marks: Mapping[str, int],
+) -> Verdict:
+    """Compare the live guard with what the journal remembers (``identity`` None: first contact)."""
+    if guard.corrupted:
+        return Verdict.CORRUPTED
+    if guard.update_running or guard.rebuilding:
+        return Verdict.WAIT
+    if identity is not None and guard.identity != identity:
+        return Verdict.OTHER
+    if any(guard.high_marks.get(table, 0) < mark for table, mark in high_marks.items()):
+        return Verdict.RESTORED
+    if guard.version != version:
+        return Verdict.REPROBE
+    return Verdict.OK
+
+
+def merge_marks(old: Mapping[str, int], new: Mapping[str, int]) -> dict[str, int]:
+    return {table: max(old.get(table, 0), new.get(table, 0)) for table in {*old, *new}}
+
+
+@dataclass(frozen=True, slots=True)
+class BrakeRule:
+    """Largest unattended effect: ``rows`` or ``share`` of the stream, whichever is larger."""
+
+    rows: int
+    share: float
+
+    def limit(self, present: int) -> int:
+        return max(self.rows, int(present * self.share))
+
+
+class Odometer:
+    """Counts effects on one stream over a sliding window of ``window_s`` seconds."""
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self._steps: deque[tuple[float, int]] = deque()
+        self._total = 0
+
+    def add(self, now_mono: float, count: int) -> int:
+        """Count and return the window's total."""
+        if count:
+            self._steps.append((now_mono, count))
+            self._total += count
+        return self.total(now_mono)
+
+    def total(self, now_mono: float) -> int:
+        while self._steps and self._steps[0][0] < now_mono - self._window_s:
+            self._total -= self._steps.popleft()[1]
+        return self._total
+
+    def reset(self) -> None:
+        self._steps.clear()
+        self._total = 0
