@@ -1,0 +1,112 @@
+"""The only module that knows where files live. Imports nothing of ours.
+
+One folder holds everything the agent owns; ``BRIDGEWORK_HOME`` (or ``--home``) moves it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+HOME_ENV = "BRIDGEWORK_HOME"
+POLICY_ENV = "BRIDGEWORK_POLICY"
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where things are below ``home``. Nothing is created before ``prepare``."""
+
+    home: Path
+
+    @classmethod
+    def locate(cls, home: Path | None = None, environ: Mapping[str, str] | None = None) -> Paths:
+        """Flag, then environment, then the system's place for the data of services or people."""
+        given = home or _env_home(os.environ if environ is None else environ)
+        return cls((given or _usual_home()).expanduser().absolute())
+
+    @property
+    def config_file(self) -> Path:
+        return self.home / "config.toml"
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.home / "journal"
+
+    @property
+    def backup_dir(self) -> Path:
+        return self.home / "backups"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def agent_log(self) -> Path:
+        """Written by the running agent alone (a rotated file must have one writer)."""
+        return self.log_dir / "bridgework.log"
+
+    @property
+    def command_log(self) -> Path:
+        """Written by every other command."""
+        return self.log_dir / "bridgework-cli.log"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """Only used where no keyring exists."""
+        return self.home / "secrets"
+
+    @property
+    def secrets_choice(self) -> Path:
+        """Remembers which secret store this installation began with."""
+        return self.home / "secrets.backend"
+
+    @property
+    def status_file(self) -> Path:
+        return self.home / "status.json"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.home / "control.sock"
+
+    def journal_file(self, folder: Path | None = None) -> Path:
+        return (folder or self.journal_dir) / "journal.db"
+
+    def prepare(self) -> None:
+        """Make the folder, readable by its owner only. On Windows the installer sets the ACL."""
+        make_private_dir(self.home)
+
+
+def make_private_dir(folder: Path) -> None:
+    """Create with mode 0700; an existing folder keeps the mode its owner chose."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def assets_dir() -> Path:
+    """Messages, maps, OpenAPI … as shipped: beside the ``agent`` package, frozen or not."""
+    return Path(__file__).resolve().parents[2] / "assets"
+
+
+def policy_file(environ: Mapping[str, str]) -> Path | None:
+    """The administrator's file (TOML or JSON); the installer sets the variable that names it."""
+    named = environ.get(POLICY_ENV, "")
+    return Path(named).expanduser() if named else None
+
+
+def _env_home(environ: Mapping[str, str]) -> Path | None:
+    named = environ.get(HOME_ENV, "")
+    return Path(named) if named else None
+
+
+def _usual_home() -> Path:
+    """Windows: the machine's folder where the installer made it, else the signed-in user's."""
+    if sys.platform == "win32":
+        shared = Path(platformdirs.site_data_dir("Bridgework", appauthor=False))
+        if shared.is_dir() and os.access(shared, os.W_OK):
+            return shared
+        return Path(platformdirs.user_data_dir("Bridgework", appauthor=False))
+    return Path(platformdirs.user_data_dir("bridgework"))

@@ -1,0 +1,264 @@
+"""Every setting, declared once: name, type, default, help, bounds, secrecy. No I/O here.
+
+A section is a frozen dataclass and a setting is one of its fields, so the typed view and the
+manifest cannot drift apart: ``Settings.pms.host`` and ``MANIFEST["pms.host"]`` are the same line.
+Imports only agent.model and agent.errors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from agent.config.paths import Paths
+from agent.model.reading import Finding
+
+Value = str | int | float | bool
+
+
+class Origin(StrEnum):
+    """Where a value came from; later ones win."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    POLICY = "policy"
+    ENV = "env"
+    FLAG = "flag"
+
+
+class Shape(StrEnum):
+    """What a text value must look like beyond its Python type."""
+
+    PLAIN = "plain"
+    CHOICE = "choice"
+    ZONE = "zone"
+    HOST = "host"
+    URL = "url"
+    PATH = "path"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of the manifest. ``restart``: the running agent takes it up at its next start."""
+
+    name: str
+    type: type[Any]
+    default: Value
+    help: str
+    secret: bool = False
+    choices: tuple[str, ...] = ()
+    min: float | None = None
+    max: float | None = None
+    shape: Shape = Shape.PLAIN
+    restart: bool = True
+
+    @property
+    def env(self) -> str:
+        return "BRIDGEWORK_" + self.name.replace(".", "_").upper()
+
+    @property
+    def allowed(self) -> str:
+        """In words, for the one clear line of a wrong value and for ``config list --json``."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        if self.type is bool:
+            return "true or false"
+        if self.type in {int, float}:
+            noun = "a whole number" if self.type is int else "a number"
+            if self.min is not None and self.max is not None:
+                return f"{noun} from {self.min:g} to {self.max:g}"
+            return noun if self.min is None else f"{noun} of at least {self.min:g}"
+        return {
+            Shape.ZONE: "an IANA time zone such as America/Chicago, or empty",
+            Shape.HOST: "a host name or address",
+            Shape.URL: "an http:// or https:// address, or empty",
+            Shape.PATH: "a path, or empty",
+        }.get(self.shape, "text")
+
+
+def _setting(default: Any, text: str, **rules: Any) -> Any:
+    """A dataclass field that carries its manifest line (``Any`` so that the annotation rules)."""
+    return dataclasses.field(
+        default=default, repr=not rules.get("secret", False), metadata={"help": text, **rules}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PracticeSettings:
+    zone: str = _setting(
+        "",
+        "Time zone of the practice (IANA name). Empty: taken from the practice's server.",
+        shape=Shape.ZONE,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PmsSettings:
+    kind: str = _setting(
+        "opendental", "Which practice system is read.", choices=("opendental", "sample")
+    )
+    host: str = _setting("127.0.0.1", "Database server of the practice.", shape=Shape.HOST)
+    port: int = _setting(3306, "TCP port of the database server.", min=1, max=65535)
+    database: str = _setting("opendental", "Name of the database; the agent reads no other.")
+    user: str = _setting("bridgework", "Database login; it needs SELECT and nothing else.")
+    password: str = _setting("", "Password of the database login.", secret=True)
+    config_file: str = _setting(
+        "",
+        "Path of FreeDentalConfig.xml or OpenDentalWebConfig.xml, to take host, database and "
+        "login from. Empty: the usual places are searched.",
+        shape=Shape.PATH,
+    )
+    sqlite_path: str = _setting(
+        "", "The sample practice's SQLite file (pms.kind = sample).", shape=Shape.PATH
+    )
+    statement_limit_ms: int = _setting(
+        100, "No statement may keep the practice's server busy longer.", min=10, max=10_000
+    )
+    max_duty: float = _setting(
+        0.10, "Largest share of the time the agent may spend in statements.", min=0.01, max=1.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrmSettings:
+    url: str = _setting("", "Address of the CRM.", shape=Shape.URL)
+    client_id: str = _setting("", "Who this agent is to the CRM; set by pairing.")
+    proxy: str = _setting("", "HTTP proxy. Empty: the system's proxy is used.", shape=Shape.URL)
+    ca_file: str = _setting(
+        "",
+        "More trusted certificates (PEM), for offices whose firewall inspects traffic.",
+        shape=Shape.PATH,
+    )
+    timeout_s: float = _setting(30.0, "Longest wait for one answer.", min=1, max=600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncSettings:
+    gate_ms: int = _setting(
+        50, "How often the agent asks whether a table moved.", min=10, max=60_000
+    )
+    overlap_s: int = _setting(
+        1200, "How far a timestamp lane reads back over what it has read.", min=0, max=86_400
+    )
+    sweep_hot_s: int = _setting(
+        600, "Hot records are proven equal at least this often.", min=10, max=604_800
+    )
+    sweep_warm_s: int = _setting(
+        3600, "Warm records are proven equal at least this often.", min=10, max=604_800
+    )
+    sweep_cold_s: int = _setting(
+        86_400, "All other records are proven equal at least this often.", min=10, max=2_592_000
+    )
+    page_rows: int = _setting(1000, "Most rows read by one statement.", min=10, max=1000)
+    confirm_delete_s: int = _setting(
+        900, "How long a vanished record stays vanished before it is believed.", min=0, max=86_400
+    )
+    settle_s: float = _setting(
+        2.0, "How long to wait before a just-moved record is read again.", min=0, max=60
+    )
+    brake_rows: int = _setting(
+        20, "Fewer deletions than this never pull the brake.", min=0, max=1_000_000
+    )
+    brake_share: float = _setting(
+        0.01, "Deleting more than this share of a stream pulls the brake.", min=0, max=1
+    )
+    change_brake_share: float = _setting(
+        0.20, "Changing more than this share of a stream pulls the brake.", min=0, max=1
+    )
+    window_days: int = _setting(
+        90, "Days around today that are read first and kept hottest.", min=1, max=3650
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalSettings:
+    dir: str = _setting(
+        "",
+        "Folder of the journal. Empty: the agent's own folder. Never a network share.",
+        shape=Shape.PATH,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    level: str = _setting(
+        "info",
+        "How much is logged.",
+        choices=("debug", "info", "warning", "error"),
+        restart=False,
+    )
+    json: bool = _setting(False, "The console log is JSON too; the file always is.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapSettings:
+    file: str = _setting("", "CSV with this site's changes to the data map.", shape=Shape.PATH)
+    carry_unknown: bool = _setting(
+        True, "Columns the map does not know are carried along, not dropped."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The typed view. Secrets appear only if env or flag gave them; see ``secrets.read_secret``."""
+
+    paths: Paths
+    practice: PracticeSettings = PracticeSettings()
+    pms: PmsSettings = PmsSettings()
+    crm: CrmSettings = CrmSettings()
+    sync: SyncSettings = SyncSettings()
+    journal: JournalSettings = JournalSettings()
+    log: LogSettings = LogSettings()
+    map: MapSettings = MapSettings()
+    origins: Mapping[str, Origin] = dataclasses.field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    def value(self, name: str) -> Value:
+        """By dotted name, which must be in the manifest."""
+        section, _, key = MANIFEST[name].name.partition(".")
+        found: Value = getattr(getattr(self, section), key)
+        return found
+
+    def origin(self, name: str) -> Origin:
+        return self.origins.get(name, Origin.DEFAULT)
+
+    @property
+    def journal_dir(self) -> Path:
+        return Path(self.journal.dir) if self.journal.dir else self.paths.journal_dir
+
+
+SECTIONS: Mapping[str, type[Any]] = {
+    "practice": PracticeSettings,
+    "pms": PmsSettings,
+    "crm": CrmSettings,
+    "sync": SyncSettings,
+    "journal": JournalSettings,
+    "log": LogSettings,
+    "map": MapSettings,
+}
+
+
+def _default_of(field: dataclasses.Field[Any]) -> Value:
+    default: Value = field.default  # type: ignore[assignment]  # every setting has one
+    return default
+
+
+def _manifest() -> dict[str, Setting]:
+    lines: dict[str, Setting] = {}
+    for section, view in SECTIONS.items():
+        types = get_type_hints(view)
+        for field in dataclasses.fields(view):
+            rules = dict(field.metadata)
+            rules.setdefault("shape", Shape.CHOICE if rules.get("choices") else Shape.PLAIN)
+            name = f"{section}.{field.name}"
+            lines[name] = Setting(
+                name=name, type=types[field.name], default=_default_of(field), **rules
+            )
+    return lines
+
+
+MANIFEST: Mapping[str, Setting] = _manifest()
