@@ -154,6 +154,9 @@ class SyncSettings:
         86_400, "All other records are proven equal at least this often.", min=10, max=2_592_000
     )
     page_rows: int = _setting(1000, "Most rows read by one statement.", min=10, max=1000)
+    load_duty: float = _setting(
+        0.5, "Largest share of the time the first load may spend in statements.", min=0.01, max=1.0
+    )
     confirm_delete_s: int = _setting(
         900, "How long a vanished record stays vanished before it is believed.", min=0, max=86_400
     )

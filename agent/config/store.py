@@ -22,10 +22,10 @@ from agent.errors import ConfigError
 
 def save_setting(path: Path, name: str, given: object) -> Value:
     """Check and store one value. A secret is refused: it belongs to the SecretStore."""
-    setting = find_setting(name, "config set")
+    setting = find_setting(name, "command line")
     if setting.secret:
         raise ConfigError("config.secret_in_file", setting=name, source=str(path))
-    value = parse(setting, given, "config set")
+    value = parse(setting, given, "command line")
     section, _, key = name.partition(".")
 
     def edit(document: tomlkit.TOMLDocument) -> None:
@@ -37,7 +37,7 @@ def save_setting(path: Path, name: str, given: object) -> Value:
 
 def drop_setting(path: Path, name: str) -> bool:
     """Back to the layer below. False when the file did not hold it."""
-    find_setting(name, "config unset")
+    find_setting(name, "command line")
     section, _, key = name.partition(".")
     dropped = False
 

@@ -1,0 +1,156 @@
+"""The root group: global options, lazy commands, and one clear line for every failure.
+
+A command module exposes a click command or group; it may return an ExitCode (0 = None), and gets
+the settings by ``@click.pass_obj`` and ``App.settings()``. Must not import drivers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+
+from agent import __version__
+from agent.config import Paths, Settings, load_settings, open_secrets
+from agent.config.secrets import Secrets
+from agent.errors import AgentError, ExitCode
+from agent.support.logs import configure
+from agent.support.messages import Catalogue
+
+COMMANDS = {
+    "run": "agent.cli.run_cmd:run",
+    "status": "agent.cli.status_cmd:status",
+    "doctor": "agent.cli.doctor_cmd:doctor",
+    "sync": "agent.cli.sync_cmd:sync",
+    "pair": "agent.cli.pair_cmd:pair",
+    "config": "agent.cli.config_cmd:config",
+    "map": "agent.cli.map_cmd:map_",
+    "journal": "agent.cli.journal_cmd:journal",
+    "practice": "agent.cli.practice_cmd:practice",
+    "crm": "agent.cli.crm_cmd:crm",
+    "demo": "agent.cli.demo_cmd:demo",
+}
+# These write the agent's own log and say on the console what they do; others only warn there.
+_LONG_RUNNING = frozenset({"run"})
+_INTERRUPTED = 130
+
+
+class App:
+    """What every command shares: where the agent lives and what the flags said."""
+
+    def __init__(
+        self, home: Path | None, flags: Sequence[str], log_level: str | None, command: str | None
+    ) -> None:
+        self._home = home
+        self._flags = tuple(flags)
+        self._log_level = log_level
+        self._command = command
+        self._settings: Settings | None = None
+
+    @property
+    def paths(self) -> Paths:
+        return Paths.locate(self._home)
+
+    @property
+    def log_file(self) -> Path:
+        return self.paths.agent_log if self._command in _LONG_RUNNING else self.paths.command_log
+
+    def settings(self) -> Settings:
+        """Loaded once; the log takes up its settings. ConfigError as of ``load_settings``."""
+        if self._settings is None:
+            self._settings = load_settings(self._flags, home=self._home)
+            self.start_log(self._settings)
+        return self._settings
+
+    def secrets(self) -> Secrets:
+        return open_secrets(self.paths)
+
+    def start_log(self, settings: Settings | None = None) -> None:
+        level = self._log_level or (settings.log.level if settings else "info")
+        quiet = self._command not in _LONG_RUNNING and self._log_level is None
+        configure(
+            level=level,
+            file=self.log_file,
+            console_level="error" if quiet else level,
+            console_json=settings.log.json if settings else False,
+        )
+
+
+class Root(click.Group):
+    """Finds commands by name in COMMANDS and turns errors into a line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name, target in COMMANDS.items() if _exists(target)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        target = COMMANDS.get(cmd_name)
+        if target is None or not _exists(target):
+            return None
+        module, _, attribute = target.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            outcome = super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click has the right line and code for these
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            ctx.exit(_INTERRUPTED)
+        except AgentError as error:
+            _tell(Catalogue.load().of(error).line)
+            ctx.exit(error.exit_code)
+        except Exception as error:  # noqa: BLE001 - the last line of defence: nothing raw on screen
+            structlog.get_logger(__name__).error("command.crashed", exc_info=error)
+            _tell(Catalogue.load().render("internal").line)
+            ctx.exit(ExitCode.FAILED)
+        if isinstance(outcome, int):
+            ctx.exit(outcome)
+        return outcome
+
+
+@click.group(
+    cls=Root,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+)
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder with the agent's settings, journal and logs.",
+)
+@click.option(
+    "--set", "flags", multiple=True, metavar="NAME=VALUE", help="Override a setting. Repeatable."
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="How much to log, here and in the file.",
+)
+@click.version_option(__version__, prog_name="bridgework")
+@click.pass_context
+def main(
+    ctx: click.Context, home: Path | None, flags: tuple[str, ...], log_level: str | None
+) -> None:
+    """Keep a dental practice's local system and its cloud CRM in agreement.
+
+    Exit codes: 0 done, 1 something is wrong, 2 wrong option or setting, 3 practice system
+    unreadable, 4 CRM unreachable, 5 another agent is running, 6 a person must act.
+    """
+    app = App(home, flags, log_level, ctx.invoked_subcommand)
+    app.start_log()
+    ctx.obj = app
+
+
+def _exists(target: str) -> bool:
+    return importlib.util.find_spec(target.partition(":")[0]) is not None
+
+
+def _tell(line: str) -> None:
+    click.echo(f"bridgework: {line}", err=True)

@@ -1,0 +1,1 @@
+"""Health, doctor, logs, messages. Must not import drivers, runtime or gui."""

@@ -1,0 +1,97 @@
+"""The catalogue: code -> what a person reads. Texts live in assets/messages, never in the engine.
+
+Imports agent.config (where the assets are) and agent.errors.
+"""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from agent.config.paths import assets_dir
+from agent.errors import AgentError
+
+Fact = str | int | float | None
+
+
+class Audience(StrEnum):
+    """Who can do something about it."""
+
+    DESK = "desk"
+    OWNER = "owner"
+    IT = "it"
+    SUPPORT = "support"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """``title``: what stopped; ``body``: its effect; ``next_step``: one thing to do, or ""."""
+
+    code: str
+    title: str
+    body: str
+    next_step: str
+    audience: Audience
+
+    @property
+    def line(self) -> str:
+        """One line for a terminal: title, next step, code."""
+        return " ".join(part for part in (self.title, self.next_step, f"[{self.code}]") if part)
+
+
+class Catalogue:
+    """``Catalogue.load().render("pms.unreachable", {"host": "SRV1"}).title``"""
+
+    def __init__(self, entries: Mapping[str, Mapping[str, str]]) -> None:
+        self._entries = entries
+
+    @classmethod
+    def load(cls, language: str = "en", folder: Path | None = None) -> Catalogue:
+        path = (folder or assets_dir() / "messages") / f"{language}.toml"
+        return cls(tomllib.loads(path.read_text(encoding="utf-8")))
+
+    @property
+    def codes(self) -> frozenset[str]:
+        return frozenset(self._entries)
+
+    def render(self, code: str, facts: Mapping[str, Fact] | None = None) -> Message:
+        """A code without an entry falls back to ``internal`` and keeps its own code."""
+        entry = self._entries.get(code) or self._entries["internal"]
+        words = _Words(facts or {})
+        return Message(
+            code=code,
+            title=_fill(entry["title"], words),
+            body=_fill(entry["body"], words),
+            next_step=_fill(entry["next"], words),
+            audience=Audience(entry["audience"]),
+        )
+
+    def of(self, error: AgentError) -> Message:
+        return self.render(error.code, error.facts)
+
+    def fields(self, code: str) -> frozenset[str]:
+        """The facts an entry's texts name."""
+        texts = (self._entries[code][part] for part in ("title", "body", "next"))
+        return frozenset(
+            name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name
+        )
+
+
+class _Words(dict[str, Any]):
+    """Facts for a text. A fact nobody gave reads as three dots, never as a crash."""
+
+    def __init__(self, facts: Mapping[str, Fact]) -> None:
+        super().__init__({k: "..." if v is None else v for k, v in facts.items()})
+
+    def __missing__(self, key: str) -> str:
+        return "..."
+
+
+def _fill(text: str, words: _Words) -> str:
+    return " ".join(string.Formatter().vformat(text, (), words).split())
