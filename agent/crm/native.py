@@ -1,0 +1,275 @@
+"""The native CRM Sync API behind ``CrmPort``. Must not import the engine, the journal or httpx.
+
+Every call either gives a validated answer or raises one of the Crm* errors; an answer that is not
+exactly what the contract promises counts as not given, and the idempotent resend settles it.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from agent.crm.auth import Auth
+from agent.crm.limits import Backoff, Gate, TokenBucket, read_quotas
+from agent.crm.transport import Answer, Transport
+from agent.crm.verdict import problem_name, refusal
+from agent.crm.wire import (
+    CrmConfig,
+    DigestAnswer,
+    HeartbeatReply,
+    Origin,
+    Packer,
+    PushAnswer,
+    decode,
+)
+from agent.errors import CrmAuthError, CrmRefusedBatch, CrmUnavailable
+from agent.model.streams import Stream
+from agent.model.writing import BucketDigest, Change, CrmLimits, Heartbeat, ItemOutcome, PushReply
+from agent.ports import Clock
+
+_log = structlog.get_logger(__name__)
+
+BUCKETS = 256
+_SHORT_WAIT_S = 1.0
+_CONFIG_LIFE_S = 60.0
+_LONGEST_SPACING_S = 60.0
+
+
+class NativeCrm:
+    """``CrmPort`` over the CRM Sync API. Thread-safe.
+
+    ``origin`` stands in every batch packed from now on; assign a new one when the PMS was updated
+    or the journal's epoch changed. ``backoff`` carries the circuit breaker's bounds.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        auth: Auth,
+        origin: Origin,
+        clock: Clock,
+        *,
+        rng: random.Random | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.origin = origin
+        self.config: CrmConfig | None = None
+        self.last_reply: HeartbeatReply | None = None
+        self._transport = transport
+        self._auth = auth
+        self._clock = clock
+        self._rng = rng or random.SystemRandom()
+        self._packer = Packer()
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._backoff = backoff or Backoff(first_s=0.5, longest_s=30.0)
+        self._bucket = TokenBucket()
+        self._etag = ""
+        self._config_until = 0.0
+
+    @property
+    def skew_s(self) -> float:
+        """CRM clock minus ours, in seconds."""
+        return self._transport.skew_s
+
+    def limits(self) -> CrmLimits:
+        """From the CRM's configuration, asked for at most once a minute. Raises the Crm* errors
+        only while it was never answered."""
+        if self.config is None or self._clock.mono() >= self._config_until:
+            try:
+                self.refresh_config()
+            except CrmUnavailable:
+                if self.config is None:
+                    raise
+        config = self.config
+        if config is None:
+            return CrmLimits()
+        return CrmLimits(config.limits.max_items, config.limits.max_body_bytes)
+
+    def refresh_config(self) -> CrmConfig:
+        """Ask for the configuration unless it has not changed. Raises the Crm* errors."""
+        headers = {"if-none-match": self._etag} if self.config is not None else {}
+        answer = self._call(
+            "GET", "/v1/agents/self/config", route="config", headers=headers, expected=(200, 304)
+        )
+        config = self.config
+        if answer.status == 200 or config is None:
+            config = decode(answer.body, CrmConfig)
+            self.config, self._etag = config, answer.headers.get("etag", "")
+        self._config_until = self._clock.mono() + _CONFIG_LIFE_S
+        return config
+
+    def pack(self, batch_id: str, changes: Sequence[Change]) -> bytes:
+        """The exact body to send (gzip); pure for one ``origin``."""
+        return self._packer.pack(batch_id, self.origin, changes)
+
+    def unpack(self, body: bytes) -> list[Change]:
+        """The inverse of ``pack``. Raises CrmError (crm.body_damaged)."""
+        return self._packer.unpack(body)
+
+    def push(self, batch_id: str, body: bytes) -> PushReply:
+        """Send one batch; sending it again is safe and gives the same reply."""
+        sent_id, event_ids = self._packer.event_ids(body)
+        answer = self._call(
+            "POST",
+            "/v1/sync/push",
+            route="push",
+            body=body,
+            headers={
+                "content-type": "application/json",
+                "content-encoding": "gzip",
+                "idempotency-key": batch_id,
+            },
+        )
+        reply = decode(answer.body, PushAnswer)
+        if sent_id != batch_id or reply.batch_id != batch_id:
+            raise CrmUnavailable("crm.bad_answer", reason="batch_id")
+        if [result.event_id for result in reply.results] != event_ids:
+            raise CrmUnavailable("crm.bad_answer", reason="results", items=len(event_ids))
+        return PushReply(
+            tuple(
+                ItemOutcome(result.outcome, result.reason, result.retry_after_s)
+                for result in reply.results
+            )
+        )
+
+    def digests(self, stream: Stream) -> list[BucketDigest]:
+        """All 256 buckets in order."""
+        path = f"/v1/sync/digests?type={stream.value}"
+        reply = decode(self._call("GET", path, route="digests").body, DigestAnswer)
+        in_order = [digest.bucket for digest in reply.buckets] == list(range(BUCKETS))
+        if reply.type != stream.value or not in_order:
+            raise CrmUnavailable("crm.bad_answer", reason="buckets")
+        return reply.buckets
+
+    def bucket(self, stream: Stream, bucket: int) -> dict[str, str]:
+        """key (as text) -> content hash (hex) of the live records in the bucket."""
+        path = f"/v1/sync/digests/{stream.value}/{bucket:d}"
+        return decode(self._call("GET", path, route="bucket").body, dict[str, str])
+
+    def heartbeat(self, beat: Heartbeat) -> None:
+        """Say how we are; the answer stays in ``last_reply``."""
+        answer = self._call(
+            "POST",
+            "/v1/agents/self/heartbeat",
+            route="heartbeat",
+            body=msgspec.json.encode(beat),
+            headers={"content-type": "application/json"},
+        )
+        self.last_reply = decode(answer.body, HeartbeatReply)
+
+    def renew_pairing(self) -> None:
+        """Forget the token and the failures: the agent was paired again."""
+        self._auth.forget()
+        self._update(lambda backoff: backoff.succeeded())
+
+    def close(self) -> None:
+        """Interrupts calls of other threads; they raise CrmUnavailable (crm.closed)."""
+        self._closed.set()
+        self._transport.close()
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        route: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        expected: tuple[int, ...] = (200,),
+    ) -> Answer:
+        self._pass_gate(route)
+        try:
+            answer = self._send_with_token(method, path, route, body, headers or {})
+            self._learn(route, answer)
+            if answer.status not in expected:
+                raise refusal(
+                    answer,
+                    self._clock.now(),
+                    host=self._transport.host,
+                    is_push=route == "push",
+                )
+        except CrmUnavailable as exc:
+            self._count_failure(exc)
+            raise
+        except (CrmAuthError, CrmRefusedBatch):
+            # The line works; the breaker is not for this.
+            self._update(lambda backoff: backoff.succeeded())
+            raise
+        self._update(lambda backoff: backoff.succeeded())
+        return answer
+
+    def _send_with_token(
+        self, method: str, path: str, route: str, body: bytes | None, headers: dict[str, str]
+    ) -> Answer:
+        token = self._auth.bearer()
+        answer = self._send(method, path, route, body, headers, token)
+        if answer.status == 401 and problem_name(answer):
+            # Expired, or revoked: the token endpoint knows which, and says so once.
+            fresh = self._auth.renew(token)
+            answer = self._send(method, path, route, body, headers, fresh)
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        route: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        token: str,
+    ) -> Answer:
+        return self._transport.send(
+            method,
+            path,
+            route=route,
+            body=body,
+            headers=headers | {"authorization": f"Bearer {token}"},
+        )
+
+    def _pass_gate(self, route: str) -> None:
+        """Wait a moment or refuse, where the breaker is open or the CRM's rate is used up."""
+        now = self._clock.mono()
+        with self._lock:
+            gate = self._backoff.gate(now)
+            if gate is Gate.OPEN:
+                resting_s = max(self._backoff.wait_s(now), 0.1)
+                raise CrmUnavailable("crm.resting", retry_after_s=resting_s)
+            throttled_s = self._bucket.wait_s(now) if route == "push" else 0.0
+            if throttled_s > _SHORT_WAIT_S:
+                raise CrmUnavailable("crm.throttled", retry_after_s=throttled_s)
+            if gate is Gate.HALF_OPEN:
+                self._backoff = self._backoff.probing(now)
+            if route == "push":
+                self._bucket = self._bucket.spent(now)
+                if self.last_reply is not None and self.last_reply.throttle_s > 0:
+                    spacing_s = min(self.last_reply.throttle_s, _LONGEST_SPACING_S)
+                    self._bucket = self._bucket.blocked(now + throttled_s + spacing_s)
+        if throttled_s > 0:
+            self._closed.wait(throttled_s)
+
+    def _learn(self, route: str, answer: Answer) -> None:
+        if route != "push":
+            return
+        quota = read_quotas(answer.headers).get("push")
+        if quota is not None:
+            with self._lock:
+                self._bucket = self._bucket.seeded(quota, self._clock.mono())
+
+    def _count_failure(self, exc: CrmUnavailable) -> None:
+        if exc.code in {"crm.closed", "crm.in_flight"}:
+            return
+        now = self._clock.mono()
+        with self._lock:
+            self._backoff = self._backoff.failed(now, self._rng, exc.retry_after_s)
+            if exc.retry_after_s is not None:
+                self._bucket = self._bucket.blocked(now + exc.retry_after_s)
+        _log.info("crm.unavailable", code=exc.code, failures=self._backoff.failures)
+
+    def _update(self, step: Callable[[Backoff], Backoff]) -> None:
+        with self._lock:
+            self._backoff = step(self._backoff)

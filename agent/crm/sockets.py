@@ -1,0 +1,173 @@
+"""Sockets that obey one deadline per request, whatever the other side does.
+
+The HTTP library times each read and write on its own, so a peer that sends one byte now and then
+can hold a request for ever. Here every socket call gets what is left of the whole request's time.
+Only ``agent.crm.transport`` imports this; it must not import anything else of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import httpcore
+
+_PIECE_BYTES = 16_384  # one TLS record: a slow reader is noticed between pieces
+_CONNECT_S = 10.0
+
+
+class RequestTime(threading.local):
+    """The deadline of the request this thread is in, and whether it had to open a connection."""
+
+    ends: float | None = None
+    connected: bool = False
+
+
+class Stopwatch:
+    """Hands each thread's remaining time to the socket calls made on its behalf."""
+
+    def __init__(self, mono: Callable[[], float]) -> None:
+        self._mono = mono
+        self._request = RequestTime()
+
+    def start(self, deadline_s: float) -> None:
+        self._request.ends = self._mono() + deadline_s
+        self._request.connected = False
+
+    def stop(self) -> None:
+        self._request.ends = None
+
+    def left_s(self) -> float:
+        ends = self._request.ends
+        return _CONNECT_S if ends is None else ends - self._mono()
+
+    def mark_connected(self) -> None:
+        self._request.connected = True
+
+    @property
+    def connected(self) -> bool:
+        """True when the request of this thread opened a connection instead of reusing one."""
+        return self._request.connected
+
+
+class DeadlineStream(httpcore.NetworkStream):
+    """A network stream whose every call is cut to the time left for the request."""
+
+    def __init__(self, inner: httpcore.NetworkStream, watch: Stopwatch, live: LiveSockets) -> None:
+        self._inner = inner
+        self._watch = watch
+        self._live = live
+        live.add(self)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        left = self._watch.left_s()
+        if left <= 0:
+            raise httpcore.ReadTimeout("deadline")
+        return self._inner.read(max_bytes, min(left, timeout) if timeout else left)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        view = memoryview(buffer)
+        for start in range(0, len(view), _PIECE_BYTES):
+            left = self._watch.left_s()
+            if left <= 0:
+                raise httpcore.WriteTimeout("deadline")
+            piece = bytes(view[start : start + _PIECE_BYTES])
+            self._inner.write(piece, min(left, timeout) if timeout else left)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._watch.left_s()
+        if left <= 0:
+            raise httpcore.ConnectTimeout("deadline")
+        inner = self._inner.start_tls(
+            ssl_context, server_hostname, min(left, timeout) if timeout else left
+        )
+        return DeadlineStream(inner, self._watch, self._live)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class LiveSockets:
+    """The open connections, so that closing the client interrupts requests of other threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._streams: weakref.WeakSet[DeadlineStream] = weakref.WeakSet()
+
+    def add(self, stream: DeadlineStream) -> None:
+        with self._lock:
+            self._streams.add(stream)
+
+    def shut(self) -> None:
+        """Shut every connection: a blocked read or write returns at once with an error."""
+        with self._lock:
+            streams = list(self._streams)
+        for stream in streams:
+            sock = stream.get_extra_info("socket")
+            if isinstance(sock, socket.socket):
+                # The plain method even on a TLS socket: SSLSocket.shutdown would drop the TLS
+                # object under the thread that is reading through it.
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+class DeadlineBackend(httpcore.NetworkBackend):
+    """Connects within the request's time, trying every address of a name with a fair share of it.
+
+    Name resolution itself is the one call no deadline can cut; the operating system bounds it.
+    """
+
+    def __init__(self, watch: Stopwatch, live: LiveSockets) -> None:
+        self._inner = httpcore.SyncBackend()
+        self._watch = watch
+        self._live = live
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        self._watch.mark_connected()
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as exc:
+            raise NameNotFound(type(exc).__name__) from exc
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        for place, address in enumerate(addresses):
+            left = self._watch.left_s()
+            if left <= 0:
+                raise httpcore.ConnectTimeout("deadline")
+            share = left / (len(addresses) - place)
+            limit = min(share, _CONNECT_S, timeout or _CONNECT_S)
+            try:
+                inner = self._inner.connect_tcp(address, port, limit, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if place == len(addresses) - 1:
+                    raise
+            else:
+                return DeadlineStream(inner, self._watch, self._live)
+        raise NameNotFound("no address")
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class NameNotFound(httpcore.ConnectError):
+    """The host name has no address (no network, wrong name, DNS down)."""
