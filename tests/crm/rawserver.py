@@ -58,7 +58,7 @@ class RawServer:
             threading.Thread(target=self._serve, args=(conn, number), daemon=True).start()
 
     def _serve(self, conn: socket.socket, number: int) -> None:
-        with contextlib.suppress(OSError, ConnectionError):
+        with contextlib.suppress(OSError, ValueError):
             talking = conn
             if self._context is not None:
                 talking = self._context.wrap_socket(conn, server_side=True)
