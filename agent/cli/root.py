@@ -22,18 +22,19 @@ from agent.errors import AgentError, ExitCode
 from agent.support.logs import configure
 from agent.support.messages import Catalogue
 
-COMMANDS = {
-    "run": "agent.cli.run_cmd:run",
-    "status": "agent.cli.status_cmd:status",
-    "doctor": "agent.cli.doctor_cmd:doctor",
-    "sync": "agent.cli.sync_cmd:sync",
-    "pair": "agent.cli.pair_cmd:pair",
-    "config": "agent.cli.config_cmd:config",
-    "map": "agent.cli.map_cmd:map_",
-    "journal": "agent.cli.journal_cmd:journal",
-    "practice": "agent.cli.practice_cmd:practice",
-    "crm": "agent.cli.crm_cmd:crm",
-    "demo": "agent.cli.demo_cmd:demo",
+# name -> where it lives, and its line of the help, so that showing help imports nothing.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("agent.cli.run_cmd:run", "Run the agent until stopped."),
+    "status": ("agent.cli.status_cmd:status", "What agrees, what waits, what needs a person."),
+    "doctor": ("agent.cli.doctor_cmd:doctor", "Check every step and name the remedy."),
+    "sync": ("agent.cli.sync_cmd:sync", "Prove records equal now."),
+    "pair": ("agent.cli.pair_cmd:pair", "Link this computer to the CRM."),
+    "config": ("agent.cli.config_cmd:config", "Show and change settings."),
+    "map": ("agent.cli.map_cmd:map_", "Check and export the data map."),
+    "journal": ("agent.cli.journal_cmd:journal", "Look after the sync record."),
+    "practice": ("agent.cli.practice_cmd:practice", "Make a sample practice and let it live."),
+    "crm": ("agent.cli.crm_cmd:crm", "Serve the reference CRM."),
+    "demo": ("agent.cli.demo_cmd:demo", "Sample practice, CRM and agent, all at once."),
 }
 # These write the agent's own log and say on the console what they do; others only warn there.
 _LONG_RUNNING = frozenset({"run"})
@@ -85,15 +86,19 @@ class Root(click.Group):
     """Finds commands by name in COMMANDS and turns errors into a line and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name, target in COMMANDS.items() if _exists(target)]
+        return [name for name, (target, _) in COMMANDS.items() if _exists(target)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        target = COMMANDS.get(cmd_name)
-        if target is None or not _exists(target):
+        target, _ = COMMANDS.get(cmd_name, ("", ""))
+        if not target or not _exists(target):
             return None
         module, _, attribute = target.partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -70,6 +70,8 @@ def configure(
         keeper.setLevel(level.upper())
         keeper.setFormatter(_formatter(shared, structlog.processors.JSONRenderer()))
         handlers.append(keeper)
+    # A handler that fails must not print the record it failed on.
+    logging.raiseExceptions = False
     root = logging.getLogger()
     for old in list(root.handlers):
         if isinstance(old, LogFile) or getattr(old, "is_bridgework", False):
@@ -105,9 +107,9 @@ def _formatter(
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             renderer,
         ],
-        # The record's own exception would be appended as text after our chain has run.
-        keep_exc_info=True,
-        keep_stack_info=True,
+        # Else the standard formatter appends the exception as text after our chain has run.
+        keep_exc_info=False,
+        keep_stack_info=False,
     )
 
 

@@ -9,6 +9,7 @@ our frames; of a library's line its logger and level.
 from __future__ import annotations
 
 import re
+import sys
 import traceback
 from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import datetime, timedelta
@@ -171,6 +172,8 @@ def _is_list(value: object) -> bool:
 def _exception_of(given: object) -> BaseException | None:
     if isinstance(given, BaseException):
         return given
+    if given is True:
+        return sys.exception()
     if isinstance(given, tuple) and len(given) == 3 and isinstance(given[1], BaseException):
         return given[1]
     return None

@@ -1,0 +1,1 @@
+"""The control channel: protocol, server, client. May import agent.model only."""
