@@ -164,8 +164,9 @@ def _mariadb_column(column: ColumnShape) -> str:
         sql_type = _MARIADB_TYPE[column.kind]
     clause = f"`{column.name}` {sql_type}"
     if column.nullable:
-        empty = "NULL" if column.kind in _TEXT_KINDS or column.kind == "tm" else "''"
-        return f"{clause} DEFAULT {empty}"
+        if column.kind in _TEXT_KINDS or column.kind == "tm":
+            return f"{clause} DEFAULT NULL"
+        return f"{clause} DEFAULT '{column.default}'"
     if column.default is None or column.kind in _TEXT_KINDS:
         return f"{clause} NOT NULL"
     return f"{clause} NOT NULL DEFAULT '{column.default}'"
