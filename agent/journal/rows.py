@@ -19,7 +19,9 @@ class Held(msgspec.Struct, frozen=True):
     sum48: int
     xor64: int
     seen_lsn: int
-    agreed: bytes | None  # content both sides were seen to hold; b"" = agreed deletion; None = never
+    agreed: (
+        bytes | None
+    )  # content both sides were seen to hold; b"" = agreed deletion; None = never
     batch: int | None  # the outgoing batch that carries this content, until settled
     missing_since: datetime | None  # first validated read that did not find it
     gone: bool
@@ -76,13 +78,18 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Tier(StrEnum):
+    """How often a chunk is proven equal; the engine turns it into a due time."""
+
     HOT = "hot"
     WARM = "warm"
     COLD = "cold"
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """A key range ``lo < key <= hi`` (None = open). ``loaded`` is False until its first full read."""
+    """A key range ``lo < key <= hi`` (None = open). ``loaded`` is False until its first full read.
+
+    ``number`` is never used again: a chunk that was split or replanned matches nothing any more.
+    """
 
     stream: Stream
     number: int
@@ -94,6 +101,8 @@ class Chunk(msgspec.Struct, frozen=True):
 
 
 class ParkClass(StrEnum):
+    """Why a record is in quarantine."""
+
     VALIDATION = "validation"
     DECODE = "decode"
     TOO_BIG = "too_big"
@@ -102,7 +111,7 @@ class ParkClass(StrEnum):
 
 
 class Parked(msgspec.Struct, frozen=True):
-    """One record in quarantine; nothing else waits for it. ``reason`` is a code, never patient text."""
+    """One record in quarantine; nothing else waits. ``reason`` is a code, never patient text."""
 
     stream: Stream
     key: Key
@@ -122,13 +131,14 @@ class Activity(msgspec.Struct, frozen=True):
     stream: Stream | None
     count: int
     facts: dict[str, str | int | float] = {}
+    number: int = 0  # pages backwards: ``recent_activity(before=number)``
 
 
 class Numbers(msgspec.Struct, frozen=True):
     """The honest numbers. ``None`` means nothing of the kind exists."""
 
     oldest_unsent_at: datetime | None
-    oldest_unverified_at: datetime | None  # over loaded and unloaded chunks; an unloaded chunk counts from its plan
+    oldest_unverified_at: datetime | None  # over all chunks; an unloaded one counts from its plan
     pending_batches: int
     pending_operations: int
     open_conflicts: int
@@ -139,10 +149,27 @@ class Numbers(msgspec.Struct, frozen=True):
 
 
 class StreamCount(msgspec.Struct, frozen=True):
-    """Per stream: records present in the mirror, agreed, waiting, gone, parked."""
+    """Per stream: records present, of these agreed (sides equal), carried by a batch, parked."""
 
     stream: Stream
     present: int
     agreed: int
     waiting: int
     parked: int
+    gone: int = 0  # tombstones kept
+
+
+class StatusSnapshot(msgspec.Struct, frozen=True):
+    """What another process may read of a journal without disturbing its writer."""
+
+    uuid: str
+    epoch: int
+    lsn: int
+    schema: int
+    clean_shutdown: bool
+    audit_head: str
+    numbers: Numbers
+    streams: list[StreamCount]
+    marks: dict[str, str]
+    source: tuple[str, str, dict[str, int]] | None
+    activity: list[Activity]

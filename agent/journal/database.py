@@ -1,0 +1,195 @@
+"""The journal's file: lock, connections, checks, setting a damaged file aside, error translation.
+
+Knows SQLite and the file system, no table of ours. Connections here are apsw (not the standard
+sqlite3): twice as fast row by row, and it can run over a file layer that fails on purpose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import apsw
+import structlog
+
+from agent.errors import AgentBusy, AgentError, DiskFull, JournalDamaged, JournalError
+from agent.journal.schema import APPLICATION_ID, SCHEMA_VERSION
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+log = structlog.get_logger(__name__)
+
+BUSY_TIMEOUT_MS = 10_000
+CHECKPOINT_PAGES = 2_000
+WAL_KEEP_BYTES = 64 * 1024 * 1024
+_LOCK_BYTE = 1 << 30  # far behind the pid, which stays readable while the byte is locked
+_SIDES = ("", "-wal", "-shm")
+
+
+class InstanceLock:
+    """One writer per journal: an OS lock beside it, gone with the process however it ends.
+
+    The file itself stays: removing it would let two processes lock two different files.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        self.path = journal.with_name(journal.name + ".lock")
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._acquire()
+        except OSError:
+            holder = os.pread(self._descriptor, 20, 0) if hasattr(os, "pread") else b""
+            os.close(self._descriptor)
+            raise AgentBusy(pid=int(holder) if holder.strip().isdigit() else None) from None
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, str(os.getpid()).encode())
+
+    def _acquire(self) -> None:
+        if sys.platform == "win32":
+            os.lseek(self._descriptor, _LOCK_BYTE, os.SEEK_SET)
+            msvcrt.locking(self._descriptor, msvcrt.LK_NBLCK, 1)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+        else:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def release(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """SQLite's errors become ours, by consequence."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise translate(error) from error
+
+
+def translate(error: apsw.Error) -> AgentError:
+    """FULL -> DiskFull, CORRUPT/NOTADB -> JournalDamaged, anything else -> JournalError."""
+    extended = getattr(error, "extendedresult", 0)
+    if isinstance(error, apsw.FullError) or extended == apsw.SQLITE_IOERR_SHMSIZE:
+        return DiskFull()
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        return JournalDamaged()
+    if isinstance(error, apsw.IOError):
+        return JournalError("journal.io", sqlite=extended)
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return JournalError("journal.locked", sqlite=extended)
+    if isinstance(error, (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError)):
+        return JournalError("journal.unreadable", sqlite=extended)
+    return JournalError("journal.error", sqlite=extended)
+
+
+class _Xor:
+    """xor of signed 64-bit integers; stays signed because xor keeps the sign bit's meaning."""
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    def step(self, *values: Any) -> None:
+        if values[0] is not None:
+            self.value ^= values[0]
+
+    def final(self) -> int:
+        return self.value
+
+
+def connect_writer(path: str, vfs: str | None) -> apsw.Connection:
+    """The one writing connection.
+
+    synchronous=FULL: with NORMAL a power cut forgets a committed intent whose effect already left.
+    Over a given VFS the locking mode is exclusive, since such a layer has no shared memory.
+    """
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if vfs else 0)
+    db = apsw.Connection(path, flags=flags, vfs=vfs)
+    try:
+        db.set_busy_timeout(BUSY_TIMEOUT_MS)
+        if vfs:
+            db.pragma("locking_mode", "exclusive")
+        db.pragma("journal_mode", "wal")
+        db.pragma("synchronous", "full")
+        db.pragma("foreign_keys", True)
+        db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        db.pragma("journal_size_limit", WAL_KEEP_BYTES)
+        db.pragma("trusted_schema", False)
+        db.create_aggregate_function("xor64", _Xor)
+    except BaseException:
+        db.close(True)
+        raise
+    return db
+
+
+def connect_reader(path: Path) -> apsw.Connection:
+    """A connection of one thread for snapshots; it cannot write."""
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    db.set_busy_timeout(BUSY_TIMEOUT_MS)
+    db.create_aggregate_function("xor64", _Xor)
+    return db
+
+
+def connect_visitor(path: Path) -> apsw.Connection:
+    """Read-only from outside the agent: creates no file, takes no lock that a writer would feel.
+
+    Without a WAL file nobody is writing and the file is complete by itself (immutable); with one,
+    the shared memory is opened read-only, and if its owner crashed SQLite rebuilds the index of
+    the WAL privately.
+    """
+    if not path.exists():
+        raise JournalError("journal.absent")
+    wal = path.with_name(path.name + "-wal")
+    live = wal.exists() and wal.stat().st_size > 0
+    mode = "readonly_shm=1" if live else "immutable=1"
+    db = apsw.Connection(
+        f"{path.absolute().as_uri()}?mode=ro&{mode}",
+        flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
+    )
+    db.set_busy_timeout(BUSY_TIMEOUT_MS)
+    db.create_aggregate_function("xor64", _Xor)
+    return db
+
+
+def check_layout(db: apsw.Connection, known: int = SCHEMA_VERSION) -> int:
+    """user_version of a journal; 0 = an empty file. A newer one or another program's is refused."""
+    application = int(db.pragma("application_id"))
+    version = int(db.pragma("user_version"))
+    tables = next(db.execute("SELECT count(*) FROM sqlite_schema"))[0]
+    if application == 0 and version == 0 and tables == 0:
+        return 0
+    if application != APPLICATION_ID:
+        raise JournalError("journal.foreign", application_id=application)
+    if version > known:
+        raise JournalError("journal.newer", found=version, known=known)
+    return version
+
+
+def quick_check(db: apsw.Connection) -> None:
+    """Raise JournalDamaged when SQLite finds its own structures broken."""
+    found = [str(row[0]) for row in db.execute("PRAGMA quick_check(1)")]
+    if found != ["ok"]:
+        raise JournalDamaged
+
+
+def set_aside(path: Path, now: datetime) -> Path:
+    """Rename a damaged journal (with its WAL) to a dated name; never deletes, never overwrites."""
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    moved = path.with_name(f"{path.name}.damaged-{stamp}")
+    number = 1
+    while moved.exists():
+        number += 1
+        moved = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+    for side in _SIDES:
+        source = path.with_name(path.name + side)
+        if source.exists():
+            source.replace(moved.with_name(moved.name + side))
+    log.error("journal.set_aside", file=moved.name)
+    return moved

@@ -1,0 +1,416 @@
+"""Every question the journal answers. Reads only; knows nothing of how its connection was opened.
+
+Each method sees one committed snapshot and never waits for the writer. Nothing that is asked on a
+timer scans ``record``: counts come from ``tally``, ages from indexes. ``bucket_digests`` and
+``bucket`` do scan a stream; they belong to the slow proof against the CRM.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+
+import apsw
+import msgspec
+
+from agent.journal import audit
+from agent.journal.coverage import CHUNK_COLUMNS, chunk_of
+from agent.journal.meta import read_meta
+from agent.journal.rows import (
+    Activity,
+    Batch,
+    Chunk,
+    Held,
+    Numbers,
+    ParkClass,
+    Parked,
+    StreamCount,
+    Urgency,
+)
+from agent.journal.seal import Seal, batch_context, content_context
+from agent.journal.values import (
+    RANK_OF_STREAM,
+    RANK_OF_URGENCY,
+    URGENCY_OF_RANK,
+    Row,
+    bound_keys,
+    fetch,
+    from_micros,
+    opt_from_micros,
+    range_clause,
+    to_micros,
+    unpack_operations,
+)
+from agent.model.reading import EMPTY_DIGEST, Digest, Key
+from agent.model.streams import Stream
+from agent.model.writing import BucketDigest
+
+_HELD = """
+SELECT key, hash, sum48, xor64, seen_lsn, agreed, batch, missing_since, gone_at IS NOT NULL,
+  EXISTS (SELECT 1 FROM park p WHERE p.stream = record.stream AND p.key = record.key)
+FROM record WHERE stream = ?
+"""
+# The sum of 48-bit values of a long range leaves 64 bits, so its halves are summed apart.
+_DIGEST = """
+SELECT count(*), sum(sum48 >> 24), sum(sum48 & 16777215), xor64(xor64)
+FROM record WHERE stream = ? AND gone_at IS NULL
+"""
+_AGREED = """
+SELECT key, agreed FROM record WHERE stream = ? AND gone_at IS NULL AND batch IS NULL
+  AND agreed IS NOT NULL AND agreed <> x''
+"""
+
+
+class Reads(ABC):
+    """The reading face of a journal."""
+
+    _seal: Seal
+    _streams: Mapping[Stream, int]
+
+    @abstractmethod
+    def _read(self) -> AbstractContextManager[apsw.Connection]:
+        """A connection for one statement; SQLite's errors come out as ours."""
+
+    @abstractmethod
+    def _snapshot(self) -> AbstractContextManager[apsw.Connection]:
+        """A connection inside one read transaction: several statements see the same commit."""
+
+    def _rows(self, sql: str, bound: Row = ()) -> list[Row]:
+        with self._read() as db:
+            return fetch(db, sql, bound)
+
+    def _one(self, sql: str, bound: Row = ()) -> Any:
+        """First column of the first row; None without a row."""
+        rows = self._rows(sql, bound)
+        return rows[0][0] if rows else None
+
+    @property
+    def _names(self) -> dict[int, Stream]:
+        return {number: stream for stream, number in self._streams.items()}
+
+    # --- records -----------------------------------------------------------------------------
+
+    def held(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, Held]:
+        """What is held of these keys, tombstones too; unknown keys are absent."""
+        if not keys:
+            return {}
+        sql = _HELD + " AND key IN (SELECT value FROM carray(?))"
+        return _held(self._rows(sql, (self._streams[stream], bound_keys(keys))))
+
+    def held_range(self, stream: Stream, lo: Key | None, hi: Key | None) -> dict[Key, Held]:
+        """Present (not gone) records with lo < key <= hi, keys ascending."""
+        clause, bound = range_clause(lo, hi)
+        sql = f"{_HELD} AND gone_at IS NULL{clause} ORDER BY key"
+        return _held(self._rows(sql, (self._streams[stream], *bound)))
+
+    def digest(self, stream: Stream, lo: Key | None, hi: Key | None) -> Digest:
+        """Count, exact sum and signed xor of the present records with lo < key <= hi."""
+        clause, bound = range_clause(lo, hi)
+        count, high, low, xor = self._rows(_DIGEST + clause, (self._streams[stream], *bound))[0]
+        return Digest(count, (high << 24) + low, xor) if count else EMPTY_DIGEST
+
+    def is_empty(self, stream: Stream, lo: Key | None, hi: Key | None) -> bool:
+        """True when the mirror never held any record in the range: the load's fast path."""
+        clause, bound = range_clause(lo, hi)
+        sql = f"SELECT 1 FROM record WHERE stream = ?{clause} LIMIT 1"
+        return self._one(sql, (self._streams[stream], *bound)) is None
+
+    def max_key(self, stream: Stream) -> Key | None:
+        """Highest key ever mirrored, gone ones too."""
+        key: Key | None = self._one(
+            "SELECT key FROM record WHERE stream = ? ORDER BY key DESC LIMIT 1",
+            (self._streams[stream],),
+        )
+        return key
+
+    def canon(self, stream: Stream, key: Key) -> bytes | None:
+        """Canonical content last seen, for streams that keep it."""
+        sealed = self._one(
+            "SELECT canon FROM content WHERE stream = ? AND key = ?", (self._streams[stream], key)
+        )
+        return None if sealed is None else self._seal.open(sealed, content_context(stream, key))
+
+    def missing(self, before: datetime, limit: int) -> list[tuple[Stream, Key, datetime]]:
+        """Present records missing since before the moment: candidates for the second look."""
+        names = self._names
+        return [
+            (names[stream], key, from_micros(since))
+            for stream, key, since in self._rows(
+                "SELECT stream, key, missing_since FROM record WHERE missing_since < ?"
+                " ORDER BY missing_since LIMIT ?",
+                (to_micros(before), limit),
+            )
+        ]
+
+    def cloud_id(self, stream: Stream, key: Key) -> str | None:
+        """The CRM's own id of a record, following one merge."""
+        found: str | None = self._one(
+            "SELECT coalesce(w.cloud_id, i.cloud_id) FROM ident i LEFT JOIN ident w"
+            " ON w.stream = i.stream AND w.key = i.merged_into WHERE i.stream = ? AND i.key = ?",
+            (self._streams[stream], key),
+        )
+        return found
+
+    def linked_key(self, stream: Stream, cloud_id: str) -> Key | None:
+        """The record the CRM knows by this id."""
+        key: Key | None = self._one(
+            "SELECT coalesce(merged_into, key) FROM ident WHERE stream = ? AND cloud_id = ?",
+            (self._streams[stream], cloud_id),
+        )
+        return key
+
+    # --- work --------------------------------------------------------------------------------
+
+    def due_batches(self, now: datetime, limit: int, busy: frozenset[Stream]) -> list[Batch]:
+        """Next batches to send: by urgency then number, at most one per stream, none of ``busy``.
+
+        A deferred batch lets later ones of its stream pass: records stay in order by version.
+        """
+        free = [number for stream, number in self._streams.items() if stream not in busy]
+        if not free or limit < 1:
+            return []
+        names = self._names
+        rows = self._rows(
+            "SELECT number, id, stream, rank, attempts, planned_at, operations, body FROM batch"
+            " WHERE number IN (SELECT (SELECT b.number FROM batch b WHERE b.stream = s.value"
+            "   AND b.due_at <= ? ORDER BY b.rank, b.number LIMIT 1) FROM carray(?) s)"
+            " ORDER BY rank, number LIMIT ?",
+            (to_micros(now), bound_keys(free), limit),
+        )
+        return [
+            Batch(
+                number=number,
+                id=ident,
+                stream=names[stream],
+                urgency=URGENCY_OF_RANK[rank],
+                body=self._seal.open(body, batch_context("body", ident)),
+                operations=unpack_operations(
+                    self._seal.open(operations, batch_context("operations", ident))
+                ),
+                attempts=attempts,
+                planned_at=from_micros(planned_at),
+            )
+            for number, ident, stream, rank, attempts, planned_at, operations, body in rows
+        ]
+
+    def batches_waiting(self, urgency: Urgency | None = None) -> int:
+        if urgency is None:
+            return int(self._one("SELECT coalesce(sum(batches), 0) FROM tally"))
+        return int(
+            self._one("SELECT count(*) FROM batch WHERE rank = ?", (RANK_OF_URGENCY[urgency],))
+        )
+
+    def due_parked(self, now: datetime, limit: int) -> list[Parked]:
+        """Parks whose next try is due, the longest due first."""
+        return self._parks("WHERE due_at <= ? ORDER BY due_at LIMIT ?", (to_micros(now), limit))
+
+    def parked(self, limit: int) -> list[Parked]:
+        """Parks, the oldest first."""
+        return self._parks("ORDER BY since LIMIT ?", (limit,))
+
+    def _parks(self, clause: str, bound: Row) -> list[Parked]:
+        names = self._names
+        return [
+            Parked(
+                stream=names[stream],
+                key=key,
+                why=ParkClass(why),
+                reason=reason,
+                content_hash=content_hash,
+                tries=tries,
+                since=from_micros(since),
+                due_at=from_micros(due_at),
+            )
+            for stream, key, why, reason, content_hash, tries, since, due_at in self._rows(
+                "SELECT stream, key, class, reason, content_hash, tries, since, due_at FROM park "
+                + clause,
+                bound,
+            )
+        ]
+
+    # --- coverage ----------------------------------------------------------------------------
+
+    def next_chunks(
+        self,
+        now: datetime,
+        limit: int,
+        *,
+        loaded: bool | None = None,
+        streams: Sequence[Stream] | None = None,
+        newest_first: bool = False,
+    ) -> list[Chunk]:
+        """Chunks due, most overdue first.
+
+        ``loaded=False`` gives the load's next chunks in stream order, then key order
+        (descending with ``newest_first``).
+        """
+        wanted = sorted(streams or self._streams, key=RANK_OF_STREAM.__getitem__)
+        micros = to_micros(now)
+        if loaded is False:
+            order = "lo DESC" if newest_first else "lo"
+            found: list[Chunk] = []
+            with self._snapshot() as db:
+                for stream in wanted:
+                    rows = fetch(
+                        db,
+                        f"SELECT {CHUNK_COLUMNS} FROM chunk WHERE stream = ? AND loaded = 0"
+                        f" AND due_at <= ? ORDER BY {order} LIMIT ?",
+                        (self._streams[stream], micros, limit - len(found)),
+                    )
+                    found += [chunk_of(stream, row) for row in rows]
+                    if len(found) >= limit:
+                        break
+            return found
+        names = self._names
+        only = "" if loaded is None else " AND loaded = 1"
+        return [
+            chunk_of(names[row[0]], row[1:])
+            for row in self._rows(
+                f"SELECT stream, {CHUNK_COLUMNS} FROM chunk WHERE due_at <= ?{only}"
+                " AND stream IN (SELECT value FROM carray(?)) ORDER BY due_at, number LIMIT ?",
+                (micros, bound_keys([self._streams[s] for s in wanted]), limit),
+            )
+        ]
+
+    def chunks(self, stream: Stream) -> list[Chunk]:
+        """The stream's whole ledger in key order."""
+        sql = f"SELECT {CHUNK_COLUMNS} FROM chunk WHERE stream = ? ORDER BY lo"
+        return [chunk_of(stream, row) for row in self._rows(sql, (self._streams[stream],))]
+
+    def mark(self, name: str) -> str | None:
+        value: str | None = self._one("SELECT value FROM mark WHERE name = ?", (name,))
+        return value
+
+    def marks(self, prefix: str) -> dict[str, str]:
+        """Marks whose name starts with ``prefix``, by name."""
+        return dict(
+            self._rows(
+                "SELECT name, value FROM mark WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name",
+                (prefix,),
+            )
+        )
+
+    def low_watermark(self, stream: Stream, lane: str) -> datetime | None:
+        """End of the closed coverage that started first: the beginning of the first hole."""
+        return opt_from_micros(
+            self._one(
+                "SELECT hi FROM span WHERE stream = ? AND lane = ? ORDER BY lo LIMIT 1",
+                (self._streams[stream], lane),
+            )
+        )
+
+    def source(self) -> tuple[str, str, dict[str, int]] | None:
+        """(identity, state, high_marks) last stored."""
+        rows = self._rows("SELECT identity, state, high_marks FROM source")
+        if not rows:
+            return None
+        identity, state, marks = rows[0]
+        return identity, state, msgspec.json.decode(marks, type=dict[str, int])
+
+    # --- numbers -----------------------------------------------------------------------------
+
+    def numbers(self, now: datetime) -> Numbers:
+        """The honest numbers, of one snapshot."""
+        with self._snapshot() as db:
+            row = fetch(
+                db,
+                "SELECT (SELECT min(planned_at) FROM batch), (SELECT min(since) FROM chunk),"
+                " (SELECT count(*) FROM conflict WHERE state = 'open'),"
+                " (SELECT count(*) FROM chunk WHERE due_at < ?),"
+                " coalesce(sum(batches), 0), coalesce(sum(operations), 0),"
+                " coalesce(sum(parked), 0), coalesce(sum(chunks), 0), coalesce(sum(unloaded), 0)"
+                " FROM tally",
+                (to_micros(now),),
+            )[0]
+        unsent, unverified, conflicts, overdue, batches, operations, parked, chunks, unloaded = row
+        return Numbers(
+            oldest_unsent_at=opt_from_micros(unsent),
+            oldest_unverified_at=opt_from_micros(unverified),
+            pending_batches=batches,
+            pending_operations=operations,
+            open_conflicts=conflicts,
+            parked=parked,
+            chunks=chunks,
+            chunks_unloaded=unloaded,
+            chunks_overdue=overdue,
+        )
+
+    def stream_counts(self) -> list[StreamCount]:
+        """Counts of every stream, in stream order."""
+        rows = self._rows("SELECT stream, present, agreed, waiting, parked, gone FROM tally")
+        names = self._names
+        counts = [StreamCount(names[row[0]], *row[1:]) for row in rows if row[0] in names]
+        return sorted(counts, key=lambda count: RANK_OF_STREAM[count.stream])
+
+    def bucket_digests(self, stream: Stream) -> list[BucketDigest]:
+        """Non-empty buckets of 256 (first byte of sha256(str(key))) over agreed content hashes.
+
+        Sum of the first 48 bits, xor of the last 64 (signed), over records that are agreed, not
+        gone and carried by no batch. Scans the stream.
+        """
+        counts, sums, xors = [0] * 256, [0] * 256, [0] * 256
+        sha256, from_bytes = hashlib.sha256, int.from_bytes
+        with self._read() as db:
+            for key, agreed in db.execute(_AGREED, (self._streams[stream],)):
+                bucket = sha256(str(key).encode()).digest()[0]
+                counts[bucket] += 1
+                sums[bucket] += from_bytes(agreed[:6], "big")
+                xors[bucket] ^= from_bytes(agreed[8:16], "big", signed=True)
+        return [BucketDigest(b, counts[b], sums[b], xors[b]) for b in range(256) if counts[b]]
+
+    def bucket(self, stream: Stream, bucket: int) -> dict[str, str]:
+        """key (text) -> agreed content hash (hex) of one bucket. Scans the stream."""
+        with self._read() as db:
+            return {
+                str(key): agreed.hex()
+                for key, agreed in db.execute(_AGREED, (self._streams[stream],))
+                if hashlib.sha256(str(key).encode()).digest()[0] == bucket
+            }
+
+    # --- what happened -----------------------------------------------------------------------
+
+    def recent_activity(self, limit: int, before: int | None = None) -> list[Activity]:
+        """Newest first; ``before`` continues above a line's number."""
+        names = self._names
+        return [
+            Activity(
+                at=from_micros(at),
+                code=code,
+                stream=None if stream is None else names[stream],
+                count=count,
+                facts=msgspec.json.decode(facts, type=dict[str, str | int | float]),
+                number=number,
+            )
+            for number, at, code, stream, count, facts in self._rows(
+                "SELECT number, at, code, stream, count, facts FROM activity WHERE number < ?"
+                " ORDER BY number DESC LIMIT ?",
+                (2**62 if before is None else before, limit),
+            )
+        ]
+
+    def audit_head(self) -> str:
+        """``epoch-seq-hash`` of the chain's end: what the CRM is asked to remember."""
+        with self._snapshot() as db:
+            facts = read_meta(db)
+        return audit.head_text(facts.epoch, audit.Head(facts.audit_seq, facts.audit_hash))
+
+
+def _held(rows: list[Row]) -> dict[Key, Held]:
+    return {
+        row[0]: Held(
+            hash=row[1],
+            sum48=row[2],
+            xor64=row[3],
+            seen_lsn=row[4],
+            agreed=row[5],
+            batch=row[6],
+            missing_since=opt_from_micros(row[7]),
+            gone=bool(row[8]),
+            parked=bool(row[9]),
+        )
+        for row in rows
+    }

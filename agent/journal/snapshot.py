@@ -1,0 +1,88 @@
+"""Reading a journal from outside its agent: status, verification. Never writes, never locks.
+
+Works beside a running agent, after a clean stop and after a crash; creates no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import apsw
+
+from agent.journal import audit, database
+from agent.journal.meta import read_meta
+from agent.journal.reads import Reads
+from agent.journal.rows import StatusSnapshot
+from agent.journal.seal import Seal
+from agent.model.streams import Stream
+
+
+class _Blind:
+    """A visitor holds no key: sealed columns stay sealed."""
+
+    def seal(self, plain: bytes, context: bytes) -> bytes:
+        raise PermissionError("visitors do not seal")
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        raise PermissionError("visitors do not open sealed columns")
+
+
+class Visitor(Reads):
+    """The reading face over one read-only connection and one snapshot."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self._seal: Seal = _Blind()
+        names: dict[str, int] = dict(db.execute("SELECT name, id FROM stream"))
+        self._streams = {s: names[s.value] for s in Stream if s.value in names}
+
+    @contextmanager
+    def _read(self) -> Iterator[apsw.Connection]:
+        with database.translated():
+            yield self._db
+
+    def _snapshot(self) -> AbstractContextManager[apsw.Connection]:
+        return self._read()
+
+
+@contextmanager
+def visiting(path: Path) -> Iterator[tuple[apsw.Connection, Visitor]]:
+    """A read-only look at one snapshot. JournalError ``journal.absent``, ``journal.unreadable``."""
+    with database.translated():
+        db = database.connect_visitor(path)
+        try:
+            db.execute("BEGIN")
+            database.check_layout(db)
+            yield db, Visitor(db)
+        finally:
+            db.close(True)
+
+
+def status_snapshot(path: Path, now: datetime | None = None, activity: int = 50) -> StatusSnapshot:
+    """Numbers, counts, marks and the latest activity, all of one commit."""
+    with visiting(path) as (db, visitor):
+        facts = read_meta(db)
+        return StatusSnapshot(
+            uuid=facts.uuid,
+            epoch=facts.epoch,
+            lsn=facts.lsn,
+            schema=int(db.pragma("user_version")),
+            clean_shutdown=bool(facts.clean_shutdown),
+            audit_head=visitor.audit_head(),
+            numbers=visitor.numbers(now or datetime.now(UTC)),
+            streams=visitor.stream_counts(),
+            marks=visitor.marks(""),
+            source=visitor.source(),
+            activity=visitor.recent_activity(activity),
+        )
+
+
+def verify_file(path: Path, anchor: str | None = None) -> list[str]:
+    """Structure and audit chain of a journal, running or not; findings as ``verify_audit``."""
+    with visiting(path) as (db, _):
+        found = [str(row[0]) for row in db.execute("PRAGMA quick_check(10)")]
+        broken = [] if found == ["ok"] else [f"journal.damaged findings={len(found)}"]
+        return broken + audit.verify(db, side=audit.read_side(path), anchor=anchor)
