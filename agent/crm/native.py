@@ -112,8 +112,15 @@ class NativeCrm:
         return self._packer.unpack(body)
 
     def push(self, batch_id: str, body: bytes) -> PushReply:
-        """Send one batch; sending it again is safe and gives the same reply."""
+        """Send one batch; sending it again is safe and gives the same reply.
+
+        Raises CrmUnavailable (send the same bytes again later), CrmRefusedBatch (bisect),
+        CrmAuthError (pair again), CrmError crm.body_damaged (these bytes are no batch).
+        """
         sent_id, event_ids = self._packer.event_ids(body)
+        if sent_id != batch_id:
+            # Ours to mend: packing these changes again under the right id does.
+            raise CrmRefusedBatch("crm.batch_refused", reason="batch_id")
         answer = self._call(
             "POST",
             "/v1/sync/push",
@@ -126,7 +133,7 @@ class NativeCrm:
             },
         )
         reply = decode(answer.body, PushAnswer)
-        if sent_id != batch_id or reply.batch_id != batch_id:
+        if reply.batch_id != batch_id:
             raise CrmUnavailable("crm.bad_answer", reason="batch_id")
         if [result.event_id for result in reply.results] != event_ids:
             raise CrmUnavailable("crm.bad_answer", reason="results", items=len(event_ids))

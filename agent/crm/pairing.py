@@ -95,9 +95,8 @@ class PairingStore:
 
 def new_key() -> dict[str, Any]:
     """A fresh P-384 key pair as a private JWK; it is born here and its ``d`` never leaves."""
-    return dict(
-        ECKey.generate_key("P-384", {"use": "sig", "alg": ALGORITHM}, private=True).as_dict()
-    )
+    key = ECKey.generate_key("P-384", {"use": "sig", "alg": ALGORITHM}, private=True)
+    return dict(key.as_dict(private=True))
 
 
 def kid_of(jwk: dict[str, Any]) -> str:
