@@ -1,7 +1,7 @@
-"""Errors by consequence: what the engine must do next decides the class, a stable code names the cause.
+"""Errors by consequence: the class says what the engine must do next, a stable code the cause.
 
 A leaf: imports nothing of ours. Texts for people live in ``assets/messages`` under the same code.
-An error never carries patient data: only codes, stream names, keys' counts, SQLSTATEs and host names.
+An error never carries patient data: only codes, stream names, counts, SQLSTATEs, hosts.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class CrmUnavailable(CrmError):
 
 
 class CrmRefusedBatch(CrmError):
-    """The CRM refused the whole batch for its content (400, 413, 422): bisect to the poison item."""
+    """The whole batch was refused for its content (400, 413, 422): bisect to the poison."""
 
     code = "crm.batch_refused"
 

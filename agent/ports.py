@@ -106,6 +106,9 @@ class CrmPort(Protocol):
     def pack(self, batch_id: str, changes: Sequence[Change]) -> bytes:
         """The exact body to send for these changes (already compressed); pure."""
 
+    def unpack(self, body: bytes) -> list[Change]:
+        """The changes a packed body carries, in order; the inverse of ``pack``."""
+
     def push(self, batch_id: str, body: bytes) -> PushReply: ...
     def digests(self, stream: Stream) -> list[BucketDigest]: ...
     def bucket(self, stream: Stream, bucket: int) -> dict[str, str]:

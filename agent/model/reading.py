@@ -15,11 +15,11 @@ import msgspec
 from agent.model.streams import Stream
 
 Key = int | str
-"""Primary key of a PMS row. Open Dental: a signed 64-bit integer (keys may be random)."""
+"""Primary key of a PMS row. Open Dental: a signed 64-bit integer, maybe random."""
 
 
 class Column(msgspec.Struct, frozen=True, order=True):
-    """A source column: ``table`` is the stream's base table or one the driver knows how to attach."""
+    """A source column: ``table`` is the base table or one the driver can attach."""
 
     table: str
     name: str
@@ -42,7 +42,7 @@ class Severity(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing a check found. ``code`` is looked up in the message catalogue; facts are PHI-free."""
+    """One thing a check found. ``code`` is in the message catalogue; facts are PHI-free."""
 
     code: str
     severity: Severity
@@ -95,7 +95,7 @@ class ServerClock(msgspec.Struct, frozen=True):
 
 
 class SourceGuard(msgspec.Struct, frozen=True):
-    """Cheap facts read before believing anything: is this still the database we know, and at rest?"""
+    """Read before believing anything: is this still the database we know, and at rest?"""
 
     identity: str
     version: str
@@ -124,7 +124,7 @@ class BadRow(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Rows ``(key, sum48, xor64, *values)``; values are text or None in bound order, keys ascending.
+    """Rows ``(key, sum48, xor64, *values)``: text or None in bound order, keys ascending.
 
     ``exhausted`` is True when the range held no more rows than these.
     """

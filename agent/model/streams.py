@@ -1,4 +1,4 @@
-"""The streams: every kind of record the agent keeps in agreement. Values are the wire's ``type``."""
+"""The streams: the kinds of record kept in agreement. Values are the wire's ``type``."""
 
 from __future__ import annotations
 

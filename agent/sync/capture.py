@@ -1,6 +1,6 @@
-"""Take a page of PMS rows into the journal: observation, implied work and progress in one turn (T1).
+"""Take a page of PMS rows into the journal: rows, implied work, progress in one turn (T1).
 
-Every lane (load, live, sweep, repair) ends here, so there is one place where a read becomes a change.
+Every lane (load, live, sweep, repair) ends here: one place where a read becomes a change.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from agent.model.streams import Stream
 from agent.model.writing import Change, CrmLimits
 from agent.ports import Clock, CrmPort
 from agent.sync.brakes import Braked, Brakes
-from agent.sync.datamap import Observation, StreamMap
 from agent.sync.pace import item_retry_s
 from agent.sync.plan import (
     absent_keys,
@@ -31,6 +30,7 @@ from agent.sync.plan import (
     seen_of,
     split_by_size,
 )
+from agent.sync.streammap import Observation, StreamMap
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +59,7 @@ class Taken:
 
 
 class Capture:
-    """Thread-safe: lanes call ``take`` from their own threads; the journal's turn serialises them."""
+    """Thread-safe: lanes call ``take`` from their threads; the journal's turn serialises them."""
 
     def __init__(
         self,
@@ -92,16 +92,17 @@ class Capture:
         urgency: Urgency,
         asked: Sequence[Key] | None = None,
         log_says_deleted: Collection[Key] = (),
-        fresh: bool = False,
+        fresh: tuple[Key | None, Key | None] | None = None,
         force: bool = False,
         within: Within | None = None,
     ) -> Taken:
         """Commit one page.
 
-        ``asked``: the keys the page was read for, so that absent ones are noticed.
+        ``asked``: the keys the page was read for; absent ones are noticed.
         ``log_says_deleted``: keys the PMS's own log reports as deleted; absence then needs no second
-        look. ``fresh``: the mirror holds nothing in this range (initial load). ``within`` adds the
-        lane's progress to the same turn. Raises Braked, JournalError.
+        look. ``fresh``: the key range read by an initial load; while the mirror holds nothing in it
+        there is nothing to compare with. ``within`` adds the lane's progress to the same turn.
+        A page over a brake is not taken: the brake is recorded instead. Raises JournalError.
         """
         stream = mapped.stream
         observed, bad = mapped.observe(page)
@@ -109,7 +110,8 @@ class Capture:
         with self._journal.turn() as turn:
             keys = [row.key for row in observed]
             wanted = keys if asked is None else [*asked]
-            held = {} if fresh else self._journal.held(stream, wanted)
+            blank = fresh is not None and self._journal.is_empty(stream, *fresh)
+            held = {} if blank else self._journal.held(stream, wanted)
             plan = plan_page(observed, held, read_lsn=read_lsn, force=force)
             changed = self._settled(stream, plan.changed, held)
             gone = self._gone(stream, wanted, keys, bad, held, read_lsn) if asked else []
@@ -235,9 +237,7 @@ class Capture:
             batch_rows = rows[taken : taken + len(part)]
             turn.see(stream, seen_of(batch_rows, keep_canon=mapped.two_way), number)
             taken += len(part)
-        deletions = make_deletions(
-            stream, deleted, prefix=prefix, lsn=turn.lsn, first=len(changes)
-        )
+        deletions = make_deletions(stream, deleted, prefix=prefix, lsn=turn.lsn, first=len(changes))
         for part in self._split(deletions):
             number = self._enqueue(turn, stream, part, urgency)
             turn.bury(stream, [change.key for change in part], number)

@@ -1,4 +1,4 @@
-"""How big a statement may be and how long to rest after it, so that the office never notices. Pure."""
+"""How big a statement may be and how long to rest after it: the office must not notice. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Pace:
     """Time-targeted pages with a duty cycle.
 
-    ``rows`` follows the measured time of the last page towards ``target_ms`` (half-way each step, so
-    one slow page does not swing it); ``rest_s`` keeps our share of the server below ``duty``.
+    ``rows`` follows the measured time of the last page towards ``target_ms``, half-way each step
+    (one slow page does not swing it); ``rest_s`` keeps our share of the server below ``duty``.
     A page that took ``busy_factor`` times its expectation says that the server is loaded or a table
     was locked: the rest doubles for each such page in a row, up to ``max_rest_s``.
     """
@@ -40,7 +40,7 @@ class Pace:
             wanted = self.target_ms / self._expected_ms_per_row
             step = self.rows + (wanted - self.rows) / 2
             self.rows = int(min(max(step, self.floor_rows), self.ceiling_rows))
-        rest = took_ms / 1000 * (1 / self.duty - 1) * (2**self._strikes)
+        rest = took_ms / 1000 * (1 / self.duty - 1) * (1 << self._strikes)
         return min(rest, self.max_rest_s)
 
 
@@ -59,7 +59,7 @@ class Backoff:
     def failed(self, retry_after_s: float | None = None) -> float:
         """Seconds to wait before the next try."""
         self.failures += 1
-        ceiling = min(self.cap_s, self.first_s * 2 ** min(self.failures - 1, 16))
+        ceiling = min(self.cap_s, self.first_s * (1 << min(self.failures - 1, 16)))
         wait = ceiling / 2 + ceiling / 2 * self.random()
         return max(wait, retry_after_s or 0.0)
 

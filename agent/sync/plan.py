@@ -5,34 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from agent.journal.rows import Held, Operation, Seen
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from agent.model.writing import Change, Verb
-
-
-class Observed(Protocol):
-    """One record as read and normalised (``agent.sync.datamap`` makes them)."""
-
-    @property
-    def key(self) -> Key: ...
-    @property
-    def sum48(self) -> int: ...
-    @property
-    def xor64(self) -> int: ...
-    @property
-    def canon(self) -> bytes: ...
-    @property
-    def hash(self) -> bytes: ...
+from agent.sync.streammap import Observation
 
 
 @dataclass(frozen=True, slots=True)
 class PagePlan:
-    """What one page means. ``changed`` leaves for the CRM; ``touched`` only refreshes the mirror."""
+    """What one page means. ``changed`` leaves; ``touched`` only refreshes the mirror."""
 
-    changed: Sequence[Observed]
+    changed: Sequence[Observation]
     touched: list[tuple[Key, int, int]] = field(default_factory=list)
     released: list[Key] = field(default_factory=list)  # parked, but the content moved on
     created: int = 0
@@ -42,7 +27,7 @@ class PagePlan:
 
 
 def plan_page(
-    observed: Sequence[Observed],
+    observed: Sequence[Observation],
     held: Mapping[Key, Held],
     *,
     read_lsn: int,
@@ -56,7 +41,7 @@ def plan_page(
     """
     if not held:
         return PagePlan(changed=observed, created=len(observed))
-    changed: list[Observed] = []
+    changed: list[Observation] = []
     touched: list[tuple[Key, int, int]] = []
     released: list[Key] = []
     created = updated = unchanged = overtaken = 0
@@ -101,14 +86,14 @@ def operation_prefix(journal_uuid: str, stream: Stream, lsn: int) -> bytes:
     """First 8 bytes shared by all operation ids one turn gives a stream.
 
     The pair (journal, lsn) names a committed turn for ever, so the ids of its operations are stable
-    across crashes: either the turn committed with them, or it never happened and the number is free.
+    across crashes: the turn committed with them, or it never happened and the number is free.
     """
     text = f"{journal_uuid}|{stream.value}|{lsn}"
     return hashlib.sha256(text.encode()).digest()[:8]
 
 
 def make_changes(
-    stream: Stream, rows: Sequence[Observed], *, prefix: bytes, lsn: int, first: int = 0
+    stream: Stream, rows: Sequence[Observation], *, prefix: bytes, lsn: int, first: int = 0
 ) -> list[Change]:
     """Upserts for ``rows``; the n-th operation of the turn gets ``prefix`` + n."""
     return [
@@ -146,7 +131,7 @@ def operations_of(changes: Sequence[Change]) -> list[Operation]:
     return [Operation(c.key, c.op_id, c.verb, c.content_hash) for c in changes]
 
 
-def seen_of(rows: Sequence[Observed], *, keep_canon: bool) -> list[Seen]:
+def seen_of(rows: Sequence[Observation], *, keep_canon: bool) -> list[Seen]:
     if keep_canon:
         return [Seen(r.key, r.hash, r.sum48, r.xor64, r.canon) for r in rows]
     return [Seen(r.key, r.hash, r.sum48, r.xor64) for r in rows]

@@ -1,0 +1,40 @@
+"""``bridgework run``: the agent in this console, until it is told to stop.
+
+Imports agent.runtime; must not import drivers or crm.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+
+import click
+
+from agent.cli.render import progress_line
+from agent.cli.root import App
+from agent.errors import ExitCode
+from agent.runtime.host import build
+
+
+@click.command()
+@click.option("--quiet", is_flag=True, help="No progress line.")
+@click.option("--for", "for_s", type=float, metavar="SECONDS", help="Stop by itself after this.")
+@click.pass_obj
+def run(app: App, quiet: bool, for_s: float | None) -> ExitCode:
+    """Keep practice and CRM in agreement until stopped (Ctrl+C or SIGTERM)."""
+    host = build(app.settings(), app.paths)
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    host.start()
+    deadline = time.monotonic() + for_s if for_s else None
+    lively = not quiet and sys.stderr.isatty()
+    while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
+        stop.wait(0.5)
+        if lively:
+            click.echo(f"\r{progress_line(host.report()):<100}", nl=False, err=True)
+    if lively:
+        click.echo(err=True)
+    return ExitCode.OK if host.stop() else ExitCode.FAILED

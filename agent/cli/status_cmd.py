@@ -1,0 +1,48 @@
+"""``bridgework status``: what the running agent says about itself, or what its journal knows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+import msgspec
+
+from agent.cli.render import status_text
+from agent.cli.root import App
+from agent.errors import ExitCode
+from agent.model.status import State
+from agent.support.health import offline_report, read_report
+
+EXIT_OF_STATE = {
+    State.NOT_SET_UP: ExitCode.ACTION,
+    State.ACTION_NEEDED: ExitCode.ACTION,
+    State.UNREACHABLE: ExitCode.FAILED,
+    State.NEEDS_REVIEW: ExitCode.FAILED,
+    State.BEHIND: ExitCode.FAILED,
+    State.PAUSED: ExitCode.OK,
+    State.SYNCING: ExitCode.OK,
+    State.UP_TO_DATE: ExitCode.OK,
+}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.pass_obj
+def status(app: App, as_json: bool) -> ExitCode:
+    """Show whether practice and CRM agree, in four honest numbers.
+
+    Exit codes: 0 fine (or syncing, or paused), 1 behind, to review or not running,
+    3 practice system unreachable, 4 CRM unreachable, 6 a person must act.
+    """
+    settings = app.settings()
+    now = datetime.now(UTC)
+    report = read_report(app.paths.status_file, now) or offline_report(
+        app.paths.journal_file(settings.journal_dir),
+        now,
+        pms_kind=settings.pms.kind,
+        is_set_up=bool(settings.crm.url and settings.crm.client_id),
+    )
+    click.echo(msgspec.json.format(msgspec.json.encode(report)) if as_json else status_text(report))
+    if report.state is State.OFFLINE:
+        return ExitCode.PMS if report.snapshot.pms_error else ExitCode.CRM
+    return EXIT_OF_STATE[report.state]

@@ -1,0 +1,145 @@
+"""``bridgework sync``: bring practice and CRM into agreement now, prove it, and stop."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+import msgspec
+
+from agent.cli.render import progress_line, span
+from agent.cli.root import App
+from agent.errors import ExitCode
+from agent.model.status import FATAL
+from agent.model.streams import Stream
+from agent.runtime.host import Host, build
+from agent.support.messages import Catalogue
+
+
+class Agreement(msgspec.Struct, frozen=True):
+    """How one run ended. ``agrees`` only if everything was sent, proven and found equal."""
+
+    agrees: bool
+    proven: bool
+    took_s: float
+    waiting: int
+    parked: int
+    missing: int  # vanished records whose second look is still to come
+    differ_at_crm: int
+    blocked_by: str | None
+
+
+@click.command()
+@click.option("--prove", is_flag=True, help="Also prove every chunk of every stream equal again.")
+@click.option("--timeout", "timeout_s", type=float, default=3600.0, show_default=True)
+@click.option(
+    "--allow",
+    multiple=True,
+    type=click.Choice([s.value for s in Stream]),
+    help="Allow the mass change or deletion a brake holds back on this stream.",
+)
+@click.option(
+    "--accept-source",
+    is_flag=True,
+    help="The practice's database was restored or replaced on purpose: go on with it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+@click.pass_obj
+def sync(
+    app: App,
+    prove: bool,
+    timeout_s: float,
+    allow: tuple[str, ...],
+    accept_source: bool,
+    as_json: bool,
+) -> ExitCode:
+    """Read what changed, send it, compare both sides, stop.
+
+    Exit codes: 0 both sides agree, 1 they do not (yet), 3 practice system unreachable,
+    4 CRM unreachable, 5 another agent is running (it keeps both in agreement by itself),
+    6 a person must act.
+    """
+    host = build(app.settings(), app.paths)
+    try:
+        if accept_source:
+            host.engine.accept_source()
+        if allow:
+            host.engine.brakes.allow([Stream(name) for name in allow], for_s=timeout_s)
+        host.start()
+        result = _until_agreed(host, prove=prove, timeout_s=timeout_s, quiet=as_json)
+        error = host.report().snapshot
+    finally:
+        host.stop()
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(result)))
+    else:
+        click.echo(_in_words(result))
+    if result.agrees:
+        return ExitCode.OK
+    if result.blocked_by in FATAL or (result.blocked_by or "").startswith("guard."):
+        return ExitCode.ACTION
+    if error.pms_error:
+        return ExitCode.PMS
+    return ExitCode.CRM if error.crm_error else ExitCode.FAILED
+
+
+def _until_agreed(host: Host, *, prove: bool, timeout_s: float, quiet: bool) -> Agreement:
+    started = time.monotonic()
+    deadline = started + timeout_s
+    lively = not quiet and sys.stderr.isatty()
+    asked_to_prove = False
+    while True:
+        report = host.report()
+        s = report.snapshot
+        blocked = s.pms_error or s.crm_error or _brake(host)
+        loaded = s.load is None
+        if loaded and prove and not asked_to_prove:
+            with host.journal.turn() as turn:
+                turn.due_all_chunks(None)
+            asked_to_prove = True
+        settled = loaded and s.pending == 0 and not host.journal.batches_waiting()
+        proven = settled and host.engine.sweeps_done
+        fatal = blocked in FATAL or (blocked or "").startswith("guard.")
+        if (settled and (proven or not prove)) or fatal or time.monotonic() > deadline:
+            break
+        if lively:
+            click.echo(f"\r{progress_line(report):<100}", nl=False, err=True)
+        time.sleep(0.1)
+    if lively:
+        click.echo(err=True)
+    differ = host.engine.compare_now() if settled and s.crm_error is None else -1
+    missing = len(host.journal.missing(host.clock.now(), 100_000))
+    agrees = settled and differ == 0 and not blocked and s.parked == 0 and missing == 0
+    return Agreement(
+        agrees=agrees and (proven or not prove),
+        proven=bool(prove and proven),
+        took_s=round(time.monotonic() - started, 3),
+        waiting=s.pending,
+        parked=s.parked,
+        missing=missing,
+        differ_at_crm=differ,
+        blocked_by=blocked,
+    )
+
+
+def _brake(host: Host) -> str | None:
+    return "guard.mass_change" if host.engine.brakes.on else None
+
+
+def _in_words(result: Agreement) -> str:
+    if result.agrees:
+        proof = "every chunk proven equal" if result.proven else "everything sent and compared"
+        return f"Practice and CRM agree ({proof}, {span(result.took_s)})."
+    lines = ["Practice and CRM do not agree yet:"]
+    if result.blocked_by:
+        lines.append(f"  {Catalogue.load().render(result.blocked_by).line}")
+    for count, what in (
+        (result.waiting, "changes wait to be sent"),
+        (result.parked, "records are parked"),
+        (result.missing, "records vanished and await a second look"),
+        (result.differ_at_crm, "records differ at the CRM"),
+    ):
+        if count > 0:
+            lines.append(f"  {count} {what}")
+    return "\n".join(lines)

@@ -1,0 +1,127 @@
+"""What the product says about itself: one typed snapshot, one precedence. A leaf; pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from agent.model.reading import Finding, Severity
+from agent.model.streams import Stream
+
+
+class State(StrEnum):
+    """The nine states of the tray, most pressing first. Unknown is never UP_TO_DATE."""
+
+    NOT_SET_UP = "not_set_up"
+    ACTION_NEEDED = "action_needed"
+    UNREACHABLE = "engine_unreachable"
+    OFFLINE = "offline"
+    PAUSED = "paused"
+    NEEDS_REVIEW = "needs_review"
+    SYNCING = "syncing"
+    BEHIND = "behind"
+    UP_TO_DATE = "up_to_date"
+
+
+class StreamStatus(msgspec.Struct, frozen=True):
+    """One line of the stream table. Counts of records."""
+
+    stream: Stream
+    present: int
+    agreed: int
+    waiting: int
+    parked: int
+    expected: int = 0  # rows the PMS reports, while the first load runs
+
+
+class LoadStatus(msgspec.Struct, frozen=True):
+    phase: str
+    loaded_rows: int
+    total_rows: int
+    eta_s: float | None
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Everything a window, the CLI or a heartbeat may show. Ages in s, None = nothing such."""
+
+    taken_at: str  # ISO 8601 UTC
+    agent_version: str
+    is_set_up: bool
+    is_running: bool
+    paused_until: str | None
+    pms_kind: str
+    pms_version: str
+    pms_error: str | None  # code
+    pms_error_s: float
+    crm_error: str | None
+    crm_error_s: float
+    last_read_at: str | None
+    last_write_at: str | None
+    oldest_unsent_s: float | None
+    oldest_unverified_s: float | None
+    overdue_chunks: int
+    open_conflicts: int
+    parked: int
+    pending: int
+    load: LoadStatus | None
+    streams: tuple[StreamStatus, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """When an honest number stops being green."""
+
+    unsent_s: float = 60.0
+    read_s: float = (
+        30.0  # the live lane looks twenty times a second; half a minute blind is not fine
+    )
+    grace_s: float = 180.0  # a line down for less than this is a hiccup
+
+
+FATAL = frozenset(
+    {
+        "pms.auth_refused",
+        "pms.wrong_database",
+        "pms.suspect_restored",
+        "pms.corrupted",
+        "crm.auth_revoked",
+        "journal.damaged",
+        "disk.full",
+    }
+)
+
+
+_USUAL = Bounds()
+
+
+def overall(snapshot: Snapshot, bounds: Bounds = _USUAL, *, read_age_s: float | None) -> State:
+    """The one precedence function: first match wins. ``read_age_s``: since the last full look."""
+    s = snapshot
+    ladder = (
+        (State.NOT_SET_UP, not s.is_set_up),
+        (State.UNREACHABLE, not s.is_running),
+        (
+            State.ACTION_NEEDED,
+            s.pms_error in FATAL
+            or s.crm_error in FATAL
+            or any(f.severity is Severity.ERROR for f in s.findings),
+        ),
+        (
+            State.OFFLINE,
+            (s.pms_error is not None and s.pms_error_s > bounds.grace_s)
+            or (s.crm_error is not None and s.crm_error_s > bounds.grace_s),
+        ),
+        (State.PAUSED, s.paused_until is not None),
+        (State.NEEDS_REVIEW, s.open_conflicts + s.parked > 0),
+        (State.SYNCING, s.load is not None or read_age_s is None),
+        (
+            State.BEHIND,
+            (s.oldest_unsent_s or 0.0) > bounds.unsent_s
+            or s.overdue_chunks > 0
+            or (read_age_s or 0.0) > bounds.read_s
+            or s.pms_error is not None
+            or s.crm_error is not None,
+        ),
+    )
+    return next((state for state, holds in ladder if holds), State.UP_TO_DATE)

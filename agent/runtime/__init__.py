@@ -1,0 +1,1 @@
+"""Builds and owns everything: the only room that knows both drivers and crm."""

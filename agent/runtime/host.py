@@ -1,0 +1,155 @@
+"""The composition root: builds the agent from settings, runs its lanes, stops them in order."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from agent.config import Paths, PayloadSeal, Settings, open_secrets
+from agent.config.secrets import Secrets
+from agent.config.store import write_atomic
+from agent.errors import AgentError
+from agent.journal.journal import Journal
+from agent.ports import CrmPort, PmsSource
+from agent.runtime.clock import SystemClock
+from agent.runtime.crm import open_crm
+from agent.runtime.scheduler import Chores
+from agent.runtime.sources import open_source
+from agent.support.health import Report, heartbeat, report, take_snapshot
+from agent.sync.datamap import DataMap, load_map
+from agent.sync.engine import Engine
+from agent.sync.session import Tuning
+from agent.sync.sweep import Rotation
+
+log = structlog.get_logger(__name__)
+
+STOP_WITHIN_S = 2.0
+STATUS_EVERY_S = 1.0
+HEARTBEAT_EVERY_S = 10.0
+BACKUP_EVERY_S = 6 * 3600.0
+
+
+def tuning_of(settings: Settings) -> Tuning:
+    """The engine's view of the settings."""
+    sync = settings.sync
+    return Tuning(
+        zone=settings.practice.zone,
+        gate_s=sync.gate_ms / 1000,
+        overlap_s=sync.overlap_s,
+        rotation=Rotation(sync.sweep_hot_s, sync.sweep_warm_s, sync.sweep_cold_s),
+        page_rows=sync.page_rows,
+        load_duty=sync.load_duty,
+        sweep_duty=settings.pms.max_duty,
+        confirm_delete_s=sync.confirm_delete_s,
+        settle_s=sync.settle_s,
+        brake_rows=sync.brake_rows,
+        brake_share=sync.brake_share,
+        change_share=sync.change_brake_share,
+        window_days=sync.window_days,
+        carry_unknown=settings.map.carry_unknown,
+    )
+
+
+@dataclass(slots=True)
+class Host:
+    """A built agent. ``start`` returns at once; ``stop`` returns within two seconds."""
+
+    engine: Engine
+    journal: Journal
+    crm: CrmPort
+    source: PmsSource
+    paths: Paths
+    secrets: Secrets
+    clock: SystemClock
+    chores: Chores
+    _threads: list[threading.Thread]
+
+    def start(self) -> None:
+        self._lane("watch", self.engine.watch)
+        self._lane("bulk", self.engine.bulk)
+        self._lane("push", lambda: self.engine.dispatcher.run(self.engine.stopping))
+        self.chores.every(STATUS_EVERY_S, "status", self.write_status)
+        self.chores.every(HEARTBEAT_EVERY_S, "heartbeat", self.beat)
+        self.chores.every(BACKUP_EVERY_S, "backup", self.back_up)
+        self.chores.start()
+        log.info("agent.started", pid=os.getpid())
+
+    def report(self) -> Report:
+        snapshot = take_snapshot(
+            self.engine,
+            self.journal,
+            self.clock,
+            pms_kind=self.source.kind,
+            findings=self.secrets.findings(),
+        )
+        return report(snapshot, pid=os.getpid(), now=self.clock.now())
+
+    def write_status(self) -> None:
+        write_atomic(self.paths.status_file, msgspec.json.encode(self.report()))
+
+    def beat(self) -> None:
+        snapshot = self.report().snapshot
+        numbers = self.journal.numbers(self.clock.now())
+        try:
+            self.crm.heartbeat(heartbeat(snapshot, self.journal, numbers))
+        except AgentError as error:
+            log.info("heartbeat.failed", code=error.code)
+
+    def back_up(self) -> None:
+        self.journal.backup(self.paths.backup_dir)
+
+    def stop(self) -> bool:
+        """Stop reading, let sends settle, close the journal. False if a lane overran its time."""
+        self.chores.stop()
+        self.engine.stop()
+        deadline = self.clock.mono() + STOP_WITHIN_S
+        for thread in self._threads:
+            thread.join(max(deadline - self.clock.mono(), 0.0))
+        clean = not any(thread.is_alive() for thread in self._threads)
+        self.crm.close()
+        if clean:
+            self.journal.close()
+        self.paths.status_file.unlink(missing_ok=True)
+        log.info("agent.stopped", clean=clean)
+        return clean
+
+    def pause(self, seconds: float) -> None:
+        self.engine.pause(self.clock.now() + timedelta(seconds=seconds))
+
+    def _lane(self, name: str, run: Callable[[], None]) -> None:
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+
+def build(settings: Settings, paths: Paths) -> Host:
+    """Open everything. Raises ConfigError (not set up), AgentBusy, JournalDamaged, CrmAuthError."""
+    clock = SystemClock()
+    paths.prepare()
+    secrets = open_secrets(paths)
+    seal = PayloadSeal.from_store(secrets)
+    journal = Journal.open(paths.journal_file(settings.journal_dir), seal=seal, clock=clock)
+    try:
+        source = open_source(settings, secrets)
+        crm = open_crm(settings, secrets, clock, journal)
+        engine = Engine(
+            source, crm, journal, site_map(settings), clock, tuning_of(settings), random.random
+        )
+    except BaseException:
+        journal.close()
+        raise
+    return Host(engine, journal, crm, source, paths, secrets, clock, Chores(), [])
+
+
+def site_map(settings: Settings) -> DataMap:
+    """The shipped map of the configured PMS with the site's overrides, if any."""
+    override = Path(settings.map.file) if settings.map.file else None
+    return load_map(settings.pms.kind, override=override)

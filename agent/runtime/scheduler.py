@@ -1,0 +1,40 @@
+"""Timed chores. The only import of apscheduler.
+
+Chores only wake or write small things; the lanes do the work. Missed runs are coalesced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+log = structlog.get_logger(__name__)
+
+
+class Chores:
+    """Named chores, each every so many seconds, never twice at once."""
+
+    def __init__(self) -> None:
+        self._scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(2)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone="UTC",
+        )
+        self._scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
+
+    def every(self, seconds: float, name: str, chore: Callable[[], None]) -> None:
+        self._scheduler.add_job(chore, "interval", seconds=seconds, id=name)
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    def _failed(self, event: JobExecutionEvent) -> None:
+        log.error("chore.failed", chore=event.job_id, error=type(event.exception).__name__)

@@ -1,0 +1,387 @@
+"""The engine: owns the session and runs the reading lanes until told to stop.
+
+Lanes are plain blocking loops (``watch``, ``bulk``; the dispatcher has its own); runtime gives each
+a thread. An error of one round never ends a lane: its class says how long to wait (agent.errors).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from agent.errors import (
+    AgentError,
+    CrmError,
+    JournalError,
+    PmsDrift,
+    PmsError,
+    PmsRefused,
+    PmsUnavailable,
+)
+from agent.journal.journal import Journal
+from agent.journal.rows import Urgency
+from agent.model.reading import Key
+from agent.model.streams import Stream
+from agent.ports import Clock, CrmPort, PmsReader, PmsSource
+from agent.sync.brakes import Brakes
+from agent.sync.capture import Capture
+from agent.sync.datamap import DataMap
+from agent.sync.guards import BrakeRule, Verdict
+from agent.sync.pace import Backoff
+from agent.sync.push import Dispatcher
+from agent.sync.reconcile import Comparison, compare
+from agent.sync.session import Session, Tuning, accept_source, check_source, open_session
+
+log = structlog.get_logger(__name__)
+
+GUARD_EVERY_S = 2.0
+REFUSED_WAIT_S = 300.0  # a wrong password is never hammered: it would lock the account
+DRIFT_WAIT_S = 5.0
+IDLE_S = 0.25
+READ_KEYS = 500
+
+_VERDICT_CODES = {
+    Verdict.WAIT: "pms.update_running",
+    Verdict.CORRUPTED: "pms.corrupted",
+    Verdict.RESTORED: "pms.suspect_restored",
+    Verdict.OTHER: "pms.wrong_database",
+}
+
+
+@dataclass(slots=True)
+class PmsLine:
+    """What the engine knows about the line to the PMS. ``code`` is None while it is fine."""
+
+    code: str | None = None
+    since_mono: float = 0.0
+    read_mono: float | None = None  # last complete look
+    read_at: datetime | None = None
+
+
+class Engine:
+    """Build once per process; ``watch`` and ``bulk`` run in their own threads."""
+
+    def __init__(
+        self,
+        source: PmsSource,
+        crm: CrmPort,
+        journal: Journal,
+        datamap: DataMap,
+        clock: Clock,
+        tuning: Tuning,
+        random: Callable[[], float],
+    ) -> None:
+        self._source = source
+        self._crm = crm
+        self._journal = journal
+        self._datamap = datamap
+        self._clock = clock
+        self._tuning = tuning
+        self._random = random
+        self.stopping = threading.Event()
+        self._resumed = threading.Event()
+        self._resumed.set()
+        self.paused_until: datetime | None = None
+        self.pms = PmsLine()
+        self.brakes = Brakes(
+            journal,
+            clock,
+            delete_rule=BrakeRule(tuning.brake_rows, tuning.brake_share),
+            change_share=tuning.change_share,
+        )
+        self.dispatcher = Dispatcher(
+            journal, crm, clock, Backoff(random), on_limits=self._refresh_limits
+        )
+        self.capture = Capture(
+            journal,
+            crm,
+            clock,
+            self.brakes,
+            settle_s=tuning.settle_s,
+            on_work=self.dispatcher.wake,
+        )
+        self._session: Session | None = None
+        self._session_lock = threading.Lock()
+        self._reconciled_mono: float | None = None
+        self.last_proof: tuple[datetime, list[Comparison]] | None = None
+
+    # -- what people and the scheduler ask ------------------------------------------------------
+
+    @property
+    def session(self) -> Session | None:
+        return self._session
+
+    def pause(self, until: datetime) -> None:
+        self.paused_until = until
+        self._resumed.clear()
+
+    def resume(self) -> None:
+        self.paused_until = None
+        self._resumed.set()
+        self.dispatcher.wake()
+
+    def reprobe(self) -> None:
+        """Throw the session away; the lanes make a new one."""
+        with self._session_lock:
+            self._session = None
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self._resumed.set()
+        self.dispatcher.wake()
+
+    def accept_source(self) -> None:
+        reader = self._source.open()
+        try:
+            accept_source(reader, self._journal)
+        finally:
+            reader.close()
+        self.dispatcher.fenced = False
+        self.reprobe()
+
+    # -- lanes ----------------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """The live lane."""
+        guarded_mono = -GUARD_EVERY_S
+
+        def body(reader: PmsReader, session: Session) -> float:
+            nonlocal guarded_mono
+            started = self._clock.mono()
+            if not session.watching or started - guarded_mono >= GUARD_EVERY_S:
+                guarded_mono = started
+                if not self._believe(reader, session):
+                    return GUARD_EVERY_S
+            if not session.watching:
+                session.watch.start(reader)
+                session.watching = True
+            session.watch.tick(reader, self.brakes.on)
+            self._note_read()
+            return max(self._tuning.gate_s - (self._clock.mono() - started), 0.002)
+
+        self._lane("watch", body)
+
+    def bulk(self) -> None:
+        """Initial load, then second looks, sweeps and proofs, for ever."""
+
+        def body(reader: PmsReader, session: Session) -> float:
+            if not session.watching or self.pms.code is not None:
+                return IDLE_S / 5  # the live lane fixes its marks and believes the source first
+            if not session.load.progress.done:
+                session.load.run(reader)
+                return 0.0
+            did = self._confirm_disappearances(reader, session)
+            did += self._retry_parked(reader, session)
+            did += self._sweep_due(reader, session)
+            self._reconcile_if_due(reader, session)
+            return 0.0 if did else IDLE_S
+
+        self._lane("bulk", body)
+
+    def _lane(self, name: str, body: Callable[[PmsReader, Session], float]) -> None:
+        backoff = Backoff(self._random, first_s=0.5, cap_s=15.0)
+        reader: PmsReader | None = None
+        while not self.stopping.is_set():
+            if not self._resumed.is_set():
+                self._resumed.wait(0.5)
+                self._resume_if_due()
+                continue
+            try:
+                session = self._ensure_session()
+                if reader is None:
+                    reader = self._source.open()
+                wait_s = body(reader, session)
+                backoff.succeeded()
+            except PmsRefused as error:
+                wait_s = self._pms_failed(name, error, REFUSED_WAIT_S)
+            except PmsDrift as error:
+                self.reprobe()
+                wait_s = self._pms_failed(name, error, DRIFT_WAIT_S)
+            except PmsUnavailable as error:
+                wait_s = self._pms_failed(name, error, backoff.failed())
+            except (JournalError, CrmError) as error:
+                log.warning("lane.failed", lane=name, code=error.code)
+                wait_s = backoff.failed()
+            except Exception as error:  # a bug in one round must not blind the office for weeks
+                log.error("lane.bug", lane=name, error=type(error).__name__, exc_info=error)
+                wait_s = max(backoff.failed(), 2.0)
+            if wait_s > 0:
+                self.stopping.wait(wait_s)
+        if reader is not None:
+            reader.close()
+
+    def rest(self, seconds: float) -> bool:
+        """Sleep between statements; False when the lane should return (stop, pause, trouble)."""
+        if seconds > 0:
+            self.stopping.wait(seconds)
+        return not self.stopping.is_set() and self._resumed.is_set() and self.pms.code is None
+
+    # -- pieces ---------------------------------------------------------------------------------
+
+    def _ensure_session(self) -> Session:
+        with self._session_lock:
+            if self._session is None:
+                self._session = open_session(
+                    self._source,
+                    self._datamap,
+                    self._journal,
+                    self.capture,
+                    self._clock,
+                    self._tuning,
+                    self.rest,
+                )
+            return self._session
+
+    def _believe(self, reader: PmsReader, session: Session) -> bool:
+        """False while the source must not be read or believed; the status says why."""
+        verdict = check_source(reader, self._journal, session)
+        self.dispatcher.fenced = verdict in (Verdict.OTHER, Verdict.RESTORED)
+        if verdict is Verdict.OK:
+            return True
+        if verdict is Verdict.REPROBE:
+            log.info("source.version_changed")
+            self.brakes.allow(list(Stream), for_s=self._tuning.rotation.warm_s)
+            self.reprobe()
+            return False
+        self._set_code(_VERDICT_CODES[verdict])
+        return False
+
+    def _note_read(self) -> None:
+        self.pms = PmsLine(None, 0.0, self._clock.mono(), self._clock.now())
+
+    def _set_code(self, code: str) -> None:
+        if self.pms.code != code:
+            log.warning("pms.state", code=code)
+            self.pms = PmsLine(code, self._clock.mono(), self.pms.read_mono, self.pms.read_at)
+
+    def _pms_failed(self, lane: str, error: PmsError, wait_s: float) -> float:
+        log.info("lane.pms", lane=lane, code=error.code, wait_s=round(wait_s, 2))
+        if lane == "watch" or isinstance(error, PmsRefused):
+            self._set_code(error.code)
+        return wait_s
+
+    def _resume_if_due(self) -> None:
+        if self.paused_until is not None and self._clock.now() >= self.paused_until:
+            self.resume()
+
+    def _confirm_disappearances(self, reader: PmsReader, session: Session) -> int:
+        """The second look at what vanished; only then is it a deletion, under the brake."""
+        before = self._clock.now() - timedelta(seconds=self._tuning.confirm_delete_s)
+        vanished: dict[Stream, list[Key]] = {}
+        for stream, key, _ in self._journal.missing(before, READ_KEYS):
+            if stream in session.maps and stream not in self.brakes.on:
+                vanished.setdefault(stream, []).append(key)
+        if not vanished or not self._believe(reader, session):
+            return 0
+        did = 0
+        for stream, keys in vanished.items():
+            read_lsn = self.capture.last_lsn
+            page = reader.read_keys(stream, keys)
+            mapped = session.maps[stream]
+            self.capture.take(mapped, page, read_lsn=read_lsn, urgency=Urgency.REPAIR)
+            present = {row[0] for row in page.rows} | {bad.key for bad in page.unreadable}
+            did += self.capture.bury(mapped, [key for key in keys if key not in present])
+        return did
+
+    def _retry_parked(self, reader: PmsReader, session: Session) -> int:
+        due: dict[Stream, list[Key]] = {}
+        for parked in self._journal.due_parked(self._clock.now(), READ_KEYS):
+            due.setdefault(parked.stream, []).append(parked.key)
+        return sum(
+            self.send_again(reader, session, stream, keys)
+            for stream, keys in due.items()
+            if stream in session.maps
+        )
+
+    def send_again(
+        self, reader: PmsReader, session: Session, stream: Stream, keys: Sequence[Key]
+    ) -> int:
+        """Read these records and send them whatever the mirror says. Returns how many left."""
+        sent = 0
+        for start in range(0, len(keys), READ_KEYS):
+            asked = keys[start : start + READ_KEYS]
+            read_lsn = self.capture.last_lsn
+            page = reader.read_keys(stream, asked)
+            taken = self.capture.take(
+                session.maps[stream],
+                page,
+                read_lsn=read_lsn,
+                urgency=Urgency.REPAIR,
+                asked=asked,
+                force=True,
+            )
+            sent += taken.changed
+        return sent
+
+    def _sweep_due(self, reader: PmsReader, session: Session) -> int:
+        streams = [s for s in session.maps if s not in self.brakes.on]
+        chunks = self._journal.next_chunks(self._clock.now(), 8, loaded=True, streams=streams)
+        for chunk in chunks:
+            swept = session.sweep.visit(reader, session.maps[chunk.stream], chunk)
+            if swept.late or swept.missing:
+                log.info(
+                    "sweep.found",
+                    stream=chunk.stream.value,
+                    late=swept.late,
+                    missing=swept.missing,
+                )
+            if not self.rest(0.0):
+                break
+        return len(chunks)
+
+    def _reconcile_if_due(self, reader: PmsReader, session: Session) -> None:
+        now = self._clock.mono()
+        last = self._reconciled_mono
+        if last is not None and now - last < self._tuning.reconcile_s:
+            return
+        if self._journal.batches_waiting() or self.dispatcher.line.ok_mono is None:
+            return
+        self._reconciled_mono = now
+        self.reconcile(reader, session)
+
+    @property
+    def sweeps_done(self) -> bool:
+        """No chunk is due: everything has been proven within its rotation."""
+        return not self._journal.next_chunks(self._clock.now(), 1, loaded=True)
+
+    def compare_now(self) -> int:
+        """Compare mirror and CRM, changing nothing: how many records differ, -1 unknown."""
+        session = self._session
+        if session is None:
+            return -1
+        try:
+            found = [compare(self._journal, self._crm, stream) for stream in session.maps]
+        except CrmError:
+            return -1
+        return sum(len(c.send) + len(c.extra) + c.waiting for c in found)
+
+    def reconcile(self, reader: PmsReader, session: Session) -> list[Comparison]:
+        """Prove mirror and CRM equal; heal small differences, stop and tell at large ones."""
+        results = []
+        for stream in session.maps:
+            result = compare(self._journal, self._crm, stream)
+            results.append(result)
+            if result.is_equal:
+                continue
+            log.warning(
+                "reconcile.differs",
+                stream=stream.value,
+                send=len(result.send),
+                extra=len(result.extra),
+            )
+            with self._journal.turn() as turn:
+                turn.note("reconcile.differs", stream, len(result.send) + len(result.extra))
+            if not result.is_too_much:
+                self.send_again(reader, session, stream, result.send)
+        self.last_proof = (self._clock.now(), results)
+        return results
+
+    def _refresh_limits(self) -> None:
+        try:
+            self.capture.limits = self._crm.limits()
+        except AgentError as error:
+            log.info("crm.limits_unknown", code=error.code)

@@ -1,0 +1,257 @@
+"""The initial load: hot first, chunk by chunk, resumable, beside the live lanes.
+
+Order: small reference streams, then the hot window (schedule around today, its patients, recalls),
+then every chunk of every stream. What the hot window brought is read again by the chunks and found
+unchanged, so nothing leaves twice. A restart continues with the first chunk not loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from agent.journal.journal import Journal, Turn
+from agent.journal.rows import Chunk, Tier, Urgency
+from agent.model.reading import Key, Page, SourceFacts
+from agent.model.streams import Stream
+from agent.ports import Clock, PmsReader
+from agent.sync.capture import Capture
+from agent.sync.pace import Pace
+from agent.sync.streammap import StreamMap
+from agent.sync.sweep import chunk_boundaries
+
+log = structlog.get_logger(__name__)
+
+SMALL_ROWS = 5000  # streams up to this size are loaded before the hot window
+HOT_DONE = "load:hot"
+PLANNED = "load:planned:"
+WINDOW_PAGE = 500
+MAX_WAITING_BATCHES = 24  # memory and disk stay flat when the CRM is slower than we are
+
+
+class _PatientKey(msgspec.Struct):
+    """The one field of a hot record that says whose it is."""
+
+    patient_key: str | None = None
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counts for people. ``eta_s`` is None until the rate is trusted (30 s or 5 % of the work)."""
+
+    total_rows: int = 0
+    loaded_rows: int = 0
+    started_mono: float | None = None
+    done: bool = False
+    phase: str = "waiting"
+    by_stream: dict[Stream, tuple[int, int]] = field(default_factory=dict)  # loaded, expected
+    _first_rows: int = 0
+
+    def start(self, now_mono: float) -> None:
+        self.started_mono = now_mono
+        self._first_rows = self.loaded_rows
+
+    def eta_s(self, now_mono: float) -> float | None:
+        if self.started_mono is None or self.done:
+            return None
+        elapsed = now_mono - self.started_mono
+        moved = self.loaded_rows - self._first_rows
+        share = moved / self.total_rows if self.total_rows else 0.0
+        if moved == 0 or (elapsed < 30 and share < 0.05):
+            return None
+        return max(self.total_rows - self.loaded_rows, 0) * elapsed / moved
+
+
+class Load:
+    """One run of the initial load with one reader; call ``step`` until it returns False."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        capture: Capture,
+        clock: Clock,
+        facts: SourceFacts,
+        maps: dict[Stream, StreamMap],
+        pace: Pace,
+        *,
+        chunk_rows: int,
+        window_days: int,
+        rest: Callable[[float], bool],
+    ) -> None:
+        self._journal = journal
+        self._capture = capture
+        self._clock = clock
+        self._facts = facts
+        self._maps = maps
+        self._pace = pace
+        self._chunk_rows = chunk_rows
+        self._window_days = window_days
+        self._rest = rest
+        self._reads = ThreadPoolExecutor(1, thread_name_prefix="load-read")
+        self.progress = Progress(total_rows=sum(facts.streams[s].rows for s in maps))
+        for stream in maps:
+            self.progress.by_stream[stream] = (0, facts.streams[stream].rows)
+
+    def plan(self, reader: PmsReader) -> None:
+        """Cut every stream that has no ledger yet into chunks."""
+        for stream in self._maps:
+            if self._journal.mark(PLANNED + stream.value):
+                continue
+            boundaries = chunk_boundaries(reader, stream, self._chunk_rows, self._rest)
+            with self._journal.turn() as turn:
+                tier = Tier(self._facts.streams[stream].tier)
+                turn.plan_chunks(stream, boundaries, tier, self._clock.now())
+                turn.set_mark(PLANNED + stream.value, "1")
+        for stream, count in ((c.stream, c.present) for c in self._journal.stream_counts()):
+            if stream in self._maps:
+                self._count(stream, count)
+        self.progress.start(self._clock.mono())
+
+    def run(self, reader: PmsReader) -> bool:
+        """Load until done (True) or until ``rest`` says that we are to stop (False)."""
+        self.plan(reader)
+        if not self._journal.mark(HOT_DONE) and not self._load_hot(reader):
+            return False
+        self.progress.phase = "history"
+        while chunks := self._journal.next_chunks(self._clock.now(), 1, loaded=False):
+            if not self._load_chunk(reader, chunks[0]):
+                return False
+        self.progress.phase = "done"
+        self.progress.done = True
+        return True
+
+    def _load_hot(self, reader: PmsReader) -> bool:
+        self.progress.phase = "reference"
+        for stream in self._maps:
+            if self._facts.streams[stream].rows <= SMALL_ROWS:
+                for chunk in self._journal.next_chunks(
+                    self._clock.now(), 1000, loaded=False, streams=[stream]
+                ):
+                    if not self._load_chunk(reader, chunk):
+                        return False
+        self.progress.phase = "schedule"
+        patients: set[Key] = set()
+        for stream, mapped in self._maps.items():
+            if self._facts.streams[stream].windowed:
+                kept_going = self._load_window(reader, mapped, patients)
+                if not kept_going:
+                    return False
+        if Stream.PATIENT in self._maps and not self._load_keys(
+            reader, self._maps[Stream.PATIENT], sorted(patients, key=str)
+        ):
+            return False
+        with self._journal.turn() as turn:
+            turn.set_mark(HOT_DONE, "1")
+            turn.note("load.hot_done", None, len(patients))
+        log.info("load.hot_done", patients=len(patients))
+        return True
+
+    def _load_window(self, reader: PmsReader, mapped: StreamMap, patients: set[Key]) -> bool:
+        today = self._clock.now().date()
+        first = today - timedelta(days=self._window_days)
+        last = today + timedelta(days=self._window_days)
+        at: Key | None = None
+        while keys := reader.keys_in_window(mapped.stream, first, last, at, WINDOW_PAGE):
+            if not self._load_keys(reader, mapped, keys, patients):
+                return False
+            at = keys[-1]
+        return True
+
+    def _load_keys(
+        self,
+        reader: PmsReader,
+        mapped: StreamMap,
+        keys: Sequence[Key],
+        patients: set[Key] | None = None,
+    ) -> bool:
+        for start in range(0, len(keys), WINDOW_PAGE):
+            if not self._make_room():
+                return False
+            read_lsn = self._capture.last_lsn
+            page = reader.read_keys(mapped.stream, keys[start : start + WINDOW_PAGE])
+            self._capture.take(mapped, page, read_lsn=read_lsn, urgency=Urgency.REPAIR)
+            if patients is not None:
+                patients.update(self._patients_of(mapped, page))
+            if not self._rest(self._pace.after(len(page.rows), page.took_ms)):
+                return False
+        return True
+
+    def _patients_of(self, mapped: StreamMap, page: Page) -> set[Key]:
+        observed, _ = mapped.observe(page)
+        found = set()
+        for row in observed:
+            key = msgspec.json.decode(row.canon, type=_PatientKey).patient_key
+            if key is not None:
+                found.add(int(key) if key.lstrip("-").isdigit() else key)
+        return found
+
+    def _load_chunk(self, reader: PmsReader, chunk: Chunk) -> bool:
+        mapped = self._maps[chunk.stream]
+        for lo, page, read_lsn in self._read_ahead(reader, chunk):
+            if not self._make_room():
+                return False
+            taken = self._capture.take(
+                mapped,
+                page,
+                read_lsn=read_lsn,
+                urgency=Urgency.LOAD,
+                fresh=(lo, chunk.hi),
+                within=_marks_loaded(chunk) if page.exhausted else None,
+            )
+            self._count(chunk.stream, taken.created)
+            if page.exhausted:
+                return True
+        return False
+
+    def _read_ahead(
+        self, reader: PmsReader, chunk: Chunk
+    ) -> Iterator[tuple[Key | None, Page, int]]:
+        """Pages of the chunk, each with its lower bound and the lsn before its read.
+
+        The next page is fetched while the caller takes the current one: the server hashes while we
+        normalise. Ends early when told to stop.
+        """
+
+        def fetch(at: Key | None, rest_s: float) -> tuple[Page, int] | None:
+            if not self._rest(rest_s):
+                return None
+            read_lsn = self._capture.last_lsn
+            return reader.read_range(chunk.stream, at, chunk.hi, self._pace.rows), read_lsn
+
+        at = chunk.lo
+        ahead = self._reads.submit(fetch, at, 0.0)
+        while (got := ahead.result()) is not None:
+            page, read_lsn = got
+            lo = at
+            if not page.exhausted:
+                at = page.rows[-1][0]  # type: ignore[assignment]
+                ahead = self._reads.submit(
+                    fetch, at, self._pace.after(len(page.rows), page.took_ms)
+                )
+            yield lo, page, read_lsn
+            if page.exhausted:
+                return
+
+    def _make_room(self) -> bool:
+        """Wait while the CRM is behind; False when told to stop."""
+        while self._journal.batches_waiting(Urgency.LOAD) >= MAX_WAITING_BATCHES:
+            if not self._rest(0.02):
+                return False
+        return True
+
+    def _count(self, stream: Stream, rows: int) -> None:
+        loaded, expected = self.progress.by_stream[stream]
+        self.progress.by_stream[stream] = (loaded + rows, max(expected, loaded + rows))
+        self.progress.loaded_rows += rows
+
+
+def _marks_loaded(chunk: Chunk) -> Callable[[Turn], None]:
+    def within(turn: Turn) -> None:
+        turn.chunk_loaded(chunk)
+
+    return within

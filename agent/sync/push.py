@@ -1,0 +1,232 @@
+"""Send what waits: outgoing batches to the CRM, one outcome per item, settled in one turn (T3).
+
+A batch's bytes and id are fixed when it is planned, so sending it again after a crash or a lost
+answer is the same request; the CRM answers it from memory. Nothing here reads the PMS.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from agent.errors import AgentError, CrmAuthError, CrmRefusedBatch, CrmUnavailable, JournalError
+from agent.journal.journal import Journal
+from agent.journal.rows import Batch, Operation, Outgoing, ParkClass, Urgency
+from agent.model.streams import Stream
+from agent.model.writing import Change, ItemOutcome, Outcome
+from agent.ports import Clock, CrmPort
+from agent.sync.pace import Backoff, item_retry_s
+from agent.sync.plan import operations_of
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the item outcomes of one batch mean, by position in the batch."""
+
+    done: list[Operation] = field(default_factory=list)
+    again: list[int] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)  # (position, reason code)
+    retry_after_s: float = 0.0
+
+
+def judge(operations: Sequence[Operation], outcomes: Sequence[ItemOutcome]) -> Verdict:
+    """Sort a batch's items; pure. Conflict: the CRM holds a newer edit, a person decides."""
+    verdict = Verdict()
+    wait = 0.0
+    for position, (operation, item) in enumerate(zip(operations, outcomes, strict=True)):
+        if item.outcome.is_done:
+            verdict.done.append(operation)
+        elif item.outcome is Outcome.RETRY:
+            verdict.again.append(position)
+            wait = max(wait, item.retry_after_s or 0.0)
+        else:
+            verdict.refused.append((position, item.reason or item.outcome.value))
+    return Verdict(verdict.done, verdict.again, verdict.refused, wait)
+
+
+def halves(changes: Sequence[Change]) -> list[list[Change]]:
+    """Bisect a refused batch; a batch of one is the poison itself."""
+    middle = len(changes) // 2
+    return [part for part in (list(changes[:middle]), list(changes[middle:])) if part]
+
+
+@dataclass(slots=True)
+class Line:
+    """What the dispatcher knows about the line to the CRM. Read by the status; replaced whole."""
+
+    ok_mono: float | None = None
+    error: AgentError | None = None
+    since_mono: float | None = None  # of the error
+    auth_lost: bool = False
+
+
+class Dispatcher:
+    """Owns the sending threads. ``wake`` may be called from anywhere."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        crm: CrmPort,
+        clock: Clock,
+        backoff: Backoff,
+        *,
+        on_limits: Callable[[], None],
+        in_flight: int = 2,
+    ) -> None:
+        self._journal = journal
+        self._crm = crm
+        self._clock = clock
+        self._backoff = backoff
+        self._on_limits = on_limits
+        self._in_flight = in_flight
+        self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="push")
+        self._busy: dict[Stream, Future[None]] = {}
+        self._awake = threading.Event()
+        self._lock = threading.Lock()
+        self._not_before = 0.0
+        self.fenced = False
+        self.line = Line()
+        self.last_write_at: datetime | None = None
+        self.written = 0
+
+    def wake(self) -> None:
+        self._awake.set()
+
+    def run(self, stopping: threading.Event) -> None:
+        """The push lane: until ``stopping``; returns after the sends under way have settled."""
+        while not stopping.is_set():
+            self._awake.clear()
+            started = self.dispatch()
+            if not started:
+                self._awake.wait(self._idle_s())
+        self._pool.shutdown(wait=True)
+
+    def dispatch(self) -> int:
+        """Start what may start now; returns how many batches left."""
+        if self.fenced or self.line.auth_lost or self._clock.mono() < self._not_before:
+            return 0
+        with self._lock:
+            busy = frozenset(self._busy)
+            room = self._in_flight - len(busy)
+            if room <= 0:
+                return 0
+            batches = self._journal.due_batches(self._clock.now(), room, busy)
+            for batch in batches:
+                self._busy[batch.stream] = self._pool.submit(self._carry, batch)
+        return len(batches)
+
+    def idle(self) -> bool:
+        with self._lock:
+            return not self._busy
+
+    def retry_auth(self) -> None:
+        """The pairing was renewed."""
+        self.line = Line()
+        self.wake()
+
+    def _idle_s(self) -> float:
+        wait = self._not_before - self._clock.mono()
+        return max(wait, 0.01) if 0 < wait < 1.0 else 1.0
+
+    def _carry(self, batch: Batch) -> None:
+        try:
+            self._send(batch)
+        except JournalError as error:
+            # The batch is still due; nothing was lost. Disk full is told by the status.
+            log.exception("push.journal", code=error.code)
+            self._failed(error, 5.0)
+        finally:
+            with self._lock:
+                self._busy.pop(batch.stream, None)
+            self.wake()
+
+    def _send(self, batch: Batch) -> None:
+        try:
+            reply = self._crm.push(batch.id, batch.body)
+        except CrmAuthError as error:
+            self._failed(error, 60.0)
+            self.line.auth_lost = True
+            log.warning("push.auth", code=error.code)
+        except CrmUnavailable as error:
+            wait = self._backoff.failed(error.retry_after_s)
+            self._failed(error, wait)
+            log.info("push.unavailable", code=error.code, wait_s=round(wait, 2))
+        except CrmRefusedBatch as error:
+            self._answered()
+            self._bisect(batch, error)
+        else:
+            self._answered()
+            self._settle(batch, judge(batch.operations, reply.outcomes))
+
+    def _answered(self) -> None:
+        first = self.line.ok_mono is None
+        self._backoff.succeeded()
+        self._not_before = 0.0
+        self.line = Line(ok_mono=self._clock.mono())
+        if first:
+            self._on_limits()
+
+    def _failed(self, error: AgentError, wait_s: float) -> None:
+        now = self._clock.mono()
+        self._not_before = now + wait_s
+        since = self.line.since_mono if self.line.error is not None else now
+        self.line = Line(error=error, since_mono=since)
+
+    def _settle(self, batch: Batch, verdict: Verdict) -> None:
+        again = self._changes(batch, verdict.again)
+        with self._journal.turn() as turn:
+            for position, reason in verdict.refused:
+                operation = batch.operations[position]
+                due = self._clock.now() + timedelta(seconds=item_retry_s(9))
+                turn.park(
+                    batch.stream, operation.key, ParkClass.VALIDATION, reason, operation.hash, due
+                )
+            if again:
+                body = self._crm.pack(turn.next_batch_id(), again)
+                outgoing = Outgoing(batch.stream, Urgency.REPAIR, body, operations_of(again))
+                later = turn.enqueue(outgoing)
+                wait = max(verdict.retry_after_s, item_retry_s(batch.attempts))
+                turn.defer(later, self._clock.now() + timedelta(seconds=wait), "item_retry")
+            turn.settle(batch, verdict.done)
+            if verdict.refused:
+                turn.note("crm.rejected", batch.stream, len(verdict.refused))
+        self.last_write_at = self._clock.now()
+        self.written += len(verdict.done)
+        log.debug("push.settled", stream=batch.stream.value, done=len(verdict.done))
+
+    def _bisect(self, batch: Batch, error: CrmRefusedBatch) -> None:
+        changes = self._changes(batch, range(len(batch.operations)))
+        with self._journal.turn() as turn:
+            if len(changes) == 1:
+                operation = batch.operations[0]
+                due = self._clock.now() + timedelta(seconds=item_retry_s(9))
+                turn.park(
+                    batch.stream,
+                    operation.key,
+                    ParkClass.VALIDATION,
+                    error.code,
+                    operation.hash,
+                    due,
+                )
+                turn.settle(batch, [])
+                turn.note("crm.rejected", batch.stream, 1)
+                return
+            parts = []
+            for ahead, part in enumerate(halves(changes)):
+                body = self._crm.pack(turn.next_batch_id(ahead), part)
+                parts.append(Outgoing(batch.stream, batch.urgency, body, operations_of(part)))
+            turn.replace(batch, parts)
+        log.info("push.bisect", stream=batch.stream.value, items=len(changes), code=error.code)
+
+    def _changes(self, batch: Batch, positions: Sequence[int]) -> list[Change]:
+        if not positions:
+            return []
+        changes = self._crm.unpack(batch.body)
+        return [changes[position] for position in positions]

@@ -1,0 +1,199 @@
+"""The sweep: prove every chunk of every stream equal to the PMS, again and again (rungs 4 and 5).
+
+The server digests the chunk; it must equal the aggregate of what the mirror holds *now* (never a
+remembered server value: a source that silently returns to an old state would match it for ever).
+If not, bisect to the rows, read them, and only a fresh comparison may accept the chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from agent.journal.journal import Journal
+from agent.journal.rows import Chunk, Urgency
+from agent.model.reading import Digest, Key
+from agent.model.streams import Stream
+from agent.ports import Clock, PmsReader
+from agent.sync.capture import Capture
+from agent.sync.pace import Pace
+from agent.sync.streammap import StreamMap
+
+log = structlog.get_logger(__name__)
+
+MAX_TRIES = 3  # repairs of one chunk before it is split: somebody keeps writing into it
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """One chunk's visit. ``late``: changes only the sweep found (a measure of the upper rungs)."""
+
+    verified: bool
+    rows: int = 0
+    late: int = 0
+    missing: int = 0
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Longest time a chunk may stay unproven, by tier, and the rows one chunk should hold."""
+
+    hot_s: float
+    warm_s: float
+    cold_s: float
+    chunk_rows: int = 8000
+
+    def period_s(self, tier: str) -> float:
+        return {"hot": self.hot_s, "warm": self.warm_s}.get(tier, self.cold_s)
+
+
+class Sweep:
+    """Works through due chunks with one reader; rests between statements (``rest``)."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        capture: Capture,
+        clock: Clock,
+        rotation: Rotation,
+        tiers: dict[Stream, str],
+        pace: Pace,
+        rest: Callable[[float], bool],
+    ) -> None:
+        self._journal = journal
+        self._capture = capture
+        self._clock = clock
+        self._rotation = rotation
+        self._tiers = tiers
+        self._pace = pace
+        self._digest_pace = Pace(
+            rows=rotation.chunk_rows, target_ms=50.0, duty=pace.duty, ceiling_rows=50_000
+        )
+        self._rest = rest
+
+    def visit(self, reader: PmsReader, mapped: StreamMap, chunk: Chunk) -> Swept:
+        """Prove one chunk. PmsErrors pass through; the ledger then keeps the last proof's time."""
+        late = missing = unreadable = rows = 0
+        for _ in range(MAX_TRIES):
+            live = self._server_digest(reader, chunk.stream, chunk.lo, chunk.hi)
+            if live == self._journal.digest(chunk.stream, chunk.lo, chunk.hi):
+                self._accept(reader, chunk, live.count)
+                return Swept(True, live.count, late, missing, unreadable)
+            found = self._repair(reader, mapped, chunk.lo, chunk.hi, live)
+            rows, late, missing = live.count, late + found.late, missing + found.missing
+            unreadable = found.unreadable
+            if unreadable and not found.late and not found.missing:
+                # All that is readable is equal, the rest is parked in sight: proven but for it.
+                self._accept(reader, chunk, rows)
+                return Swept(True, rows, late, missing, unreadable)
+        self._split_or_fail(chunk)
+        return Swept(False, rows, late, missing, unreadable)
+
+    def _server_digest(
+        self, reader: PmsReader, stream: Stream, lo: Key | None, hi: Key | None
+    ) -> Digest:
+        started = self._clock.mono()
+        digest = reader.digest(stream, lo, hi)
+        took_ms = (self._clock.mono() - started) * 1000
+        self._rest(self._digest_pace.after(max(digest.count, 1), took_ms))
+        return digest
+
+    def _repair(
+        self, reader: PmsReader, mapped: StreamMap, lo: Key | None, hi: Key | None, live: Digest
+    ) -> Swept:
+        """Bisect to the rows that differ and read them."""
+        stream = mapped.stream
+        held = self._journal.digest(stream, lo, hi)
+        if live == held:
+            return Swept(True, live.count)
+        size = max(live.count, held.count)
+        middle = self._middle(reader, stream, lo, size) if size > self._pace.rows else None
+        if middle is None or middle == hi:
+            return self._reread(reader, mapped, lo, hi)
+        left = self._repair(
+            reader, mapped, lo, middle, self._server_digest(reader, stream, lo, middle)
+        )
+        right = self._repair(
+            reader, mapped, middle, hi, self._server_digest(reader, stream, middle, hi)
+        )
+        return Swept(
+            False,
+            left.rows + right.rows,
+            left.late + right.late,
+            left.missing + right.missing,
+            left.unreadable + right.unreadable,
+        )
+
+    def _middle(self, reader: PmsReader, stream: Stream, lo: Key | None, size: int) -> Key | None:
+        """The key half-way into the range: the server's when it has enough rows."""
+        return reader.nth_key(stream, lo, size // 2)
+
+    def _reread(
+        self, reader: PmsReader, mapped: StreamMap, lo: Key | None, hi: Key | None
+    ) -> Swept:
+        stream = mapped.stream
+        rows = late = missing = unreadable = 0
+        at = lo
+        while True:
+            read_lsn = self._capture.last_lsn
+            page = reader.read_range(stream, at, hi, self._pace.rows)
+            last = page.rows[-1][0] if page.rows else None
+            upto = hi if page.exhausted else last
+            held = self._journal.held_range(stream, at, upto)  # type: ignore[arg-type]
+            present = {row[0] for row in page.rows}
+            asked = [*present, *(key for key in held if key not in present)]
+            taken = self._capture.take(
+                mapped,
+                page,
+                read_lsn=read_lsn,
+                urgency=Urgency.REPAIR,
+                asked=asked,  # type: ignore[arg-type]
+            )
+            rows += taken.rows
+            late += taken.changed
+            missing += taken.missing
+            unreadable += taken.unreadable
+            self._rest(self._pace.after(len(page.rows), page.took_ms))
+            if page.exhausted or last is None:
+                return Swept(False, rows, late, missing, unreadable)
+            at = last  # type: ignore[assignment]
+
+    def _accept(self, reader: PmsReader, chunk: Chunk, count: int) -> None:
+        now = self._clock.now()
+        period_s = self._rotation.period_s(self._tiers[chunk.stream])
+        # Come back a little early: the promise is "within R", not "about R".
+        due = now + timedelta(seconds=period_s * 0.8)
+        grown = count > 2 * self._rotation.chunk_rows
+        at = reader.nth_key(chunk.stream, chunk.lo, self._rotation.chunk_rows) if grown else None
+        with self._journal.turn() as turn:
+            turn.chunk_verified(chunk, now, due)
+            if at is not None and at != chunk.hi:
+                turn.split_chunk(chunk, at)
+
+    def _split_or_fail(self, chunk: Chunk) -> None:
+        """Somebody writes faster than we prove: smaller pieces get quiet sooner."""
+        held = list(self._journal.held_range(chunk.stream, chunk.lo, chunk.hi))
+        with self._journal.turn() as turn:
+            if len(held) > 1:
+                turn.split_chunk(chunk, held[len(held) // 2 - 1])
+            else:
+                due = self._clock.now() + timedelta(seconds=5)
+                turn.chunk_failed(chunk, due, "unsettled")
+        log.info("sweep.unsettled", stream=chunk.stream.value, rows=len(held))
+
+
+def chunk_boundaries(
+    reader: PmsReader, stream: Stream, chunk_rows: int, rest: Callable[[float], bool]
+) -> list[Key]:
+    """Keys that cut the stream into chunks of about ``chunk_rows`` rows; index-only steps."""
+    boundaries: list[Key] = []
+    at: Key | None = None
+    while (key := reader.nth_key(stream, at, chunk_rows)) is not None:
+        boundaries.append(key)
+        at = key
+        rest(0.0)
+    return boundaries

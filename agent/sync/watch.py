@@ -1,0 +1,328 @@
+"""The live lane: see a change within milliseconds of its commit; say only which keys it touched.
+
+Every tick: the PMS's own logs (hints), a change gate per table, then for the tables that moved the
+timestamp lanes and the key tail. All of these name keys; the rows are read by key and taken. What
+these rungs miss, the sweep finds: they buy latency, never correctness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from agent.journal.journal import Journal, Turn
+from agent.journal.rows import Urgency
+from agent.model.reading import Hint, Key, LaneFacts, SourceFacts, Stamped
+from agent.model.streams import Stream
+from agent.ports import Clock, PmsReader
+from agent.sync.capture import Capture
+from agent.sync.streammap import StreamMap
+
+log = structlog.get_logger(__name__)
+
+TAIL = "tail:"  # journal marks: last log key read, by log name
+KEY_TAIL = "key_tail:"  # highest key the live lane has looked at, by stream
+READ_KEYS = 500  # keys per read: a page of a few ms even on MyISAM
+TAIL_LIMIT = 2000
+LANE_LIMIT = 2000
+RESOLUTION_S = 2.0  # whole-second stamps, plus one second for a statement that started before it
+HOT_AFTER_MOVE_S = 2.5  # gates have whole-second tokens: keep looking after the last move
+WIDE_EVERY_S = 60.0  # the overlap is re-read this often, and once at the start
+GAP_YOUNG_S = 60.0  # a hole below the highest key may still be filled by a slower transaction
+MAX_GAPS = 500
+UNINDEXED_ROWS = 200_000  # an unindexed lane on a larger table is left to hints and sweep
+LANE_DUTY = 0.04  # share of server time the lanes may use together per lane
+SPAN_EVERY_S = 10.0
+MARK_EVERY_S = 1.0  # marks trail the rows they stand for: a restart re-reads a second of logs
+
+
+@dataclass(slots=True)
+class LaneState:
+    """One timestamp lane. ``low``: every stamp before it has been seen (server clock)."""
+
+    low: datetime
+    recent: dict[int, int] = field(default_factory=dict)  # row -> stamp read after its second ended
+    next_mono: float = 0.0
+    next_wide_mono: float = 0.0
+    span_mono: float = 0.0
+
+
+@dataclass(slots=True)
+class KeyTail:
+    """Keys above the highest seen, and young holes below it."""
+
+    high: int
+    gaps: dict[int, float] = field(default_factory=dict)  # missing key -> first noticed (mono)
+
+    def advance(self, keys: Iterable[int], now_mono: float) -> None:
+        for key in sorted(keys):
+            if key > self.high:
+                hole = range(self.high + 1, key)
+                if len(hole) <= MAX_GAPS - len(self.gaps):
+                    self.gaps.update(dict.fromkeys(hole, now_mono))
+                self.high = key
+            else:
+                self.gaps.pop(key, None)
+
+    def young(self, now_mono: float) -> list[int]:
+        for key in [k for k, since in self.gaps.items() if now_mono - since > GAP_YOUNG_S]:
+            del self.gaps[key]
+        return list(self.gaps)
+
+
+def final_stamps(found: Iterable[Stamped], read_at: datetime) -> dict[int, int]:
+    """Rows whose stamp second was over when they were read: a later change must move the stamp."""
+    edge = int(read_at.timestamp()) - 1
+    return {hit.row: hit.stamp for hit in found if hit.stamp < edge}
+
+
+def next_low(now: datetime, oldest_open: datetime | None) -> datetime:
+    """Everything stamped before this is visible: server now, or the start of what still runs."""
+    edge = now if oldest_open is None else min(now, oldest_open)
+    return edge - timedelta(seconds=RESOLUTION_S)
+
+
+class Watch:
+    """The live lane over one reader. ``tick`` does one round; returns how many records changed."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        capture: Capture,
+        clock: Clock,
+        facts: SourceFacts,
+        maps: dict[Stream, StreamMap],
+        *,
+        overlap_s: float,
+    ) -> None:
+        self._journal = journal
+        self._capture = capture
+        self._clock = clock
+        self._facts = facts
+        self._maps = maps
+        self._overlap = timedelta(seconds=overlap_s)
+        self._marks = {k.removeprefix(TAIL): int(v) for k, v in journal.marks(TAIL).items() if v}
+        self._tables = sorted({t for s in maps for t in facts.streams[s].tables})
+        self._tokens: dict[str, str] = {}
+        self._moved_mono: dict[str, float] = {}
+        self._gate_next_mono = 0.0
+        self._marks_mono = 0.0
+        self._unsaved_marks: dict[str, int] = {}
+        self._lanes: dict[tuple[Stream, str], LaneState] = {}
+        self._tails: dict[Stream, KeyTail] = {}
+        self._server_now: datetime | None = None
+        self.clock_stepped_back = False
+
+    def start(self, reader: PmsReader) -> None:
+        """Fix where the lane begins, before the load reads; a journal's marks are kept."""
+        server = reader.clock()
+        begin = next_low(server.now, server.oldest_open)
+        if not self._marks:
+            self._marks = reader.tail({}, 1).marks
+        with self._journal.turn() as turn:
+            for name, mark in self._marks.items():
+                turn.set_mark(TAIL + name, str(mark))
+            for stream in self._maps:
+                for lane in self._usable_lanes(stream):
+                    known = self._journal.low_watermark(stream, lane.name)
+                    low = known or begin
+                    self._lanes[stream, lane.name] = LaneState(low=low)
+                    if known is None:
+                        turn.open_span(
+                            stream, lane.name, begin, begin, server.now, server.oldest_open
+                        )
+                self._start_key_tail(reader, stream, turn)
+
+    def tick(self, reader: PmsReader, skip: frozenset[Stream]) -> int:
+        """One round; ``skip``: braked streams. PmsErrors pass through, nothing advances then."""
+        server = reader.clock()
+        self._note_clock(server.now)
+        wanted: dict[Stream, set[Key]] = {}
+        deleted: dict[Stream, set[Key]] = {}
+        tail = reader.tail(self._marks, TAIL_LIMIT)
+        self._collect_hints(tail.hints, wanted, deleted)
+        stamped: list[tuple[Stream, str, LaneState, list[Stamped], datetime]] = []
+        for stream in self._maps:
+            for key in self._capture.settling_due().get(stream, ()):
+                wanted.setdefault(stream, set()).add(key)
+        for stream in self._streams_to_look_at(reader):
+            for lane in self._usable_lanes(stream):
+                state = self._lanes[stream, lane.name]
+                hits = self._look(reader, stream, lane, state)
+                low = next_low(server.now, server.oldest_open)
+                stamped.append((stream, lane.name, state, hits, low))
+                wanted.setdefault(stream, set()).update(hit.key for hit in hits)
+            if stream in self._tails:
+                wanted.setdefault(stream, set()).update(self._tail_keys(reader, stream))
+        changed = 0
+        for stream in Stream:  # parents before children
+            keys = wanted.get(stream)
+            if keys and stream in self._maps and stream not in skip:
+                changed += self._read(reader, stream, keys, deleted.get(stream, set()))
+        self._remember(tail.marks, stamped, server.now, server.oldest_open)
+        return changed
+
+    def _collect_hints(
+        self,
+        hints: Iterable[Hint],
+        wanted: dict[Stream, set[Key]],
+        deleted: dict[Stream, set[Key]],
+    ) -> None:
+        for hint in hints:
+            wanted.setdefault(hint.stream, set()).add(hint.key)
+            if hint.deleted:
+                deleted.setdefault(hint.stream, set()).add(hint.key)
+
+    def _streams_to_look_at(self, reader: PmsReader) -> list[Stream]:
+        """Streams one of whose tables moved lately (or whose overlap is due)."""
+        now = self._clock.mono()
+        if now >= self._gate_next_mono:
+            tokens = reader.moved(self._tables)
+            took = self._clock.mono() - now
+            self._gate_next_mono = now + took / LANE_DUTY
+            for table, token in tokens.items():
+                if not token or self._tokens.get(table) != token:
+                    self._moved_mono[table] = now
+                self._tokens[table] = token
+        warm = {t for t, at in self._moved_mono.items() if now - at <= HOT_AFTER_MOVE_S}
+        return [
+            stream
+            for stream in self._maps
+            if warm.intersection(self._facts.streams[stream].tables)
+            or any(
+                state.next_wide_mono <= now for (s, _), state in self._lanes.items() if s is stream
+            )
+        ]
+
+    def _usable_lanes(self, stream: Stream) -> list[LaneFacts]:
+        return [
+            lane
+            for lane in self._facts.streams[stream].lanes
+            if lane.indexed or lane.rows <= UNINDEXED_ROWS
+        ]
+
+    def _look(
+        self, reader: PmsReader, stream: Stream, lane: LaneFacts, state: LaneState
+    ) -> list[Stamped]:
+        now = self._clock.mono()
+        if now < state.next_mono:
+            return []
+        wide = now >= state.next_wide_mono
+        since = state.low - (self._overlap if wide else timedelta(0))
+        fresh: list[Stamped] = []
+        after: tuple[int, int] | None = None
+        read_at = reader.clock().now
+        while True:
+            hits = reader.keys_since(stream, lane.name, since, after, LANE_LIMIT)
+            fresh.extend(hit for hit in hits if state.recent.get(hit.row) != hit.stamp)
+            if len(hits) < LANE_LIMIT:
+                break
+            after = (hits[-1].stamp, hits[-1].row)
+        state.recent.update(final_stamps(fresh, read_at))
+        if wide:
+            state.next_wide_mono = now + WIDE_EVERY_S
+            edge = int((state.low - self._overlap).timestamp()) - 5
+            state.recent = {row: stamp for row, stamp in state.recent.items() if stamp >= edge}
+        took = self._clock.mono() - now
+        state.next_mono = now + took / LANE_DUTY if not lane.indexed else 0.0
+        return fresh
+
+    def _start_key_tail(self, reader: PmsReader, stream: Stream, turn: Turn) -> None:
+        if self._facts.random_keys:
+            return
+        known = self._journal.mark(KEY_TAIL + stream.value)
+        high = known or reader.max_key(stream)
+        high = 0 if high is None else high
+        if isinstance(high, int) or str(high).lstrip("-").isdigit():
+            self._tails[stream] = KeyTail(int(high))
+            turn.set_mark(KEY_TAIL + stream.value, str(high))
+
+    def _tail_keys(self, reader: PmsReader, stream: Stream) -> list[Key]:
+        tail = self._tails[stream]
+        now = self._clock.mono()
+        found: list[Key] = list(tail.young(now))
+        top = reader.max_key(stream)
+        while isinstance(top, int) and top > tail.high:
+            keys = [
+                k for k in reader.keys_after(stream, tail.high, LANE_LIMIT) if isinstance(k, int)
+            ]
+            if not keys:
+                break
+            found.extend(keys)
+            tail.advance(keys, now)
+        return found
+
+    def _read(self, reader: PmsReader, stream: Stream, keys: set[Key], deleted: set[Key]) -> int:
+        mapped = self._maps[stream]
+        ordered = sorted(keys, key=lambda key: (isinstance(key, str), key))
+        changed = 0
+        for start in range(0, len(ordered), READ_KEYS):
+            asked = ordered[start : start + READ_KEYS]
+            read_lsn = self._capture.last_lsn
+            page = reader.read_keys(stream, asked)
+            taken = self._capture.take(
+                mapped,
+                page,
+                read_lsn=read_lsn,
+                urgency=Urgency.LIVE,
+                asked=asked,
+                log_says_deleted=deleted,
+            )
+            changed += taken.changed
+            tail = self._tails.get(stream)
+            if tail is not None:
+                tail.advance(
+                    (row[0] for row in page.rows if isinstance(row[0], int)), self._clock.mono()
+                )
+        return changed
+
+    def _remember(
+        self,
+        marks: dict[str, int],
+        stamped: list[tuple[Stream, str, LaneState, list[Stamped], datetime]],
+        server_now: datetime,
+        oldest_open: datetime | None,
+    ) -> None:
+        """Advance watermarks; written now and then only, a restart just re-reads a little more."""
+        now = self._clock.mono()
+        self._unsaved_marks.update(
+            {name: mark for name, mark in marks.items() if self._marks.get(name) != mark}
+        )
+        self._marks = marks
+        due = [
+            (stream, lane, state, low)
+            for stream, lane, state, _, low in stamped
+            if now - state.span_mono >= SPAN_EVERY_S
+        ]
+        for _, _, state, _, low in stamped:
+            state.low = max(state.low, low) if not self.clock_stepped_back else low
+        marks_due = self._unsaved_marks and now - self._marks_mono >= MARK_EVERY_S
+        if not (marks_due or due):
+            return
+        with self._journal.turn() as turn:
+            for name, mark in self._unsaved_marks.items():
+                turn.set_mark(TAIL + name, str(mark))
+            self._unsaved_marks.clear()
+            self._marks_mono = now
+            for stream, lane, state, low in due:
+                begin = min(state.low, low) - self._overlap
+                turn.open_span(stream, lane, begin, low, server_now, oldest_open)
+                state.span_mono = now
+                if stream in self._tails:
+                    turn.set_mark(KEY_TAIL + stream.value, str(self._tails[stream].high))
+
+    def _note_clock(self, server_now: datetime) -> None:
+        """A server clock set back would hide changes behind the watermark: begin there again."""
+        last, self._server_now = self._server_now, server_now
+        self.clock_stepped_back = last is not None and server_now < last - timedelta(seconds=1)
+        if self.clock_stepped_back:
+            log.warning("watch.clock_back", seconds=round((last - server_now).total_seconds(), 1))  # type: ignore[operator]
+            for state in self._lanes.values():
+                state.low = min(state.low, server_now - timedelta(seconds=RESOLUTION_S))
+                state.recent.clear()
+                state.next_wide_mono = 0.0
+            with self._journal.turn() as turn:
+                turn.due_all_chunks(None)
