@@ -1,0 +1,383 @@
+"""One value at a time: text of the PMS into the canonical text. Pure; no I/O, no state but memos.
+
+Every function takes text (or None), returns the canonical value or None for "nothing there", and
+raises ValueError on what it cannot read; the caller parks that one row. Errors carry no values.
+Column-at-a-time use of these lives in ``agent.sync.transforms``.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from typing import Generic, TypeVar
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+
+EMPTY_BEFORE = "1880"  # the PMS reads any earlier year as "no date"; 0000 and 0001 are the usual
+PART = "\x1f"  # between the parts of one item of a 1:N value
+ITEM = "\x1e"  # between items
+
+_CENT = Decimal("0.01")
+_EXACT = Context(prec=80, rounding=ROUND_HALF_EVEN)  # more digits than any text of a double
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class Memo(dict[_K, _V], Generic[_K, _V]):
+    """A bounded cache whose ``__getitem__`` runs in C on a hit: the heart of every column pass.
+
+    When full it starts afresh, which is cheaper than keeping an order. Safe to share between
+    threads: the worst race computes a value twice.
+    """
+
+    __slots__ = ("_bound", "_make")
+
+    def __init__(self, make: Callable[[_K], _V], bound: int = 16_384) -> None:
+        super().__init__()
+        self._make = make
+        self._bound = bound
+
+    def __missing__(self, key: _K) -> _V:
+        value = self._make(key)
+        if len(self) >= self._bound:
+            self.clear()
+        self[key] = value
+        return value
+
+
+def text(value: str | None) -> str | None:
+    r"""Trimmed, without NUL, ``\r\n`` and lone ``\r`` as ``\n``; other signs stay as they are."""
+    if not value:
+        return None
+    if "\r" in value or "\0" in value:
+        value = value.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+    return value.strip() or None
+
+
+def name(value: str | None) -> str | None:
+    """Trimmed, inner white space collapsed, Unicode NFC. Capitals stay as the office typed them."""
+    if not value:
+        return None
+    joined = " ".join(value.replace("\0", "").split())
+    if not joined.isascii():
+        joined = unicodedata.normalize("NFC", joined)
+    return joined or None
+
+
+def key(value: str | None) -> str | None:
+    """A foreign key; 0 and -1 mean none (``open-dental.md`` 3.1)."""
+    return None if value in _NO_KEY else value
+
+
+_NO_KEY = frozenset({None, "", "0", "-1"})
+
+
+def integer(value: str | None) -> int | None:
+    return int(value) if value else None
+
+
+def boolean(value: str | None) -> bool | None:
+    return int(value) != 0 if value else None
+
+
+def is_zero(value: str | None) -> bool | None:
+    return int(value) == 0 if value else None
+
+
+def money(value: str | None) -> str | None:
+    """Two decimals, half to even on the written digits: "2.675" -> "2.68", "-0" -> "0.00"."""
+    if not value:
+        return None
+    return cents(decimal(value))
+
+
+def decimal(value: str) -> Decimal:
+    try:
+        amount = Decimal(value)
+    except InvalidOperation:
+        raise ValueError("not a number") from None
+    if not amount.is_finite():
+        raise ValueError("not a number")
+    return amount
+
+
+def cents(amount: Decimal) -> str:
+    try:
+        rounded = amount.quantize(_CENT, context=_EXACT)
+    except InvalidOperation:
+        raise ValueError("number out of range") from None
+    return f"{rounded or abs(rounded):f}"
+
+
+def multiply(amount: str | None, *factors: str | None) -> str | None:
+    """``amount`` times the sum of ``factors``, in cents."""
+    if not amount:
+        return None
+    return cents(decimal(amount) * sum(int(f) if f else 0 for f in factors))
+
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def date(value: str | None) -> str | None:
+    """A calendar date; the time of a datetime column is dropped. Years before 1880 are "none"."""
+    if not value or value < EMPTY_BEFORE:
+        return None
+    day = value[:10]
+    if not _DATE.fullmatch(day):
+        raise ValueError("not a date")
+    datetime.fromisoformat(day)
+    return day
+
+
+def clock_text(value: str | None) -> str | None:
+    """A time of day as HH:MM; empty and midnight alone carry no wish, but are kept as 00:00."""
+    if not value:
+        return None
+    return _hours_minutes(value)
+
+
+_CLOCK = re.compile(r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.[0-9]+)?)?")
+
+
+def _hours_minutes(value: str) -> str:
+    found = _CLOCK.fullmatch(value)
+    if not found or int(found[1]) > 24 or int(found[2]) > 59:
+        raise ValueError("not a time of day")
+    return f"{found[1]}:{found[2]}"
+
+
+def _whole_hour_tables() -> dict[int, dict[str, tuple[int, str]]]:
+    """UTC offset in hours -> local hour "HH" -> (day shift, UTC hour "HH")."""
+    return {
+        offset: {
+            f"{hour:02d}": ((hour - offset) // 24, f"{(hour - offset) % 24:02d}")
+            for hour in range(24)
+        }
+        for offset in range(-14, 15)
+    }
+
+
+_Day = tuple[dict[str, tuple[int, str]], tuple[str, str, str]]
+
+
+class LocalTime:
+    """Wall time of one zone -> UTC text, "YYYY-MM-DD HH:MM:SS" -> "YYYY-MM-DDTHH:MM:SSZ".
+
+    A wall time inside the spring gap is read with the offset before the change, which moves it
+    forward by the gap; inside the autumn overlap the first occurrence is meant (fold 0). Fractions
+    of a second are dropped. Days with one whole-hour offset, nearly all, take a table instead of
+    date arithmetic; the result is the library's either way.
+    """
+
+    _HOURS = _whole_hour_tables()
+    _TAILS = {f":{m:02d}:{s:02d}": f":{m:02d}:{s:02d}Z" for m in range(60) for s in range(60)}  # noqa: RUF012 - constant
+    _CLOCKS = {f"{m // 60:02d}:{m % 60:02d}": m for m in range(24 * 60)}  # noqa: RUF012 - constant
+    _CLOCK_TEXTS = tuple(_CLOCKS)
+
+    def __init__(self, zone: str) -> None:
+        self.zone = zone
+        self._info = ZoneInfo(zone)
+        self._days: Memo[str, _Day | None] = Memo(self._day, 8_192)
+
+    def utc(self, value: str | None) -> str | None:
+        if not value or value < EMPTY_BEFORE:
+            return None
+        try:
+            day = self._days[value[:10]]
+            tail = self._TAILS[value[13:]]
+            if day is not None and value[10] == " ":
+                shift, hour = day[0][value[11:13]]
+                return day[1][shift] + hour + tail
+        except (KeyError, IndexError):
+            pass
+        return self._exact(datetime.fromisoformat(value))
+
+    def at(self, day: str | None, clock: str | None) -> str | None:
+        """Date and time of day from two columns; 24:00 is the next midnight."""
+        if not day or not clock or day < EMPTY_BEFORE:
+            return None
+        if clock.startswith("24:"):
+            start = datetime.fromisoformat(day[:10]) + timedelta(days=1)
+            return self._exact(start + timedelta(minutes=int(clock[3:5])))
+        return self.utc(f"{day[:10]} {clock}")
+
+    def wall(self, value: str | None) -> str | None:
+        """The same wall time, ISO 8601, without a zone."""
+        if not value or value < EMPTY_BEFORE:
+            return None
+        if len(value) == 19 and self._TAILS.get(value[13:]) and date(value):
+            return f"{value[:10]}T{value[11:]}"
+        return datetime.fromisoformat(value).replace(microsecond=0).isoformat()
+
+    def happened(self, value: str | None) -> str | None:
+        """UTC, but midnight sharp means "not yet" (arrival times, ``open-dental.md`` 1.2)."""
+        if not value or value.endswith(" 00:00:00"):
+            return None
+        return self.utc(value)
+
+    def later(self, start: str | None, minutes: int) -> str | None:
+        """``start`` (UTC text) plus minutes of elapsed time."""
+        if start is None or not minutes:
+            return None
+        total = self._CLOCKS[start[11:16]] + minutes
+        if total < 24 * 60:
+            return start[:11] + self._CLOCK_TEXTS[total] + start[16:]
+        moved = datetime.fromisoformat(start[:19]) + timedelta(minutes=minutes)
+        return moved.isoformat() + "Z"
+
+    def _exact(self, wall: datetime) -> str:
+        moment = wall.replace(tzinfo=self._info, microsecond=0, fold=0).astimezone(UTC)
+        return f"{moment.replace(tzinfo=None).isoformat()}Z"
+
+    def _day(self, day: str) -> _Day | None:
+        """The day's table, or None when its offset changes or is not whole hours."""
+        if not _DATE.fullmatch(day):
+            raise ValueError("not a date")
+        first = datetime.fromisoformat(day)
+        before, after = first - timedelta(days=1), first + timedelta(days=1)
+        offsets = {
+            at.replace(tzinfo=self._info).utcoffset()
+            for at in (first, first + timedelta(hours=12), after)
+        }
+        # Noon is probed too: nothing changes twice within a day and comes back.
+        offset = offsets.pop()
+        if offsets or offset is None or offset % timedelta(hours=1):
+            return None
+        hours = offset // timedelta(hours=1)
+        days = tuple(f"{d:%Y-%m-%d}T" for d in (first, after, before))
+        return self._HOURS[hours], days  # type: ignore[return-value]  # index -1 is the day before
+
+
+def minutes(pattern: str | None) -> int | None:
+    """A time pattern has one sign per five minutes."""
+    return len(pattern) * 5 if pattern else None
+
+
+def interval(value: str | None) -> str | None:
+    """days | weeks<<8 | months<<16 | years<<24 -> ISO 8601 period; 0 is none."""
+    packed = int(value or 0)
+    if packed < 0:
+        raise ValueError("not an interval")
+    if not packed:
+        return None
+    parts = ((packed >> 24, "Y"), (packed >> 16 & 255, "M"), (packed >> 8 & 255, "W"),
+             (packed & 255, "D"))  # fmt: skip
+    return "P" + "".join(f"{n}{unit}" for n, unit in parts if n)
+
+
+def language(value: str | None) -> str | None:
+    return (text(value) or "").lower() or None
+
+
+class Phone:
+    """Phone text -> (E.164 or None, raw or None).
+
+    E.164 when the library finds the number valid in ``region``. The raw text stays beside it when
+    there is no such number, or when E.164 cannot say all of it (an extension).
+
+    North American ten-digit numbers take a short cut: the library's verdict depends on no more than
+    the first seven digits, so it is asked once per seven (tests hold the two ways against each
+    other, and its metadata against the seven).
+    """
+
+    _TEN = re.compile(
+        r"(?:\+?1[ .-]?)?(?:\(([2-9][0-9]{2})\) ?|([2-9][0-9]{2})[.-]?)"
+        r"([2-9][0-9]{2})[.-]?([0-9]{4})"
+    )
+
+    def __init__(self, region: str = "US") -> None:
+        self.region = region
+        plan = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[1]
+        self._is_north_american = region in plan
+        self._valid: Memo[str, bool] = Memo(self._ask, 65_536)
+
+    def __call__(self, value: str | None) -> tuple[str | None, str | None]:
+        if not value or not (value := value.strip()):
+            return _NO_PHONE
+        found = self._TEN.fullmatch(value) if self._is_north_american else None
+        if found:
+            digits = (found[1] or found[2]) + found[3] + found[4]
+            return (f"+1{digits}", None) if self._valid[digits[:7]] else (None, value)
+        return self.parse(value)
+
+    def parse(self, value: str) -> tuple[str | None, str | None]:
+        """The long way: the library alone."""
+        try:
+            number = phonenumbers.parse(value, self.region)
+        except phonenumbers.NumberParseException:
+            return None, text(value)
+        if not phonenumbers.is_valid_number(number):
+            return None, text(value)
+        e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        return e164, text(value) if number.extension or has_words(value) else None
+
+    def _ask(self, seven: str) -> bool:
+        return self.parse(f"{seven}000")[0] is not None
+
+
+_NO_PHONE: tuple[None, None] = (None, None)
+_WORDS = re.compile(r"[^\W\d_]{2,}")
+
+
+def has_words(value: str) -> bool:
+    """More than digits and signs was typed ("call after 5"); it must not get lost."""
+    return _WORDS.search(value) is not None
+
+
+class Email:
+    """Text of an address field -> (addresses, raw or None).
+
+    Several addresses are split on ``;``, ``,`` and white space. Each is judged by the library
+    (syntax only, nothing is looked up) and its domain lower-cased. If any piece is no address the
+    whole text stays as raw. Plain ASCII addresses ask the library once per domain.
+    """
+
+    _PLAIN = re.compile(r"([A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*)@([A-Za-z0-9.-]+)")
+    _SPLIT = re.compile(r"[;,\s]+")
+
+    def __init__(self) -> None:
+        self._domains: Memo[str, str | None] = Memo(self._domain, 16_384)
+
+    def __call__(self, value: str | None) -> tuple[tuple[str, ...], str | None]:
+        if not value:
+            return _NO_EMAIL
+        one = self._plain(value)
+        if one:
+            return (one,), None
+        pieces = [piece for piece in self._SPLIT.split(value.replace("\0", "")) if piece]
+        if not pieces:
+            return _NO_EMAIL
+        found = [self._plain(piece) or self.parse(piece) for piece in pieces]
+        good = tuple(dict.fromkeys(address for address in found if address))
+        return good, None if all(found) else text(value)
+
+    @staticmethod
+    def parse(value: str) -> str | None:
+        """The long way: the library alone."""
+        try:
+            return validate_email(value, check_deliverability=False).normalized
+        except EmailNotValidError:
+            return None
+
+    def _plain(self, value: str) -> str | None:
+        found = self._PLAIN.fullmatch(value)
+        if not found or len(found[1]) > 64:
+            return None
+        domain = self._domains[found[2]]
+        if domain is None or len(found[1]) + len(domain) > 250:
+            return None
+        return f"{found[1]}@{domain}"
+
+    def _domain(self, domain: str) -> str | None:
+        address = self.parse(f"a@{domain}")
+        return address[2:] if address else None
+
+
+_NO_EMAIL: tuple[tuple[()], None] = ((), None)

@@ -1,0 +1,471 @@
+r"""The words of the data map's ``transform`` column, and how each runs over a whole column.
+
+Pure; no I/O. A transform is ``word`` or ``word:argument``. Its first source is the row's own
+column; further columns are named in the argument (``Pattern`` or ``table.column``). ``catalogue``
+lists every word with its meaning; ``bridgework map export`` prints it.
+
+Speed: a page is worked column by column, a column by one C-level pass (``map`` over a memo's
+``__getitem__``, ``str.join``/``split``, ``itemgetter``). A Python function runs once per distinct
+value, or where no memo could help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from operator import eq, itemgetter
+from typing import Any
+
+from agent.sync import normalize, parts
+from agent.sync.normalize import Email, LocalTime, Memo, Phone
+
+Values = Sequence[Any]
+Run = Callable[..., Iterable[Any]]
+"""Source columns of one page (text or None) -> the field's values, same length."""
+
+KEY = "@key"
+"""Pseudo source: the record's own key as text."""
+
+UNKNOWN = "unknown"
+
+
+class TransformError(ValueError):
+    """The map names a transform that does not exist or has a wrong argument."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """A transform bound to its argument. ``more``: further source columns after the row's own."""
+
+    run: Run
+    more: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()  # enumeration words it can give
+    gives_text: bool = True
+    needs_source: bool = True
+    known: Mapping[str, str] | None = None  # enum: source value -> word
+
+
+class Enumeration(Memo[str | None, str | None]):
+    """Source value -> word; remembers the values it had no word for (at most 100)."""
+
+    __slots__ = ("known", "strangers")
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        self.known = known
+        self.strangers: set[str] = set()
+        super().__init__(self._word, bound=1024)
+
+    def _word(self, value: str | None) -> str | None:
+        if not value:
+            return None
+        word = self.known.get(value)
+        if word is None:
+            if len(self.strangers) < 100:
+                self.strangers.add(value)
+            return UNKNOWN
+        return word
+
+
+class Toolbox:
+    """Memos and converters of one compiled map, shared by all its columns.
+
+    ``zone``: IANA name of the practice's zone. ``phone_region``: ISO 3166 code for numbers without
+    a country. ``enums`` are the compiled enumerations by (stream, field).
+    """
+
+    def __init__(self, zone: str, phone_region: str = "US") -> None:
+        self.zone = zone
+        self.local = LocalTime(zone)
+        self.phones = Memo(Phone(phone_region), 8_192)
+        self.emails = Memo(Email(), 8_192)
+        self._memos: dict[str, Memo[Any, Any]] = {}
+
+    def memo(self, name: str, make: Callable[[Any], Any], bound: int = 16_384) -> Memo[Any, Any]:
+        if name not in self._memos:
+            self._memos[name] = Memo(make, bound)
+        return self._memos[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a transform stands: its argument, the stream's enumerations above it by field, and
+    its row's own "table.column"."""
+
+    toolbox: Toolbox
+    argument: str
+    enums: Mapping[str, Enumeration]
+    source: str
+
+
+Build = Callable[[Spot], Transform]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One entry of the transform language."""
+
+    meaning: str
+    build: Build
+
+
+def parse(
+    spec: str, toolbox: Toolbox, enums: Mapping[str, Enumeration], source: str = ""
+) -> Transform:
+    """Bind a transform. ``enums``: the stream's enumerations so far, by field (for ``unmapped``).
+    ``source`` is "table.column" of the row, for transforms that report it. Raises TransformError.
+    """
+    name, _, argument = spec.partition(":")
+    word = catalogue.get(name)
+    if word is None:
+        raise TransformError(f"no transform is called {name}")
+    return word.build(Spot(toolbox, argument, enums, source))
+
+
+def word_list(argument: str) -> dict[str, str]:
+    """``0=patient;1=inactive`` -> {"0": "patient", ...}. Raises TransformError."""
+    known: dict[str, str] = {}
+    for entry in argument.split(";"):
+        value, separator, word = entry.partition("=")
+        if not separator or not word or value in known:
+            raise TransformError("wants value=word;value=word, each value once")
+        known[value] = word
+    return known
+
+
+# --- column passes ----------------------------------------------------------------------------
+
+
+def per_value(memo: Memo[Any, Any]) -> Run:
+    """The common pass: one C-level dictionary lookup per cell."""
+    look = memo.__getitem__
+    return lambda column: list(map(look, column))
+
+
+def text_column(column: Values) -> Values:
+    """``normalize.text`` over a column: the whole page is cleaned as one string.
+
+    0x1d never occurs in text typed by people; if it does, the cells are cleaned one by one.
+    """
+    cells = [cell or "" for cell in column]
+    joined = "\x1d".join(cells)
+    if "\r" in joined or "\0" in joined:
+        if joined.count("\x1d") != len(cells) - 1:
+            return [normalize.text(cell) for cell in cells]
+        joined = joined.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+        cells = joined.split("\x1d")
+    return [cell.strip() or None for cell in cells]
+
+
+def key_column(column: Values) -> Values:
+    return [None if cell in NO_KEY else cell for cell in column]
+
+
+NO_KEY = (None, "0", "", "-1")
+
+
+def _simple(
+    name: str, make: Callable[[Any], Any], *, text: bool = True, bound: int = 16_384
+) -> Build:
+    def build(spot: Spot) -> Transform:
+        if spot.argument:
+            raise TransformError(f"{name} takes no argument")
+        return Transform(per_value(spot.toolbox.memo(name, make, bound)), gives_text=text)
+
+    return build
+
+
+def _direct(run: Run, *, text: bool = True) -> Build:
+    def build(_spot: Spot) -> Transform:
+        return Transform(run, gives_text=text)
+
+    return build
+
+
+def _local(method: str) -> Build:
+    def build(spot: Spot) -> Transform:
+        make = getattr(spot.toolbox.local, method)
+        return Transform(per_value(spot.toolbox.memo(f"local.{method}", make)))
+
+    return build
+
+
+def _enum(spot: Spot) -> Transform:
+    known = word_list(spot.argument)
+    enumeration = Enumeration(known)
+    words = frozenset({*known.values(), UNKNOWN})
+    return Transform(enumeration_run(enumeration), words=words, known=known)
+
+
+def enumeration_run(enumeration: Enumeration) -> Run:
+    run = per_value(enumeration)
+    run.enumeration = enumeration  # type: ignore[attr-defined]  # read back by ``enumeration_of``
+    return run
+
+
+def enumeration_of(transform: Transform) -> Enumeration | None:
+    return getattr(transform.run, "enumeration", None)
+
+
+def _unmapped(spot: Spot) -> Transform:
+    enumeration = spot.enums.get(spot.argument)
+    if enumeration is None:
+        raise TransformError("names no enumeration that stands above it")
+    known = enumeration.known
+
+    def run(column: Values) -> Iterable[Any]:
+        # The enumeration ran over this very column before us: no stranger so far, none here.
+        if not enumeration.strangers:
+            return repeat(None, len(column))
+        return [None if not cell or cell in known else cell for cell in column]
+
+    return Transform(run)
+
+
+def _match(spot: Spot) -> Transform:
+    rules = list(word_list(spot.argument).items())
+
+    def category(value: str | None) -> str | None:
+        if not value:
+            return None
+        folded = value.casefold()
+        return next((word for piece, word in rules if piece in folded), "other")
+
+    words = frozenset({*(word for _, word in rules), "other"})
+    return Transform(per_value(Memo(category, 1024)), words=words)
+
+
+def _flags(spot: Spot) -> Transform:
+    bits = [(int(bit), word) for bit, word in word_list(spot.argument).items()]
+    covered = sum(bit for bit, _ in bits)
+
+    def flags(value: str | None) -> tuple[str, ...]:
+        number = int(value or 0)
+        found = [word for bit, word in bits if number & bit]
+        return (*found, "other") if number & ~covered else tuple(found)
+
+    words = frozenset({*(word for _, word in bits), "other"})
+    return Transform(per_value(Memo(flags, 4096)), words=words, gives_text=False)
+
+
+def _contains(spot: Spot) -> Transform:
+    if not spot.argument:
+        raise TransformError("wants the text to look for")
+    memo: Memo[str | None, bool | None] = Memo(
+        lambda v: None if v is None else spot.argument in v, 1024
+    )
+    return Transform(per_value(memo), gives_text=False)
+
+
+def _pick(memo_name: str, index: int, *, text: bool = True) -> Any:
+    pick = itemgetter(index)
+
+    def build(spot: Spot) -> Transform:
+        look = getattr(spot.toolbox, memo_name).__getitem__
+        return Transform(lambda column: list(map(pick, map(look, column))), gives_text=text)
+
+    return build
+
+
+def _end(spot: Spot) -> Transform:
+    starts = spot.toolbox.memo("local.utc", spot.toolbox.local.utc).__getitem__
+    lengths = spot.toolbox.memo(
+        "minutes0", lambda pattern: normalize.minutes(pattern) or 0
+    ).__getitem__
+    later = spot.toolbox.local.later
+
+    def run(start: Values, pattern: Values) -> Iterable[Any]:
+        return list(map(later, map(starts, start), map(lengths, pattern)))
+
+    return Transform(run, more=(_one_column(spot.argument),))
+
+
+def _at(spot: Spot) -> Transform:
+    at = spot.toolbox.local.at
+    memo: Memo[tuple[str | None, str | None], str | None] = Memo(lambda pair: at(*pair), 8_192)
+    look = memo.__getitem__
+    return Transform(
+        lambda day, clock: list(map(look, zip(day, clock, strict=True))),
+        more=(_one_column(spot.argument),),
+    )
+
+
+def _amount(spot: Spot) -> Transform:
+    more = tuple(spot.argument.split(","))
+    if not spot.argument:
+        raise TransformError("wants the columns to add up")
+    memo: Memo[tuple[str | None, ...], str | None] = Memo(lambda row: normalize.multiply(*row))
+    look = memo.__getitem__
+    return Transform(lambda *columns: list(map(look, zip(*columns, strict=True))), more=more)
+
+
+def _head_money(spot: Spot) -> Transform:
+    look = spot.toolbox.memo("money", normalize.money).__getitem__
+
+    def run(column: Values, guarantor: Values, own: Values) -> Iterable[Any]:
+        return [
+            look(cell) if is_head else None
+            for cell, is_head in zip(column, map(eq, guarantor, own), strict=True)
+        ]
+
+    return Transform(run, more=(_one_column(spot.argument), KEY))
+
+
+def _is_own_key(_spot: Spot) -> Transform:
+    return Transform(lambda column, own: list(map(eq, column, own)), more=(KEY,), gives_text=False)
+
+
+def _family_role(_spot: Spot) -> Transform:
+    def run(column: Values, own: Values) -> Iterable[Any]:
+        # Guarantor 0 is a record still being made: neither head nor member.
+        return [
+            "head" if cell == key else None if cell in NO_KEY else "member"
+            for cell, key in zip(column, own, strict=True)
+        ]
+
+    return Transform(run, more=(KEY,), words=frozenset({"head", "member"}))
+
+
+OPTED_OUT_OF_ALL = 1
+
+
+def _consent(spot: Spot) -> Transform:
+    """A refusal wins over a permission; an opt-out of everything is a refusal."""
+    said = {"1": "granted", "2": "denied"}
+
+    def decide(pair: tuple[str | None, str | None]) -> str | None:
+        answer, flags = pair
+        if int(flags or 0) & OPTED_OUT_OF_ALL:
+            return "denied"
+        return said.get(answer or "", UNKNOWN)
+
+    memo = Memo(decide, 1024)
+    look = memo.__getitem__
+    return Transform(
+        lambda answer, flags: list(map(look, zip(answer, flags, strict=True))),
+        more=(_one_column(spot.argument),),
+        words=frozenset({"granted", "denied", UNKNOWN}),
+    )
+
+
+def _consent_source(spot: Spot) -> Transform:
+    other = _one_column(spot.argument)
+
+    def decide(pair: tuple[str | None, str | None]) -> str | None:
+        answer, flags = pair
+        said = [spot.source] if answer in {"1", "2"} else []
+        if int(flags or 0) & OPTED_OUT_OF_ALL:
+            said = [spot.source, other] if answer == "2" else [other]
+        return ", ".join(said) or None
+
+    memo = Memo(decide, 1024)
+    look = memo.__getitem__
+    return Transform(
+        lambda answer, flags: list(map(look, zip(answer, flags, strict=True))), more=(other,)
+    )
+
+
+def _refusal(_spot: Spot) -> Transform:
+    memo: Memo[str | None, str] = Memo(
+        lambda flags: "denied" if int(flags or 0) & OPTED_OUT_OF_ALL else UNKNOWN, 1024
+    )
+    return Transform(per_value(memo), words=frozenset({"denied", UNKNOWN}))
+
+
+def _refusal_source(spot: Spot) -> Transform:
+    memo: Memo[str | None, str | None] = Memo(
+        lambda flags: spot.source if int(flags or 0) & OPTED_OUT_OF_ALL else None, 1024
+    )
+    return Transform(per_value(memo))
+
+
+def _worded_parts(make: Callable[..., Any]) -> Build:
+    def build(spot: Spot) -> Transform:
+        known = word_list(spot.argument)
+        build_one = partial(make, words=known)
+        return Transform(lambda column: list(map(build_one, column)), gives_text=False)
+
+    return build
+
+
+def _parts(make: Callable[[str | None], Any]) -> Any:
+    return _direct(lambda column: list(map(make, column)), text=False)
+
+
+def _zone(spot: Spot) -> Transform:
+    zone = spot.toolbox.zone
+    return Transform(lambda own: repeat(zone, len(own)), more=(KEY,), needs_source=False)
+
+
+def _null(_spot: Spot) -> Transform:
+    return Transform(
+        lambda own: repeat(None, len(own)), more=(KEY,), gives_text=False, needs_source=False
+    )
+
+
+def _id(_spot: Spot) -> Transform:
+    return Transform(lambda own: own, more=(KEY,), needs_source=False)
+
+
+def _one_column(argument: str) -> str:
+    if not argument or "," in argument:
+        raise TransformError("wants one more column")
+    return argument
+
+
+catalogue: dict[str, Word] = {
+    "id": Word("the record's own key", _id),
+    "text": Word("trimmed text, line ends as \\n; empty is null", _direct(text_column)),
+    "name": Word("text with single spaces, Unicode NFC", _simple("name", normalize.name)),
+    "key": Word("reference to another record; 0 and -1 are null", _direct(key_column)),
+    "int": Word("whole number", _simple("int", normalize.integer, text=False)),
+    "bool": Word("0 false, other numbers true", _simple("bool", normalize.boolean, text=False)),
+    "is_zero": Word("true when the number is 0", _simple("is_zero", normalize.is_zero, text=False)),
+    "money": Word("decimal text with two digits, half to even", _simple("money", normalize.money)),
+    "amount": Word("money times the sum of the named columns", _amount),
+    "head_money": Word("money, only where the record is its own guarantor", _head_money),
+    "date": Word("calendar date; before 1880 is null", _simple("date", normalize.date)),
+    "local_time": Word("wall time of the practice's zone into UTC", _local("utc")),
+    "arrival": Word("as local_time; midnight sharp is null", _local("happened")),
+    "local_text": Word("wall time as stored, ISO 8601", _local("wall")),
+    "at": Word("date and the named time column, wall time into UTC", _at),
+    "end": Word("start plus 5 minutes for each sign of the named pattern, UTC", _end),
+    "clock": Word("time of day, HH:MM", _simple("clock", normalize.clock_text)),
+    "minutes": Word(
+        "5 minutes for each sign of a pattern",
+        _simple("minutes", normalize.minutes, text=False),
+    ),
+    "zone": Word("the practice's zone (IANA name)", _zone),
+    "phone": Word("E.164; null where the text is no number", _pick("phones", 0)),
+    "phone_raw": Word("the text, where E.164 cannot say it", _pick("phones", 1)),
+    "email": Word("list of addresses", _pick("emails", 0, text=False)),
+    "email_raw": Word("the text, where a part of it is no address", _pick("emails", 1)),
+    "language": Word("language code in small letters", _simple("language", normalize.language)),
+    "interval": Word(
+        "packed interval into an ISO 8601 period", _simple("interval", normalize.interval)
+    ),
+    "enum": Word('value=word;...; other values are "unknown"', _enum),
+    "unmapped": Word('the raw value where the named enumeration is "unknown"', _unmapped),
+    "match": Word('piece of the name=word;..., first that fits, else "other"', _match),
+    "flags": Word('bit=word;... into a list; unknown bits are "other"', _flags),
+    "contains": Word("true when the text contains the argument", _contains),
+    "consent": Word("yes/no answer, denied when the named flags opt out of all", _consent),
+    "consent_source": Word("which columns decided a consent", _consent_source),
+    "refusal": Word("denied when the flags opt out of all, else unknown", _refusal),
+    "refusal_source": Word("the column, when it decided", _refusal_source),
+    "is_own_key": Word("true when the reference is the record itself", _is_own_key),
+    "family_role": Word("head when the guarantor is the record itself, else member", _family_role),
+    "keys": Word("set of references", _parts(parts.keys)),
+    "ordered_keys": Word("references in the practice's order", _parts(parts.ordered_keys)),
+    "first_key": Word("first of the references", _direct(lambda c: list(map(parts.first_key, c)))),
+    "pairs": Word("name/value pairs", _parts(parts.pairs)),
+    "procedures": Word("procedure and code keys", _parts(parts.procedures)),
+    "claim_lines": Word("claim lines; status words as in enum", _worded_parts(parts.claim_lines)),
+    "payment_splits": Word("payment splits", _parts(parts.payment_splits)),
+    "perio_measures": Word(
+        "measures; sequence words as in enum", _worded_parts(parts.perio_measures)
+    ),
+    "null": Word("nothing: the PMS does not know it", _null),
+}
+"""Every transform of the data map."""
