@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if item.get_closest_marker(marker) is None:
                 continue
             item.add_marker(pytest.mark.xdist_group(marker))
-            path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+            path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
             found = any(shutil.which(program, path=path) for program in programs)
             if not found and marker not in required:
                 item.add_marker(pytest.mark.skip(reason=f"no {programs[0]} on this machine"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import tomllib
 from pathlib import Path
 
@@ -26,18 +27,28 @@ def _classes() -> dict[str, type[AgentError]]:
 
 
 def _codes_in(source: str) -> set[str]:
-    """Codes given to errors and findings, and ``code = "..."`` of error classes."""
+    """Codes given to errors, findings and what makes them, and ``code = "..."`` of classes."""
+    tree = ast.parse(source)
+    makers = {*_classes(), "Finding"}
+    makers |= {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.returns and _named(node.returns) in makers
+    }
+    makers |= {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and any(_named(base) in makers for base in node.bases)
+    }
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and _named(node.func) in {*_classes(), "Finding"}:
-            given = [*node.args[:1], *(k.value for k in node.keywords if k.arg == "code")]
-            found |= {
-                g.value for g in given if isinstance(g, ast.Constant) and isinstance(g.value, str)
-            }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _named(node.func) in makers:
+            given = [*node.args[:2], *(k.value for k in node.keywords if k.arg == "code")]
+            found |= {str(g.value) for g in given if isinstance(g, ast.Constant)}
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
             names = {t.id for t in node.targets if isinstance(t, ast.Name)}
             found |= {str(node.value.value)} if "code" in names else set()
-    return {c for c in found if "." in c or c == "internal"}
+    return {c for c in found if re.fullmatch(r"[a-z_]+\.[a-z_]+", c) or c == "internal"}
 
 
 def _named(node: ast.expr) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -60,13 +61,14 @@ def bare_tree(tmp_path: Path) -> Path:
 
 
 def _lint(tree: Path) -> tuple[int, str]:
-    program = Path(sys.executable).with_name("lint-imports")
+    program = shutil.which("lint-imports", path=str(Path(sys.executable).parent))
+    assert program is not None
     done = subprocess.run(
-        [str(program), "--no-cache"],
+        [program, "--no-cache"],
         cwd=tree,
         capture_output=True,
-        text=True,
-        env={"PYTHONPATH": str(tree), "PATH": "", "NO_COLOR": "1", "COLUMNS": "200"},
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(tree), "NO_COLOR": "1", "COLUMNS": "200"},
     )
     return done.returncode, done.stdout + done.stderr
 
