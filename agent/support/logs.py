@@ -34,7 +34,7 @@ class LogFile(logging.handlers.RotatingFileHandler):
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return super()._open()
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+    def handleError(self, record: logging.LogRecord) -> None:
         """A full disk must not stop the agent, nor print a record's content to the console."""
 
 
