@@ -1,0 +1,1 @@
+"""Reading Open Dental on MariaDB or MySQL, and what its tables mean."""

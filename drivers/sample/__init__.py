@@ -1,0 +1,1 @@
+"""Reading the embedded sample practice: Open Dental's layout in one SQLite file."""
