@@ -1,0 +1,186 @@
+"""The reference CRM without HTTP: its store and everything that works on it.
+
+Imports this package only. One ``Core`` lives on the server's loop and is the only writer of
+records; other processes may add pairing codes, commands and the CRM's own changes to the same file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from agent.model.streams import Stream
+from agent.sandbox.crm.accounts import Accounts, server_secret
+from agent.sandbox.crm.commands import Commands
+from agent.sandbox.crm.faults import Faults
+from agent.sandbox.crm.http import Wakeups, instant
+from agent.sandbox.crm.intake import Intake
+from agent.sandbox.crm.schema import TYPE_NAME, connect, now_us
+from agent.sandbox.crm.wire import Op
+
+T = TypeVar("T")
+
+
+class CrmSettings(msgspec.Struct, frozen=True):
+    """How a reference CRM behaves. ``issuer`` is set by the server once it knows its port."""
+
+    practice_id: str = "demo"
+    practice_name: str = "Willow Creek Dental"
+    zone: str = "UTC"  # until a practice record says better
+    issuer: str = "http://127.0.0.1:8750"
+    push_quota: int = 60_000  # requests per minute and agent
+    pull_quota: int = 60_000
+    heartbeat_s: int = 30
+    test_token: str = ""  # lets POST /testing/faults in; "" = no such door
+    open_page: bool = False  # serve the page to other computers too
+
+
+class StoreBusy(Exception):
+    """Another server holds this database."""
+
+
+class Core:
+    """Store, intake, accounts, commands. Not thread-safe but for ``in_reader`` and ``read``."""
+
+    def __init__(self, path: Path, settings: CrmSettings, faults: Faults) -> None:
+        self.path = path
+        self._guard = _hold(path)
+        self.store = connect(path)
+        self._reader = connect(path, cache_mb=32, read_only=True)
+        self._reader_lock = threading.Lock()
+        self.settings = settings
+        self.faults = faults
+        self.wakeups = Wakeups()
+        self.intake = Intake(self.store, faults)
+        self.accounts = Accounts(self.store, issuer=settings.issuer, practice=settings.practice_id)
+        self.commands = Commands(self.store, self.accounts.envelope_key)
+        kept = server_secret(self.store, "practice_id", lambda: settings.practice_id)
+        if kept != settings.practice_id:
+            self.close()
+            raise ValueError(f"this database belongs to the practice {kept!r}")
+
+    def close(self) -> None:
+        self._reader.close()
+        self.store.close()
+        self._guard.close()
+
+    # --- reading beside the writer --------------------------------------------------------------
+
+    def read(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run ``work`` on the read-only connection, in one snapshot. Any thread."""
+        with self._reader_lock:
+            self._reader.execute("BEGIN")
+            try:
+                return work(self._reader)
+            finally:
+                self._reader.execute("COMMIT")
+
+    async def in_reader(self, sql: str, bindings: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Rows of a query that may take a while, without holding the loop."""
+
+        def rows(reader: apsw.Connection) -> list[tuple[Any, ...]]:
+            return list(reader.execute(sql, bindings))
+
+        return await asyncio.to_thread(self.read, rows)
+
+    # --- what the CRM knows ---------------------------------------------------------------------
+
+    def heard(self, client_id: str, beat: str) -> None:
+        """Keep the newest heartbeat of an agent."""
+        self.store.execute(
+            "UPDATE agent SET beat = ?, beat_us = ? WHERE client_id = ?",
+            (beat, now_us(), client_id),
+        )
+        self.wakeups.ring("beat")
+
+    def status(self) -> dict[str, Any]:
+        counts = self.intake.digests.counts()
+        row = self.store.execute(
+            "SELECT beat_us, beat FROM agent WHERE beat IS NOT NULL ORDER BY beat_us DESC LIMIT 1"
+        ).fetchone()
+        beat_us, beat = (int(row[0]), str(row[1])) if row is not None else (None, None)
+        last_push_us = self.intake.last_push_us
+        return {
+            "practice_id": self.settings.practice_id,
+            "types": {name: {"count": counts.get(n, 0)} for n, name in TYPE_NAME.items()},
+            "rejects_open": self.intake.open_rejects,
+            "last_push_at": None if last_push_us is None else instant(last_push_us),
+            "last_heartbeat_at": None if beat_us is None else instant(beat_us),
+            "heartbeat": None if beat is None else msgspec.Raw(beat.encode()),
+            "ack_seq": self.intake.ack_seq,
+        }
+
+    def rejects(self, state: str, limit: int) -> dict[str, Any]:
+        where = {"open": "WHERE resolved_us IS NULL", "resolved": "WHERE resolved_us IS NOT NULL"}
+        rows = self.store.execute(
+            "SELECT id, at_us, batch, event, type, key, reason, resolved_us FROM reject"
+            f" {where.get(state, '')} ORDER BY id DESC LIMIT ?",
+            (limit,),
+        )
+        listed = [
+            {
+                "id": number,
+                "at": instant(int(str(at_us))),
+                "batch_id": batch,
+                "event_id": event,
+                "type": type_name,
+                "key": key,
+                "reason": reason,
+                "state": "open" if resolved_us is None else "resolved",
+            }
+            for number, at_us, batch, event, type_name, key, reason, resolved_us in rows
+        ]
+        return {"open": self.intake.open_rejects, "rejects": listed}
+
+    def history(self, type_id: int, key: str) -> list[dict[str, Any]] | None:
+        """Every effect on a record, oldest first; None for one never heard of."""
+        known = self.store.execute(
+            "SELECT rid FROM record WHERE type = ? AND key = ?", (type_id, key)
+        ).fetchone()
+        if known is None:
+            return None
+        rows = self.store.execute(
+            "SELECT e.seq, lower(hex(e.event)), e.op, e.version, lower(hex(e.hash)), j.uuid,"
+            " e.epoch, e.at_us FROM ("
+            "  SELECT seq, event, op, version, hash, journal, epoch, at_us FROM past_effect"
+            "   WHERE rid = ?1"
+            "  UNION ALL SELECT seq, event, state, event_version, hash, journal, epoch, arrived_us"
+            "   FROM record WHERE rid = ?1 AND seq > 0"
+            ") e JOIN journal j ON j.id = e.journal ORDER BY e.seq",
+            (known[0],),
+        )
+        return [
+            {
+                "seq": seq,
+                "event_id": event,
+                "op": Op(int(str(op))).name.lower(),
+                "version": version,
+                "content_hash": digest or None,
+                "journal": journal,
+                "epoch": epoch,
+                "at": instant(int(str(at_us))),
+            }
+            for seq, event, op, version, digest, journal, epoch, at_us in rows
+        ]
+
+
+def practice_types() -> list[str]:
+    """Type names in the order people look at them."""
+    return [stream.value for stream in Stream]
+
+
+def _hold(path: Path) -> apsw.Connection:
+    """One server per database: a lock that the system drops with the process."""
+    guard = apsw.Connection(str(path.with_name(path.name + ".lock")))
+    try:
+        guard.execute("BEGIN EXCLUSIVE")
+    except apsw.BusyError:
+        guard.close()
+        raise StoreBusy(f"another server holds {path.name}") from None
+    return guard

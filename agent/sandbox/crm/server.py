@@ -1,0 +1,282 @@
+"""The reference CRM as a server: assembly, faults on purpose, and a life in a thread.
+
+Imports Starlette, uvicorn and this package. ``CrmServer`` runs in tests and in the demo; the
+``bridgework crm serve`` command runs the same thing in the foreground.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import AsyncIterator
+from hmac import compare_digest
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agent.config import assets_dir
+from agent.sandbox.crm import accounts, commands
+from agent.sandbox.crm.api import Api
+from agent.sandbox.crm.core import Core, CrmSettings
+from agent.sandbox.crm.faults import Fault, FaultKind, Faults
+from agent.sandbox.crm.http import answer, read_json, refused
+from agent.sandbox.crm.page import Page
+from agent.sandbox.crm.problems import Refusal
+from agent.sandbox.crm.schema import connect
+
+_log = structlog.get_logger(__name__)
+
+CONTRACT: Final = Path("openapi") / "crm-sync.yaml"
+_START_TIMEOUT_S: Final = 20.0
+_STOP_TIMEOUT_S: Final = 10.0
+
+
+def build_app(core: Core) -> ASGIApp:
+    """The whole application over a ``Core``."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        core.wakeups.open()
+        yield
+
+    routes = [
+        *Api(core, assets_dir() / CONTRACT).routes(),
+        *Page(core, assets_dir() / "crm-page").routes(),
+    ]
+    if core.settings.test_token:
+        routes.append(Route("/testing/faults", _fault_door(core), methods=["POST"]))
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={
+            Refusal: _on_refusal,
+            HTTPException: _on_http_error,
+            Exception: _on_failure,
+        },
+    )
+    app.router.redirect_slashes = False
+    return FaultMiddleware(app, core.faults)
+
+
+def _on_refusal(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return refused(error)
+
+
+def _on_http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    name = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "invalid-request")
+    return refused(Refusal(error.status_code, name, headers=error.headers or {}))
+
+
+def _on_failure(request: Request, error: Exception) -> Response:
+    # The class only: an exception's text may hold what the request carried.
+    _log.error("crm.request_failed", route=request.url.path[:40], error=type(error).__name__)
+    return refused(Refusal(500, "internal"))
+
+
+def _fault_door(core: Core) -> Any:
+    async def arm(request: Request) -> Response:
+        given = request.headers.get("x-test-token", "")
+        if not compare_digest(given.encode(), core.settings.test_token.encode()):
+            raise Refusal(403, "insufficient-scope")
+        faults = await read_json(request, list[Fault])
+        core.faults.clear()
+        core.faults.arm(*faults)
+        return answer({"armed": len(faults)})
+
+    return arm
+
+
+class FaultMiddleware:
+    """Does to a request what an armed fault says. Nothing armed costs one attribute look-up."""
+
+    def __init__(self, app: ASGIApp, faults: Faults) -> None:
+        self._app = app
+        self._faults = faults
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fault = self._faults.of_request(scope["path"]) if scope["type"] == "http" else None
+        if fault is None:
+            await self._app(scope, receive, send)
+            return
+        if fault.kind is FaultKind.SLOW:
+            await asyncio.sleep(fault.delay_s)
+            await self._app(scope, receive, send)
+        elif fault.kind is FaultKind.STATUS:
+            await _drain(receive)
+            await refused(_status_refusal(fault))(scope, receive, send)
+        elif fault.kind is FaultKind.RESET_BEFORE:
+            await _cut(send, reset=True)
+        else:
+            await self._after_effect(fault, scope, receive, send)
+
+    async def _after_effect(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        held: list[Message] = []
+
+        async def hold(message: Message) -> None:
+            held.append(message)
+
+        await self._app(scope, receive, hold)
+        if fault.kind is FaultKind.TRUNCATED:
+            body = b"".join(m.get("body", b"") for m in held[1:])
+            await send(held[0])
+            half = {"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True}
+            await send(half)
+        elif fault.kind is FaultKind.SILENT_AFTER:
+            await asyncio.sleep(fault.delay_s)
+        await _cut(send, reset=fault.kind is FaultKind.RESET_AFTER)
+
+
+def _status_refusal(fault: Fault) -> Refusal:
+    name = {429: "quota-exceeded", 503: "temporary-reduced-capacity"}.get(fault.status, "internal")
+    wait = fault.retry_after_s
+    return Refusal(fault.status, name, headers={} if wait is None else {"Retry-After": str(wait)})
+
+
+async def _drain(receive: Receive) -> None:
+    while (message := await receive()).get("more_body") and message["type"] == "http.request":
+        pass
+
+
+async def _cut(send: Send, *, reset: bool) -> None:
+    """Close the connection under the answer: with a reset, or after what was already sent."""
+    # uvicorn's own object behind ``send`` is the only way to its transport.
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    assert isinstance(transport, asyncio.Transport)
+    if reset:
+        connection = transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            # Linger on, zero seconds: the system answers with RST instead of FIN.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    else:
+        transport.close()
+    await asyncio.sleep(0.01)  # let uvicorn notice that the connection is gone
+
+
+class _Uvicorn(uvicorn.Server):
+    """Ends long answers (event streams, long polls) before it waits for connections."""
+
+    def __init__(self, config: uvicorn.Config, core: Core, started: threading.Event) -> None:
+        super().__init__(config)
+        self._core = core
+        self._started_event = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._started_event.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._core.wakeups.close()
+        await super().shutdown(sockets)
+
+
+class CrmServer:
+    """A reference CRM on a port of this computer.
+
+    ``with CrmServer(path) as server:`` runs it in a thread (``port=0`` takes a free one);
+    ``serve_forever`` runs it here until interrupted. Raises StoreBusy, OSError, ValueError.
+    """
+
+    def __init__(
+        self,
+        db: Path,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        settings: CrmSettings | None = None,
+    ) -> None:
+        self.db = db
+        self.faults = Faults()
+        self._socket = socket.create_server((host, port), backlog=128)
+        self.port = int(self._socket.getsockname()[1])
+        shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared
+        self.url = f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}"
+        self.settings = msgspec.structs.replace(settings or CrmSettings(), issuer=self.url)
+        try:
+            self.core = Core(db, self.settings, self.faults)
+        except BaseException:
+            self._socket.close()
+            raise
+        self._started = threading.Event()
+        config = uvicorn.Config(
+            build_app(self.core),
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=2,
+            server_header=False,
+            proxy_headers=False,
+        )
+        self._server = _Uvicorn(config, self.core, self._started)
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="crm-server", daemon=True
+        )
+        self._thread.start()
+        if not self._started.wait(_START_TIMEOUT_S):
+            raise RuntimeError("the reference CRM did not start")
+
+    def stop(self) -> None:
+        """Finish running requests, close the port and the store."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(_STOP_TIMEOUT_S)
+            self._thread = None
+        self._socket.close()
+        self.core.close()
+
+    def serve_forever(self) -> None:
+        """Serve in this thread until SIGINT or SIGTERM."""
+        try:
+            self._server.run([self._socket])
+        finally:
+            self._socket.close()
+            self.core.close()
+
+    # --- from outside the server's thread -------------------------------------------------------
+
+    def new_code(self) -> str:
+        """A one-time pairing code."""
+        with contextlib.closing(connect(self.db)) as store:
+            return accounts.issue_code(store)
+
+    def revoke(self, client_id: str) -> bool:
+        """Withdraw a pairing."""
+        with contextlib.closing(connect(self.db)) as store:
+            return accounts.revoke_agent(store, client_id)
+
+    def send_command(self, kind: str, payload: dict[str, Any], **more: Any) -> str:
+        """Queue a command and wake waiting agents; returns its id."""
+        with contextlib.closing(connect(self.db)) as store:
+            command_id = commands.enqueue(store, kind, payload, **more)
+        self.core.wakeups.ring_from_outside("commands")
+        return command_id
+
+    def change_own(self, type_name: str, key: str, content: dict[str, Any] | None) -> None:
+        """Record a change the CRM owns and wake waiting agents."""
+        with contextlib.closing(connect(self.db)) as store:
+            commands.own_change(store, type_name, key, content)
+        self.core.wakeups.ring_from_outside("changes")
