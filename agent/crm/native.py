@@ -203,9 +203,11 @@ class NativeCrm:
         except CrmUnavailable as exc:
             self._count_failure(exc)
             raise
-        except (CrmAuthError, CrmRefusedBatch):
+        except (CrmAuthError, CrmRefusedBatch) as exc:
             # The line works; the breaker is not for this.
             self._update(lambda backoff: backoff.succeeded())
+            if isinstance(exc, CrmAuthError):
+                self._auth.forget()  # the next try reads the pairing anew: it may be another by now
             raise
         self._update(lambda backoff: backoff.succeeded())
         return answer
