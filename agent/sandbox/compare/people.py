@@ -88,14 +88,23 @@ def _is_insured(stored: Stored, held: Held, name: str, place: Place) -> bool:
 
 
 def _sms_consent(stored: Stored, held: Held, name: str, place: Place) -> bool:
-    answer = stored[0]
-    if answer == "0" and place.preferences.get("TextMsgOkStatusTreatAsNo") == "1":
-        return held.get(name) in {None, "denied", "unknown"}
-    if answer == "1":  # an opt-out on top of a yes may turn it; the list of opt-outs is judged too
-        return held.get(name) in {"granted", "denied"}
-    if answer == "2":
+    """A refusal wins; the practice may read "unknown" as no. The opt-outs are judged themselves."""
+    declined = held.get("opt_out_sms")
+    if stored[0] == "2" or (isinstance(declined, list) and "all" in declined):
         return held.get(name) == "denied"
-    return held.get(name) in {None, "unknown", "denied"}
+    if stored[0] == "1":
+        return held.get(name) == "granted"
+    if stored[0] == "0" and place.preferences.get("TextMsgOkStatusTreatAsNo") == "1":
+        return held.get(name) in {None, "denied", "unknown"}
+    return held.get(name) in {None, "unknown"}
+
+
+def _email_consent(stored: Stored, held: Held, name: str, place: Place) -> bool:
+    """Open Dental knows refusals only."""
+    declined = held.get("opt_out_email")
+    if isinstance(declined, list) and "all" in declined:
+        return held.get(name) == "denied"
+    return held.get(name) in {None, "unknown"}
 
 
 def _short_code(stored: Stored, held: Held, name: str, place: Place) -> bool:
@@ -292,6 +301,8 @@ PATIENT = StreamRules(
             "b.Position",
         ),
         field("sms_consent", _sms_consent, "b.TxtMsgOk"),
+        field("email_consent", _email_consent, "b.PatNum"),
+        field("student_status", label, "b.StudentStatus"),
         field("short_code_opt_in", _short_code, "b.ShortCodeOptIn"),
         field("phone_note", note, "n.ApptPhone"),
         field("emergency_contact", label, "n.ICEName"),

@@ -261,6 +261,7 @@ RECALL = StreamRules(
         field("type", label, "t.Description"),
         field("status", label, "d.ItemName"),
         field("interval", _period, "b.RecallInterval"),
+        field("time_pattern", label, "b.TimePatternOverride"),
         field("is_disabled", flag, "b.IsDisabled"),
         field("disabled_until_balance", _limit, "b.DisableUntilBalance"),
         field("priority", _PRIORITY, "b.Priority"),
@@ -302,6 +303,7 @@ PROCEDURE = StreamRules(
         *columns("billing_note BillingNote, claim_note ClaimNote", note),
         field("amount", production, "b.ProcFee", "b.UnitQty", "b.BaseUnits"),
         field("is_locked", flag, "b.IsLocked"),
+        field("prosthesis", label, "b.Prosthesis"),
         field(
             "status",
             one_of(
@@ -398,6 +400,7 @@ PERIO_EXAM = StreamRules(
         *columns("patient_key PatNum, provider_key ProvNum", key),
         field("date", day, "b.ExamDate"),
         field("measured", moment, "b.DateTMeasureEdit"),
+        field("zone", zone_name, "b.PerioExamNum"),
         field("note", note, "b.Note"),
     ),
     (),
@@ -437,6 +440,7 @@ LAB_CASE = StreamRules(
             moment,
         ),
         field("laboratory", label, "l.Description"),
+        field("zone", zone_name, "b.LabCaseNum"),
         field("instructions", note, "b.Instructions"),
         field("fee", money, "b.LabFee"),
         field("invoice_number", label, "b.InvoiceNum"),
