@@ -13,6 +13,7 @@ from agent.model.reading import Finding, Severity
 from agent.runtime.clock import SystemClock
 from agent.runtime.crm import open_crm
 from agent.runtime.host import site_map
+from agent.runtime.lookup import SiteLookup
 from agent.runtime.sources import open_source
 from agent.support.doctor import Check
 
@@ -24,7 +25,7 @@ def all_checks(settings: Settings, paths: Paths) -> list[Check]:
     """Built afresh for each run; each check opens what it needs and closes it."""
     clock = SystemClock()
     secrets = open_secrets(paths)
-    source = open_source(settings, secrets)
+    source = open_source(SiteLookup(settings, secrets))
 
     def machine() -> Sequence[Finding]:
         paths.prepare()
@@ -76,7 +77,8 @@ def _journal(
     if not file.exists():
         return [Finding("journal.none", Severity.NOTE)]
     try:
-        journal = Journal.open(file, seal=PayloadSeal.from_store(secrets), clock=clock)
+        seal = PayloadSeal.from_store(secrets, may_create=False)
+        journal = Journal.open(file, seal=seal, clock=clock)
     except AgentBusy:
         return [Finding("journal.in_use", Severity.OK)]  # the running agent checked it at start
     try:

@@ -22,6 +22,7 @@ from agent.ports import CrmPort, PmsSource
 from agent.runtime.clock import SystemClock
 from agent.runtime.crm import open_crm
 from agent.runtime.scheduler import Chores
+from agent.runtime.lookup import SiteLookup
 from agent.runtime.sources import open_source
 from agent.support.health import Report, heartbeat, report, take_snapshot
 from agent.sync.datamap import DataMap, load_map
@@ -135,10 +136,11 @@ def build(settings: Settings, paths: Paths) -> Host:
     clock = SystemClock()
     paths.prepare()
     secrets = open_secrets(paths)
-    seal = PayloadSeal.from_store(secrets)
-    journal = Journal.open(paths.journal_file(settings.journal_dir), seal=seal, clock=clock)
+    file = paths.journal_file(settings.journal_dir)
+    seal = PayloadSeal.from_store(secrets, may_create=not file.exists())
+    journal = Journal.open(file, seal=seal, clock=clock)
     try:
-        source = open_source(settings, secrets)
+        source = open_source(SiteLookup(settings, secrets))
         crm = open_crm(settings, secrets, clock, journal)
         engine = Engine(
             source, crm, journal, site_map(settings), clock, tuning_of(settings), random.random

@@ -5,7 +5,7 @@ Imports agent.model, agent.journal and agent.sync; never drivers, crm or the gui
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ from agent.model.writing import Heartbeat
 from agent.ports import Clock
 from agent.sync.engine import Engine
 
+OVERDUE_GRACE = timedelta(seconds=60)  # a chunk is visited when due, not the instant it is due
 STALE_S = 10.0  # a running agent rewrites its status every second
 
 
@@ -54,7 +55,7 @@ def take_snapshot(
 ) -> Snapshot:
     """Everything a person may be told, from one moment."""
     now, mono = clock.now(), clock.mono()
-    numbers = journal.numbers(now)
+    numbers = journal.numbers(now - OVERDUE_GRACE)
     session = engine.session
     line = engine.dispatcher.line
     crm_code = line.error.code if line.error is not None else None

@@ -99,7 +99,7 @@ class Capture:
         """Commit one page.
 
         ``asked``: the keys the page was read for; absent ones are noticed.
-        ``log_says_deleted``: keys the PMS's own log reports as deleted; absence then needs no second
+        ``log_says_deleted``: keys the PMS's own log calls deleted; absence then needs no second
         look. ``fresh``: the key range read by an initial load; while the mirror holds nothing in it
         there is nothing to compare with. ``within`` adds the lane's progress to the same turn.
         A page over a brake is not taken: the brake is recorded instead. Raises JournalError.

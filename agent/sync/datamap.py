@@ -210,7 +210,7 @@ class _StreamCompiler:
                 readable = readable and not row.required
                 continue
             self._check_type(row)
-            step = Step(row.field, transform.run, self._sources(row, transform))
+            step = Step(row.field, transform.run, self._sources(row, transform), transform.first)
             if row.gathered is None:
                 steps.append(step)
             else:
@@ -302,8 +302,8 @@ class _StreamCompiler:
     def _unknown_columns(self, *, carry: bool) -> list[str]:
         """Columns of the base table no row mentions; the safe ones are carried."""
         table = self._facts.tables.get(self.base.real)
-        if table is None or not carry:
-            return []
+        if table is None or not carry or self.base.real != self.base.table:
+            return []  # a pseudo table has exactly the columns its driver gave it
         known = self._datamap.known_columns(self.base.real)
         carried = []
         for name, sql_type in sorted(table.columns.items()):
