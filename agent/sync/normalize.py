@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from datetime import date as calendar_date
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
@@ -122,17 +123,14 @@ def multiply(amount: str | None, *factors: str | None) -> str | None:
     return cents(decimal(amount) * sum(int(f) if f else 0 for f in factors))
 
 
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
 def date(value: str | None) -> str | None:
     """A calendar date; the time of a datetime column is dropped. Years before 1880 are "none"."""
     if not value or value < EMPTY_BEFORE:
         return None
     day = value[:10]
-    if not _DATE.fullmatch(day):
+    if len(day) != 10 or day[4] != "-" or day[7] != "-":
         raise ValueError("not a date")
-    datetime.fromisoformat(day)
+    calendar_date.fromisoformat(day)
     return day
 
 
@@ -153,106 +151,147 @@ def _hours_minutes(value: str) -> str:
     return f"{found[1]}:{found[2]}"
 
 
-def _whole_hour_tables() -> dict[int, dict[str, tuple[int, str]]]:
-    """UTC offset in hours -> local hour "HH" -> (day shift, UTC hour "HH")."""
-    return {
-        offset: {
-            f"{hour:02d}": ((hour - offset) // 24, f"{(hour - offset) % 24:02d}")
-            for hour in range(24)
-        }
-        for offset in range(-14, 15)
-    }
+_MIDNIGHT = "00:00:00"
+
+_Hours = dict[str, tuple[int, str]]
 
 
-_Day = tuple[dict[str, tuple[int, str]], tuple[str, str, str]]
+def _shifted_hours(offset: int) -> _Hours:
+    """Local hour "HH" -> (day shift, UTC hour "HH") at an offset of whole hours."""
+    return {f"{h:02d}": ((h - offset) // 24, f"{(h - offset) % 24:02d}") for h in range(24)}
+
+
+_HOURS = {offset: _shifted_hours(offset) for offset in range(-14, 15)}
 
 
 class LocalTime:
-    """Wall time of one zone -> UTC text, "YYYY-MM-DD HH:MM:SS" -> "YYYY-MM-DDTHH:MM:SSZ".
+    """Wall time of one zone, "YYYY-MM-DD HH:MM:SS", -> UTC text "YYYY-MM-DDTHH:MM:SSZ".
 
     A wall time inside the spring gap is read with the offset before the change, which moves it
     forward by the gap; inside the autumn overlap the first occurrence is meant (fold 0). Fractions
-    of a second are dropped. Days with one whole-hour offset, nearly all, take a table instead of
-    date arithmetic; the result is the library's either way.
+    of a second are dropped.
+
+    The hour decides: within an hour without a change of offset, minutes and seconds stay as they
+    are (whole-hour offsets). So each distinct hour is worked out once and columns are put together
+    from the hour's text and the rest. Other hours and odd spellings go the long way, cell by cell.
     """
 
-    _HOURS = _whole_hour_tables()
     _TAILS = {f":{m:02d}:{s:02d}": f":{m:02d}:{s:02d}Z" for m in range(60) for s in range(60)}  # noqa: RUF012 - constant
-    _CLOCKS = {f"{m // 60:02d}:{m % 60:02d}": m for m in range(24 * 60)}  # noqa: RUF012 - constant
-    _CLOCK_TEXTS = tuple(_CLOCKS)
 
     def __init__(self, zone: str) -> None:
         self.zone = zone
         self._info = ZoneInfo(zone)
-        self._days: Memo[str, _Day | None] = Memo(self._day, 8_192)
+        #: "YYYY-MM-DD HH" -> "YYYY-MM-DDTHH" in UTC; "" for no date; None: take the long way
+        self._hours: Memo[str, str | None] = Memo(self._hour, 32_768)
+        self._days: Memo[str, tuple[_Hours, tuple[str, str, str]] | None] = Memo(self._day, 8_192)
+        self._ends: Memo[tuple[str, int], str | None] = Memo(self._clock_after, 16_384)
+
+    # one value
 
     def utc(self, value: str | None) -> str | None:
         if not value or value < EMPTY_BEFORE:
             return None
-        try:
-            day = self._days[value[:10]]
-            tail = self._TAILS[value[13:]]
-            if day is not None and value[10] == " ":
-                shift, hour = day[0][value[11:13]]
-                return day[1][shift] + hour + tail
-        except (KeyError, IndexError):
-            pass
-        return self._exact(datetime.fromisoformat(value))
-
-    def at(self, day: str | None, clock: str | None) -> str | None:
-        """Date and time of day from two columns; 24:00 is the next midnight."""
-        if not day or not clock or day < EMPTY_BEFORE:
-            return None
-        if clock.startswith("24:"):
-            start = datetime.fromisoformat(day[:10]) + timedelta(days=1)
-            return self._exact(start + timedelta(minutes=int(clock[3:5])))
-        return self.utc(f"{day[:10]} {clock}")
+        moment = datetime.fromisoformat(value).replace(tzinfo=self._info, microsecond=0, fold=0)
+        return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
     def wall(self, value: str | None) -> str | None:
         """The same wall time, ISO 8601, without a zone."""
         if not value or value < EMPTY_BEFORE:
             return None
-        if len(value) == 19 and self._TAILS.get(value[13:]) and date(value):
-            return f"{value[:10]}T{value[11:]}"
         return datetime.fromisoformat(value).replace(microsecond=0).isoformat()
 
-    def happened(self, value: str | None) -> str | None:
+    def at(self, day: str | None, clock: str | None) -> str | None:
+        """Date and time of day from two columns, in UTC; 24:00 is the next midnight."""
+        if not day or not clock or day < EMPTY_BEFORE:
+            return None
+        if clock.startswith("24:"):
+            late = datetime.fromisoformat(day[:10]) + timedelta(days=1, minutes=int(clock[3:5]))
+            return self.utc(late.isoformat(" "))
+        return self.utc(f"{day[:10]} {clock}")
+
+    # a column
+
+    def utc_column(self, column: Sequence[str | None]) -> list[str | None]:
+        hours, tails = self._hours, self._TAILS
+        cells = [cell or "" for cell in column]
+        try:
+            heads = [hours[cell[:13]] for cell in cells]
+            return [
+                head + tails[cell[13:]] if head else None if head == "" else self.utc(cell)
+                for head, cell in zip(heads, cells, strict=True)
+            ]
+        except KeyError:  # a fraction, or no seconds: none of ours, but the long way may read it
+            return [self.utc(cell) for cell in cells]
+
+    def wall_column(
+        self, moments: Sequence[str | None], column: Sequence[str | None]
+    ) -> list[str | None]:
+        """Wall times as stored, where ``moments`` (the column in UTC, hence checked) has one."""
+        return [
+            None
+            if not moment or not cell
+            else f"{cell[:10]}T{cell[11:19]}"
+            if len(cell) > 18
+            else self.wall(cell)
+            for moment, cell in zip(moments, column, strict=True)
+        ]
+
+    def happened_column(self, column: Sequence[str | None]) -> list[str | None]:
         """UTC, but midnight sharp means "not yet" (arrival times, ``open-dental.md`` 1.2)."""
-        if not value or value.endswith(" 00:00:00"):
+        happened = [None if v and v[11:] == _MIDNIGHT else v for v in column]
+        return self.utc_column(happened) if any(happened) else happened
+
+    def end_column(self, starts: Sequence[str | None], minutes: Iterable[int]) -> list[str | None]:
+        """``starts`` (UTC text) plus minutes of elapsed time; no minutes, no end."""
+        ends, later = self._ends, self._later
+        return [
+            start[:11] + clock + start[16:]
+            if start and length and (clock := ends[start[11:16], length])
+            else later(start, length)
+            for start, length in zip(starts, minutes, strict=True)
+        ]
+
+    def _hour(self, head: str) -> str | None:
+        if head < EMPTY_BEFORE:
+            return ""
+        day = self._days[head[:10]] if len(head) == 13 and head[10] == " " else None
+        if day is None or head[11:] not in day[0]:
             return None
-        return self.utc(value)
+        shift, hour = day[0][head[11:]]
+        return day[1][shift] + hour
 
-    def later(self, start: str | None, minutes: int) -> str | None:
-        """``start`` (UTC text) plus minutes of elapsed time."""
-        if start is None or not minutes:
-            return None
-        total = self._CLOCKS[start[11:16]] + minutes
-        if total < 24 * 60:
-            return start[:11] + self._CLOCK_TEXTS[total] + start[16:]
-        moved = datetime.fromisoformat(start[:19]) + timedelta(minutes=minutes)
-        return moved.isoformat() + "Z"
+    def _day(self, day: str) -> tuple[_Hours, tuple[str, str, str]] | None:
+        """The day's hours in UTC with the day before, or None if its offset is not one whole hour.
 
-    def _exact(self, wall: datetime) -> str:
-        moment = wall.replace(tzinfo=self._info, microsecond=0, fold=0).astimezone(UTC)
-        return f"{moment.replace(tzinfo=None).isoformat()}Z"
-
-    def _day(self, day: str) -> _Day | None:
-        """The day's table, or None when its offset changes or is not whole hours."""
-        if not _DATE.fullmatch(day):
+        Noon is probed too; nothing changes twice within a day and comes back by noon.
+        """
+        if day[4:5] != "-" or day[7:8] != "-":
             raise ValueError("not a date")
         first = datetime.fromisoformat(day)
-        before, after = first - timedelta(days=1), first + timedelta(days=1)
+        after, before = first + timedelta(days=1), first - timedelta(days=1)
         offsets = {
             at.replace(tzinfo=self._info).utcoffset()
             for at in (first, first + timedelta(hours=12), after)
         }
-        # Noon is probed too: nothing changes twice within a day and comes back.
         offset = offsets.pop()
         if offsets or offset is None or offset % timedelta(hours=1):
             return None
-        hours = offset // timedelta(hours=1)
-        days = tuple(f"{d:%Y-%m-%d}T" for d in (first, after, before))
-        return self._HOURS[hours], days  # type: ignore[return-value]  # index -1 is the day before
+        hours = _HOURS[offset // timedelta(hours=1)]
+        # A shift of -1 indexes the last: the day before.
+        return hours, (f"{first:%Y-%m-%d}T", f"{after:%Y-%m-%d}T", f"{before:%Y-%m-%d}T")
+
+    @staticmethod
+    def _clock_after(start: tuple[str, int]) -> str | None:
+        """("09:30", 50) -> "10:20"; None when the day ends before."""
+        clock, length = start
+        total = int(clock[:2]) * 60 + int(clock[3:]) + length
+        return f"{total // 60:02d}:{total % 60:02d}" if total < 24 * 60 else None
+
+    @staticmethod
+    def _later(start: str | None, minutes: int) -> str | None:
+        if not start or not minutes:
+            return None
+        return f"{(datetime.fromisoformat(start[:19]) + timedelta(minutes=minutes)).isoformat()}Z"
 
 
 def minutes(pattern: str | None) -> int | None:
@@ -282,9 +321,8 @@ class Phone:
     E.164 when the library finds the number valid in ``region``. The raw text stays beside it when
     there is no such number, or when E.164 cannot say all of it (an extension).
 
-    North American ten-digit numbers take a short cut: the library's verdict depends on no more than
-    the first seven digits, so it is asked once per seven (tests hold the two ways against each
-    other, and its metadata against the seven).
+    North American ten-digit numbers, nearly all, take a short cut: the library's own metadata of
+    the whole numbering plan as one expression (tests hold the two ways against each other).
     """
 
     _TEN = re.compile(
@@ -294,18 +332,23 @@ class Phone:
 
     def __init__(self, region: str = "US") -> None:
         self.region = region
-        plan = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[1]
-        self._is_north_american = region in plan
-        self._valid: Memo[str, bool] = Memo(self._ask, 65_536)
+        is_north_american = region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE[1]
+        self._plan = _north_american_plan() if is_north_american else None
 
     def __call__(self, value: str | None) -> tuple[str | None, str | None]:
         if not value or not (value := value.strip()):
             return _NO_PHONE
-        found = self._TEN.fullmatch(value) if self._is_north_american else None
-        if found:
-            digits = (found[1] or found[2]) + found[3] + found[4]
-            return (f"+1{digits}", None) if self._valid[digits[:7]] else (None, value)
-        return self.parse(value)
+        if self._plan is None:
+            return self.parse(value)
+        if len(value) == 13 and value[0] == "(" and value[4] == ")" and value[8] == "-":
+            digits = value[1:4] + value[5:8] + value[9:]  # as the PMS itself formats them
+            if self._plan.fullmatch(digits):
+                return f"+1{digits}", None
+        found = self._TEN.fullmatch(value)
+        if found is None:
+            return self.parse(value)
+        digits = (found[1] or found[2]) + found[3] + found[4]
+        return (f"+1{digits}", None) if self._plan.fullmatch(digits) else (None, value)
 
     def parse(self, value: str) -> tuple[str | None, str | None]:
         """The long way: the library alone."""
@@ -318,8 +361,22 @@ class Phone:
         e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
         return e164, text(value) if number.extension or has_words(value) else None
 
-    def _ask(self, seven: str) -> bool:
-        return self.parse(f"{seven}000")[0] is not None
+
+_NUMBER_KINDS = (
+    "fixed_line mobile toll_free premium_rate shared_cost personal_number voip pager uan voicemail"
+)
+
+
+def _north_american_plan() -> re.Pattern[str]:
+    """Every valid national number of country code 1, out of the library's metadata."""
+    patterns: dict[str, None] = {}
+    for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE[1]:
+        metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+        for kind in _NUMBER_KINDS.split():
+            described = getattr(metadata, kind, None)
+            if described is not None and described.national_number_pattern:
+                patterns[f"(?:{described.national_number_pattern})"] = None
+    return re.compile("|".join(patterns), re.ASCII)
 
 
 _NO_PHONE: tuple[None, None] = (None, None)

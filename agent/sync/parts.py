@@ -12,6 +12,7 @@ from agent.model.entities import ClaimLine, PaymentSplit, PerioMeasure, Procedur
 from agent.sync.normalize import ITEM, PART, date, key, money
 
 UNKNOWN = "unknown"
+NO_KEY = ("0", "", "-1")
 
 
 def keys(value: str | None) -> tuple[str, ...]:
@@ -51,16 +52,16 @@ def procedures(value: str | None) -> tuple[ProcedureRef, ...]:
     """(ProcNum, CodeNum) items."""
     if not value:
         return ()
-    items = value.split(ITEM)
-    if len(items) > 1:
-        items.sort(key=_numeric_first)
-    found = []
-    for item in items:
-        number, separator, code = item.partition(PART)
-        if not separator:
-            raise ValueError("not a procedure")
-        found.append(ProcedureRef(number, key(code)))
-    return tuple(found)
+    if ITEM not in value:
+        return (_procedure(value),)
+    return tuple(map(_procedure, sorted(value.split(ITEM), key=_numeric_first)))
+
+
+def _procedure(item: str) -> ProcedureRef:
+    number, separator, code = item.partition(PART)
+    if not separator:
+        raise ValueError("not a procedure")
+    return ProcedureRef(number, None if code in NO_KEY else code)
 
 
 def claim_lines(value: str | None, words: Mapping[str, str]) -> tuple[ClaimLine, ...]:

@@ -7,10 +7,11 @@ the rows at fault stand alone; they come back as BadRow and the others are not h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -18,9 +19,10 @@ import msgspec
 from agent.model.entities import RECORD_OF, Record
 from agent.model.reading import BadRow, Column, Key, Page
 from agent.model.streams import Stream
-from agent.sync.transforms import KEY, Enumeration, Run
+from agent.sync.transforms import Enumeration, Run, Same
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
+_MOST_SHAPES = 256  # of a stream; beyond it they are made anew
 _FIRST_VALUE = 3  # rows are (key, sum48, xor64, *values)
 
 
@@ -42,6 +44,7 @@ class Step:
     field: str
     run: Run
     sources: tuple[int, ...]
+    first: Callable[[Sequence[Any]], Sequence[Any]] | None = None  # see ``Transform.first``
 
 
 OWN_KEY = -1
@@ -88,15 +91,12 @@ class StreamMap:
         self.two_way = two_way
         self.record_type: type[Record] = RECORD_OF[stream]
         self._enums = enums
-        fields = self.record_type.__struct_fields__
-        made: dict[str, Step | Gathered] = {step.field: step for step in steps}
-        made.update({part.field: part for part in gathered})
-        last = max((fields.index(name) for name in made), default=0)
-        #: The record's leading fields: a step, or the default of a field the site does not fill.
-        self._plan: tuple[Step | Gathered | _Default, ...] = tuple(
-            made.get(name) or _Default(_default_of(self.record_type, name))
-            for name in fields[: last + 1]
-        )
+        places = {name: at for at, name in enumerate(self.record_type.__struct_fields__)}
+        parts: list[Step | Gathered] = [*steps, *gathered]
+        #: (place of the field in the record, how to fill it), in the record's order
+        self._plan = sorted(((places[part.field], part) for part in parts), key=itemgetter(0))
+        self._defaults = _defaults_of(self.record_type)
+        self._shapes: dict[tuple[int, ...], type[msgspec.Struct]] = {}
 
     def observe(self, page: Page) -> tuple[list[Observation], list[BadRow]]:
         """Every row of the page as an observation or as a BadRow ``map.unreadable:<field>``."""
@@ -132,24 +132,41 @@ class StreamMap:
         hashes = [digest.digest()[:16] for digest in map(sha256, canons)]
         return list(map(Observation, columns[0], columns[1], columns[2], canons, hashes))
 
-    def _records(self, columns: list[tuple[Any, ...]]) -> list[Record]:
+    def _records(self, columns: list[tuple[Any, ...]]) -> list[Any]:
         count = len(columns[0])
         keys: Sequence[Any] = list(map(str, columns[0]))
-        # Source columns by index from the end of this list: values, nulls, own keys.
+        # Source columns: the values, then at NO_COLUMN and OWN_KEY, from the end.
         page = _Columns([*columns[_FIRST_VALUE:], (None,) * count, keys], count)
+        filled: list[int] = []
         out: list[Iterable[Any]] = []
-        for part in self._plan:
-            if isinstance(part, _Default):
-                out.append(repeat(part.value, count))
-                continue
+        for at, part in self._plan:
             try:
-                out.append(page.run(part) if isinstance(part, Step) else _gather(part, page))
+                made = page.run(part) if isinstance(part, Step) else _gather(part, page, count)
             except _READ_ERRORS:
                 raise _Unmappable(part.field) from None  # the cause may quote the value
-        return list(map(self.record_type, *out))
+            if not isinstance(made, Same):
+                filled.append(at)
+                out.append(made)
+            elif made.value != self._defaults[at]:
+                filled.append(at)
+                out.append(repeat(made.value, count))
+        return list(map(self._shape(tuple(filled)), *out))
+
+    def _shape(self, filled: tuple[int, ...]) -> type[msgspec.Struct]:
+        """A record type with only the fields this page fills.
+
+        A field at its default all over the page would be left out of the JSON anyway: the bytes are
+        the same (tests compare), building and encoding are cheaper.
+        """
+        shape = self._shapes.get(filled)
+        if shape is None:
+            if len(self._shapes) >= _MOST_SHAPES:
+                self._shapes.clear()
+            shape = self._shapes[filled] = _narrowed(self.record_type, filled)
+        return shape
 
     @staticmethod
-    def _encode(records: list[Record]) -> list[bytes]:
+    def _encode(records: list[Any]) -> list[bytes]:
         try:
             # One call for the page; a line feed inside a value is escaped in JSON.
             lines = _ENCODER.encode_lines(records).split(b"\n")
@@ -162,31 +179,38 @@ class StreamMap:
 _READ_ERRORS = (ValueError, LookupError, ArithmeticError, TypeError)
 
 
-@dataclass(frozen=True, slots=True)
-class _Default:
-    value: Any
-
-
 class _Columns:
     """The page's columns, and which of them hold one value throughout (very common, and cheap)."""
 
-    __slots__ = ("_columns", "_count", "_same")
+    __slots__ = ("_columns", "_count", "_firsts", "_same")
 
     def __init__(self, columns: list[Sequence[Any]], count: int) -> None:
         self._columns = columns
         self._count = count
         self._same: dict[int, bool] = {OWN_KEY: count == 1, NO_COLUMN: True}
+        self._firsts: dict[tuple[Any, int], Sequence[Any]] = {}
 
-    def run(self, step: Step) -> Iterable[Any]:
+    def run(self, step: Step) -> Iterable[Any] | Same:
         sources = [self._columns[index] for index in step.sources]
-        for index in step.sources:
-            same = self._same.get(index)
-            if same is None:
-                same = self._same[index] = self._is_same(self._columns[index])
-            if not same:
-                return step.run(*sources)
-        (value,) = step.run(*[column[:1] for column in sources])
-        return repeat(value, self._count)
+        if all(map(self._is_constant, step.sources)):
+            sources = [column[:1] for column in sources]
+            if step.first is not None:
+                sources[0] = step.first(sources[0])
+            made = step.run(*sources)
+            return made if isinstance(made, Same) else Same(*made)
+        if step.first is not None:
+            place = (step.first, step.sources[0])
+            found = self._firsts.get(place)
+            if found is None:
+                found = self._firsts[place] = step.first(sources[0])
+            sources[0] = found
+        return step.run(*sources)
+
+    def _is_constant(self, index: int) -> bool:
+        same = self._same.get(index)
+        if same is None:
+            same = self._same[index] = self._is_same(self._columns[index])
+        return same
 
     def _is_same(self, column: Sequence[Any]) -> bool:
         first = column[0]
@@ -197,25 +221,41 @@ class _Columns:
         )
 
 
-def _gather(part: Gathered, page: _Columns) -> Iterable[Any]:
-    columns = [page.run(step) for step in part.steps]
+def _gather(part: Gathered, page: _Columns, count: int) -> Iterable[Any]:
+    def column(step: Step) -> Iterable[Any]:
+        made = page.run(step)
+        return repeat(made.value, count) if isinstance(made, Same) else made
+
     names = part.names
+    columns = [column(step) for step in part.steps]
     if part.base is None:
         return [
             {name: value for name, value in zip(names, row, strict=True) if value}
-            for row in zip(*columns, strict=True)
+            for row in zip(*columns, strict=False)
         ]
     return [
         dict(sorted([*held.items(), *((n, v) for n, v in zip(names, row, strict=True) if v)]))
-        for held, *row in zip(page.run(part.base), *columns, strict=True)
+        for held, *row in zip(column(part.base), *columns, strict=False)
     ]
 
 
-def _default_of(record: type[Record], name: str) -> Any:
-    field = next(f for f in msgspec.structs.fields(record) if f.name == name)
-    if field.default_factory is not msgspec.NODEFAULT:
-        return field.default_factory()
-    return field.default
+def _defaults_of(record: type[Record]) -> tuple[Any, ...]:
+    """Default of each field; the key has none and is never left out."""
+    return tuple(
+        field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
+        for field in msgspec.structs.fields(record)
+    )
 
 
-__all__ = ["KEY", "NO_COLUMN", "OWN_KEY", "Gathered", "Observation", "Step", "StreamMap"]
+def _narrowed(record: type[Record], filled: tuple[int, ...]) -> type[msgspec.Struct]:
+    fields = msgspec.structs.fields(record)
+    kept: list[Any] = []
+    for at in filled:
+        field = fields[at]
+        if field.required:
+            kept.append((field.name, Any))
+        elif field.default_factory is not msgspec.NODEFAULT:
+            kept.append((field.name, Any, msgspec.field(default_factory=field.default_factory)))
+        else:
+            kept.append((field.name, Any, field.default))
+    return msgspec.defstruct(record.__name__, kept, frozen=True, omit_defaults=True, gc=False)

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
 from operator import eq, itemgetter
 from typing import Any
 
@@ -22,7 +21,16 @@ from agent.sync import normalize, parts
 from agent.sync.normalize import Email, LocalTime, Memo, Phone
 
 Values = Sequence[Any]
-Run = Callable[..., Iterable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """A column that holds one value throughout."""
+
+    value: Any
+
+
+Run = Callable[..., Iterable[Any] | Same]
 """Source columns of one page (text or None) -> the field's values, same length."""
 
 KEY = "@key"
@@ -37,9 +45,14 @@ class TransformError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """A transform bound to its argument. ``more``: further source columns after the row's own."""
+    """A transform bound to its argument.
+
+    ``first``: a pass over the row's own column before ``run``; fields with the same ``first`` over
+    the same column share its result. ``more``: further source columns after the row's own.
+    """
 
     run: Run
+    first: Callable[[Values], Values] | None = None
     more: tuple[str, ...] = ()
     words: frozenset[str] = frozenset()  # enumeration words it can give
     gives_text: bool = True
@@ -78,8 +91,8 @@ class Toolbox:
     def __init__(self, zone: str, phone_region: str = "US") -> None:
         self.zone = zone
         self.local = LocalTime(zone)
-        self.phones = Memo(Phone(phone_region), 8_192)
-        self.emails = Memo(Email(), 8_192)
+        self.phone_column = per_value(Memo(Phone(phone_region), 8_192))
+        self.email_column = per_value(Memo(Email(), 8_192))
         self._memos: dict[str, Memo[Any, Any]] = {}
 
     def memo(self, name: str, make: Callable[[Any], Any], bound: int = 16_384) -> Memo[Any, Any]:
@@ -137,6 +150,10 @@ def word_list(argument: str) -> dict[str, str]:
 # --- column passes ----------------------------------------------------------------------------
 
 
+def as_is(column: Values) -> Values:
+    return column
+
+
 def per_value(memo: Memo[Any, Any]) -> Run:
     """The common pass: one C-level dictionary lookup per cell."""
     look = memo.__getitem__
@@ -185,10 +202,14 @@ def _direct(run: Run, *, text: bool = True) -> Build:
 
 def _local(method: str) -> Build:
     def build(spot: Spot) -> Transform:
-        make = getattr(spot.toolbox.local, method)
-        return Transform(per_value(spot.toolbox.memo(f"local.{method}", make)))
+        return Transform(as_is, first=getattr(spot.toolbox.local, method))
 
     return build
+
+
+def _local_text(spot: Spot) -> Transform:
+    local = spot.toolbox.local
+    return Transform(local.wall_column, first=local.utc_column, more=(spot.source,))
 
 
 def _enum(spot: Spot) -> Transform:
@@ -214,10 +235,10 @@ def _unmapped(spot: Spot) -> Transform:
         raise TransformError("names no enumeration that stands above it")
     known = enumeration.known
 
-    def run(column: Values) -> Iterable[Any]:
+    def run(column: Values) -> Iterable[Any] | Same:
         # The enumeration ran over this very column before us: no stranger so far, none here.
         if not enumeration.strangers:
-            return repeat(None, len(column))
+            return Same(None)
         return [None if not cell or cell in known else cell for cell in column]
 
     return Transform(run)
@@ -258,27 +279,25 @@ def _contains(spot: Spot) -> Transform:
     return Transform(per_value(memo), gives_text=False)
 
 
-def _pick(memo_name: str, index: int, *, text: bool = True) -> Any:
+def _pick(toolbox_column: str, index: int, *, text: bool = True) -> Build:
     pick = itemgetter(index)
 
     def build(spot: Spot) -> Transform:
-        look = getattr(spot.toolbox, memo_name).__getitem__
-        return Transform(lambda column: list(map(pick, map(look, column))), gives_text=text)
+        first = getattr(spot.toolbox, toolbox_column)
+        return Transform(lambda column: list(map(pick, column)), first=first, gives_text=text)
 
     return build
 
 
 def _end(spot: Spot) -> Transform:
-    starts = spot.toolbox.memo("local.utc", spot.toolbox.local.utc).__getitem__
-    lengths = spot.toolbox.memo(
-        "minutes0", lambda pattern: normalize.minutes(pattern) or 0
-    ).__getitem__
-    later = spot.toolbox.local.later
+    local = spot.toolbox.local
+    lengths = spot.toolbox.memo("length", lambda pattern: normalize.minutes(pattern) or 0)
+    look = lengths.__getitem__
 
     def run(start: Values, pattern: Values) -> Iterable[Any]:
-        return list(map(later, map(starts, start), map(lengths, pattern)))
+        return local.end_column(start, map(look, pattern))
 
-    return Transform(run, more=(_one_column(spot.argument),))
+    return Transform(run, first=local.utc_column, more=(_one_column(spot.argument),))
 
 
 def _at(spot: Spot) -> Transform:
@@ -395,13 +414,11 @@ def _parts(make: Callable[[str | None], Any]) -> Any:
 
 def _zone(spot: Spot) -> Transform:
     zone = spot.toolbox.zone
-    return Transform(lambda own: repeat(zone, len(own)), more=(KEY,), needs_source=False)
+    return Transform(lambda _own: Same(zone), more=(KEY,), needs_source=False)
 
 
 def _null(_spot: Spot) -> Transform:
-    return Transform(
-        lambda own: repeat(None, len(own)), more=(KEY,), gives_text=False, needs_source=False
-    )
+    return Transform(lambda _own: Same(None), more=(KEY,), gives_text=False, needs_source=False)
 
 
 def _id(_spot: Spot) -> Transform:
@@ -426,9 +443,9 @@ catalogue: dict[str, Word] = {
     "amount": Word("money times the sum of the named columns", _amount),
     "head_money": Word("money, only where the record is its own guarantor", _head_money),
     "date": Word("calendar date; before 1880 is null", _simple("date", normalize.date)),
-    "local_time": Word("wall time of the practice's zone into UTC", _local("utc")),
-    "arrival": Word("as local_time; midnight sharp is null", _local("happened")),
-    "local_text": Word("wall time as stored, ISO 8601", _local("wall")),
+    "local_time": Word("wall time of the practice's zone into UTC", _local("utc_column")),
+    "arrival": Word("as local_time; midnight sharp is null", _local("happened_column")),
+    "local_text": Word("wall time as stored, ISO 8601", _local_text),
     "at": Word("date and the named time column, wall time into UTC", _at),
     "end": Word("start plus 5 minutes for each sign of the named pattern, UTC", _end),
     "clock": Word("time of day, HH:MM", _simple("clock", normalize.clock_text)),
@@ -437,10 +454,10 @@ catalogue: dict[str, Word] = {
         _simple("minutes", normalize.minutes, text=False),
     ),
     "zone": Word("the practice's zone (IANA name)", _zone),
-    "phone": Word("E.164; null where the text is no number", _pick("phones", 0)),
-    "phone_raw": Word("the text, where E.164 cannot say it", _pick("phones", 1)),
-    "email": Word("list of addresses", _pick("emails", 0, text=False)),
-    "email_raw": Word("the text, where a part of it is no address", _pick("emails", 1)),
+    "phone": Word("E.164; null where the text is no number", _pick("phone_column", 0)),
+    "phone_raw": Word("the text, where E.164 cannot say it", _pick("phone_column", 1)),
+    "email": Word("list of addresses", _pick("email_column", 0, text=False)),
+    "email_raw": Word("the text, where a part of it is no address", _pick("email_column", 1)),
     "language": Word("language code in small letters", _simple("language", normalize.language)),
     "interval": Word(
         "packed interval into an ISO 8601 period", _simple("interval", normalize.interval)
