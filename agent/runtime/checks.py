@@ -13,7 +13,6 @@ from agent.model.reading import Finding, Severity
 from agent.runtime.clock import SystemClock
 from agent.runtime.crm import open_crm
 from agent.runtime.host import site_map
-from agent.runtime.lookup import SiteLookup
 from agent.runtime.sources import open_source
 from agent.support.doctor import Check
 
@@ -25,7 +24,7 @@ def all_checks(settings: Settings, paths: Paths) -> list[Check]:
     """Built afresh for each run; each check opens what it needs and closes it."""
     clock = SystemClock()
     secrets = open_secrets(paths)
-    source = open_source(SiteLookup(settings, secrets))
+    source = open_source(settings, secrets)
 
     def machine() -> Sequence[Finding]:
         paths.prepare()

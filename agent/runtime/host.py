@@ -22,7 +22,6 @@ from agent.ports import CrmPort, PmsSource
 from agent.runtime.clock import SystemClock
 from agent.runtime.crm import open_crm
 from agent.runtime.scheduler import Chores
-from agent.runtime.lookup import SiteLookup
 from agent.runtime.sources import open_source
 from agent.support.health import Report, heartbeat, report, take_snapshot
 from agent.sync.datamap import DataMap, load_map
@@ -140,7 +139,7 @@ def build(settings: Settings, paths: Paths) -> Host:
     seal = PayloadSeal.from_store(secrets, may_create=not file.exists())
     journal = Journal.open(file, seal=seal, clock=clock)
     try:
-        source = open_source(SiteLookup(settings, secrets))
+        source = open_source(settings, secrets)
         crm = open_crm(settings, secrets, clock, journal)
         engine = Engine(
             source, crm, journal, site_map(settings), clock, tuning_of(settings), random.random
