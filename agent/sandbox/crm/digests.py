@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from struct import Struct
 
 import apsw
 
 from agent.sandbox.crm.schema import State
+
+_PIECES = Struct(">IH2xq").unpack  # the first 6 bytes as 4 + 2, the last 8 signed
 
 
 @dataclass(slots=True)
@@ -43,17 +46,19 @@ class Digests:
         entry = self._sums.get(place)
         if entry is None:
             entry = self._sums[place] = _Sum()
+        high, low, tail = _PIECES(digest)
         entry.count += 1
-        entry.sum48 += int.from_bytes(digest[:6], "big")
-        entry.xor64 ^= int.from_bytes(digest[8:], "big", signed=True)
+        entry.sum48 += high << 16 | low
+        entry.xor64 ^= tail
         self._moved.add(place)
 
     def remove(self, type_id: int, bucket: int, digest: bytes) -> None:
         place = (type_id, bucket)
         entry = self._sums[place]
+        high, low, tail = _PIECES(digest)
         entry.count -= 1
-        entry.sum48 -= int.from_bytes(digest[:6], "big")
-        entry.xor64 ^= int.from_bytes(digest[8:], "big", signed=True)
+        entry.sum48 -= high << 16 | low
+        entry.xor64 ^= tail
         self._moved.add(place)
 
     def flush(self) -> None:

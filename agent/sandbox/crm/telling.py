@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from typing import Final, NamedTuple
+from typing import Final
 
 import apsw
 import msgspec
@@ -21,24 +21,16 @@ _KEPT: Final = 20_000
 _TOLD_FIELDS: Final = ("start", "status", "confirmation", "operatory_key", "arrived", "seated")
 
 
-class _Note(NamedTuple):
-    rid: int
-    type_id: int
-    op: Op
-    is_new: bool
-    content: bytes
-
-
 class Telling:
     """Collects the effects of a batch and writes their lines with it."""
 
     def __init__(self, store: apsw.Connection) -> None:
         self._db = store
-        self._notes: list[_Note] = []
+        self._notes: list[tuple[int, Item, bool]] = []
         self._was: dict[int, str] = {}
 
     def note(self, rid: int, item: Item, *, is_new: bool) -> None:
-        self._notes.append(_Note(rid, item.type_id, item.op, is_new, item.data))
+        self._notes.append((rid, item, is_new))
 
     def forget(self) -> None:
         self._notes.clear()
@@ -48,21 +40,23 @@ class Telling:
         """Called before the batch is written: the last moment to see what was there."""
         if len(self._notes) > _ONE_BY_ONE:
             return
-        for note in self._notes:
-            if not note.is_new and note.op is Op.UPSERT:
-                self._was[note.rid] = self._differences(note)
+        for rid, item, is_new in self._notes:
+            if not is_new and item.op is Op.UPSERT:
+                self._was[rid] = self._differences(rid, item)
 
     def after(self, at_us: int, batch_id: str) -> None:
         """Write the lines and forget the batch."""
         made_us = made_at(batch_id)
         if 0 < len(self._notes) <= _ONE_BY_ONE:
             rows: list[tuple[object, ...]] = [
-                (at_us, made_us, note.type_id, int(note.op), note.rid, 1, int(note.is_new),
-                 self._was.get(note.rid))
-                for note in self._notes
+                (at_us, made_us, item.type_id, int(item.op), rid, 1, int(is_new),
+                 self._was.get(rid))
+                for rid, item, is_new in self._notes
             ]  # fmt: skip
         else:
-            grouped = Counter((n.type_id, int(n.op), int(n.is_new)) for n in self._notes)
+            grouped = Counter(
+                (item.type_id, int(item.op), int(new)) for _, item, new in self._notes
+            )
             rows = [
                 (at_us, made_us, type_id, op, None, count, is_new, None)
                 for (type_id, op, is_new), count in grouped.items()
@@ -78,14 +72,14 @@ class Telling:
             )
         self.forget()
 
-    def _differences(self, note: _Note) -> str:
+    def _differences(self, rid: int, item: Item) -> str:
         """JSON: the names of the fields that differ, and the old values of those worth telling."""
-        row = self._db.execute("SELECT json FROM body WHERE rid = ?", (note.rid,)).fetchone()
+        row = self._db.execute("SELECT json FROM body WHERE rid = ?", (rid,)).fetchone()
         old = msgspec.json.decode(str(row[0])) if row is not None else {}
-        new = msgspec.json.decode(note.content)
+        new = msgspec.json.decode(item.data)
         fields = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
         told = {}
-        if note.type_id == APPOINTMENT:
+        if item.type_id == APPOINTMENT:
             told = {k: old.get(k) for k in _TOLD_FIELDS if k in fields}
         return msgspec.json.encode({"fields": fields[:40], "was": told}).decode()
 

@@ -153,9 +153,7 @@ class Desk:
     def push(self, *changes: Any, zipped: bool = False, **source: Any) -> list[dict[str, Any]]:
         """Push and return the results."""
         batch_id = uuid7()
-        answer = self.send(
-            self.body(list(changes), batch_id, **source), batch_id, zipped=zipped
-        )
+        answer = self.send(self.body(list(changes), batch_id, **source), batch_id, zipped=zipped)
         assert answer.status_code == 200, answer.text
         results: list[dict[str, Any]] = answer.json()["results"]
         return results
