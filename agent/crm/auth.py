@@ -38,7 +38,6 @@ class _Token(msgspec.Struct, frozen=True):
 class _Refusal(msgspec.Struct, frozen=True):
     error: str
     code: str = ""
-    server_time: str = ""
 
 
 class Auth:
@@ -51,7 +50,6 @@ class Auth:
         self._lock = threading.Lock()
         self._token = ""
         self._fresh_until = 0.0
-        self._told_skew_s: float | None = None
 
     def bearer(self) -> str:
         """A token with at least a fifth of its life left. Raises CrmUnavailable, CrmAuthError."""
@@ -78,13 +76,10 @@ class Auth:
             self._exchange(pairing, jwk)
 
     def now(self) -> datetime:
-        """The CRM's idea of now: ours, corrected by what it told us or by its Date header."""
-        skew_s = self._told_skew_s
-        if skew_s is None:
-            # Below a few seconds the header's resolution is the error, not our clock.
-            seen_s = self._transport.skew_s
-            skew_s = seen_s if abs(seen_s) > 5 else 0.0
-        return self._clock.now() + timedelta(seconds=skew_s)
+        """The CRM's idea of now: ours, corrected by the Date header of its answers."""
+        skew_s = self._transport.skew_s
+        # Below a few seconds the header's resolution is the error, not our clock.
+        return self._clock.now() + timedelta(seconds=skew_s if abs(skew_s) > 5 else 0.0)
 
     def _fetch(self) -> None:
         self._token = ""
@@ -96,14 +91,13 @@ class Auth:
         _log.debug("crm.token_fetched", life_s=life_s)
 
     def _exchange(self, pairing: Pairing, jwk: dict[str, Any]) -> _Token:
-        """One token. Tries a second time when only our clock or a used-up jti was wrong."""
+        """One token. Tries a second time when only our clock (measured anew by the refusal's Date
+        header) or a used-up jti was wrong."""
         answer = self._ask(pairing, jwk)
         if answer.status == 200:
             return decode(answer.body, _Token)
         refused = _read_refusal(answer)
         if refused is not None and refused.code in _CLOCK_CODES | {"replayed"}:
-            if refused.code in _CLOCK_CODES:
-                self._learn_skew(refused.server_time)
             answer = self._ask(pairing, jwk)
             if answer.status == 200:
                 return decode(answer.body, _Token)
@@ -134,17 +128,6 @@ class Auth:
             deadline_s=_TOKEN_DEADLINE_S,
             replayable=False,
         )
-
-    def _learn_skew(self, server_time: str) -> None:
-        """The CRM says what time it is; without that, the Date header just measured has to do."""
-        try:
-            theirs = datetime.fromisoformat(server_time)
-        except ValueError:
-            self._told_skew_s = None
-            return
-        if theirs.tzinfo is not None:
-            self._told_skew_s = (theirs - self._clock.now()).total_seconds()
-            _log.warning("crm.clock_corrected", skew_s=round(self._told_skew_s))
 
 
 def _read_refusal(answer: Answer) -> _Refusal | None:

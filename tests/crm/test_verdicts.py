@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import pytest
 
@@ -198,6 +199,33 @@ def test_the_breaker_rests_then_probes_once() -> None:
         assert code() == "crm.resting"
         clock.sleep(33)
         assert crm.push("batch-0001", body).outcomes
+        assert crm.push("batch-0001", body).outcomes
+        crm.close()
+
+
+def test_while_a_probe_is_out_nobody_else_goes() -> None:
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def slow(body: bytes) -> bytes:
+        asked.set()
+        may_answer.wait(5)
+        return settled(body)
+
+    with StubCrm({PUSH: [lambda _: problem("internal", 500), slow]}) as stub:
+        clock = RealClock()
+        crm = stub.client(clock, rng=TopChance(), backoff=Backoff(failures_to_open=1))
+        body = crm.pack("batch-0001", make_appointments(1))
+        with pytest.raises(CrmUnavailable):
+            crm.push("batch-0001", body)
+        clock.sleep(2)
+        probe = threading.Thread(target=crm.push, args=("batch-0001", body))
+        probe.start()
+        assert asked.wait(5)
+        with pytest.raises(CrmUnavailable) as caught:
+            crm.push("batch-0001", body)
+        assert caught.value.code == "crm.resting"
+        may_answer.set()
+        probe.join(5)
         assert crm.push("batch-0001", body).outcomes
         crm.close()
 
