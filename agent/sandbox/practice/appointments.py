@@ -47,8 +47,10 @@ class Act:
 
     @property
     def label(self) -> str:
-        return f"#{self.tooth}-{self.surface}-{self.treatment.abbr}" if self.tooth else (
-            self.treatment.abbr
+        return (
+            f"#{self.tooth}-{self.surface}-{self.treatment.abbr}"
+            if self.tooth
+            else (self.treatment.abbr)
         )
 
 
@@ -89,8 +91,10 @@ def write_visit(office: Office, pen: Pen, rng: Random, visit: Visit) -> None:
     if not visit.num:
         visit.num = pen.key("appointment")
     on_list = visit.fate in {Fate.UNSCHEDULED, Fate.PLANNED}
-    start = NO_DATETIME if on_list and visit.fate is Fate.PLANNED else (
-        wall.moment(visit.day, visit.minute)
+    start = (
+        NO_DATETIME
+        if on_list and visit.fate is Fate.PLANNED
+        else (wall.moment(visit.day, visit.minute))
     )
     midnight = NO_DATETIME if start == NO_DATETIME else wall.moment(visit.day, 0)
     times = (midnight, midnight, midnight)

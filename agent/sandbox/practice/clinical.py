@@ -196,9 +196,11 @@ class Course:
         rng, treatments = self.rng, self.office.treatments
         acts: list[Act] = []
         roll = rng.random()
-        tooth = str(1 + int(rng.random() * 32)) if age > 13 else "ABCDEFGHIJKLMNOPQRST"[
-            int(rng.random() * 20)
-        ]
+        tooth = (
+            str(1 + int(rng.random() * 32))
+            if age > 13
+            else "ABCDEFGHIJKLMNOPQRST"[int(rng.random() * 20)]
+        )
         if age > 25 and roll < 0.18:
             acts.append(Act(treatments["D2740" if rng.random() < 0.7 else "D2750"], tooth))
             if rng.random() < 0.5:
@@ -397,9 +399,11 @@ class Course:
             booked = self._hygiene_booked if name != "4BW" else 0
             statuses = ("Left Msg", "Sent Email", "Patient Will Call Us", "Texted")
             overdue = bool(due) and due < office.today and not booked
-            status = office.definition(
-                Cat.RECALL_STATUS, statuses[int(rng.random() * 4)]
-            ) if overdue and rng.random() < 0.5 else 0
+            status = (
+                office.definition(Cat.RECALL_STATUS, statuses[int(rng.random() * 4)])
+                if overdue and rng.random() < 0.5
+                else 0
+            )
             self.pen.put("recall", {
                 "RecallNum": self.pen.key("recall"), "PatNum": person.num,
                 "DateDueCalc": wall.day(due), "DateDue": wall.day(chosen),

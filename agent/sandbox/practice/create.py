@@ -150,7 +150,7 @@ def _families(
             write_person(office, pen, rng, home, person)
         made += len(home.members)
         if made < plan.patients and home.head.status == 0 and rng.random() < 0.008:
-            write_merge(office, pen, rng, home.head)
+            write_merge(office, pen, home.head)
             made += 1
         if time.monotonic() - told > 0.5:
             told = time.monotonic()

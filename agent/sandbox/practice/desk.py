@@ -149,9 +149,7 @@ class MariaDesk(_Base):
 
     def delete(self, table: str, column: str, value: Value) -> int:
         self.statements += 1
-        return int(
-            self._cursor.execute(f"DELETE FROM `{table}` WHERE `{column}`=%s", (value,))
-        )
+        return int(self._cursor.execute(f"DELETE FROM `{table}` WHERE `{column}`=%s", (value,)))
 
     def close(self) -> None:
         self._link.close()
@@ -201,8 +199,7 @@ class SqliteDesk(_Base):
         if shape.stamp and not silent and shape.stamp not in known:
             moved = " OR ".join(f'"{c}" IS NOT ?{i}' for i, c in enumerate(known, start=1))
             sets.append(
-                f'"{shape.stamp}"=CASE WHEN {moved} THEN CURRENT_TIMESTAMP '
-                f'ELSE "{shape.stamp}" END'
+                f'"{shape.stamp}"=CASE WHEN {moved} THEN CURRENT_TIMESTAMP ELSE "{shape.stamp}" END'
             )
         self.statements += 1
         return self._link.execute(
@@ -212,9 +209,7 @@ class SqliteDesk(_Base):
 
     def delete(self, table: str, column: str, value: Value) -> int:
         self.statements += 1
-        return self._link.execute(
-            f'DELETE FROM "{table}" WHERE "{column}"=?', (value,)
-        ).rowcount
+        return self._link.execute(f'DELETE FROM "{table}" WHERE "{column}"=?', (value,)).rowcount
 
     def close(self) -> None:
         self._link.close()

@@ -115,7 +115,9 @@ class Front:
         )
         self.codes = {
             str(code): (int(num), str(abbr or ""))
-            for num, code, abbr in desk.rows("SELECT CodeNum, ProcCode, AbbrDesc FROM procedurecode")
+            for num, code, abbr in desk.rows(
+                "SELECT CodeNum, ProcCode, AbbrDesc FROM procedurecode"
+            )
         }
         self.fees = {
             int(c): float(a)
@@ -209,13 +211,11 @@ class Front:
     def appointment(self, num: int) -> dict[str, Any] | None:
         """The row as the program would hold it, dates as text."""
         names = list(self.desk.columns("appointment"))
-        found = self.desk.rows(
-            f"SELECT {','.join(names)} FROM appointment WHERE AptNum=?", num
-        )
+        found = self.desk.rows(f"SELECT {','.join(names)} FROM appointment WHERE AptNum=?", num)
         return {n: plain(v) for n, v in zip(names, found[0], strict=True)} if found else None
 
     def free_slot(self, clinic: int, units: int, *, hygiene: bool) -> tuple[Seat, str] | None:
-        """A chair and start time inside its provider's hours that nobody holds: SELECT, then hope."""
+        """A chair and a start inside its provider's hours that nobody holds: SELECT, then hope."""
         seats = [s for s in self.seats if s.clinic == clinic and s.hygiene is hygiene]
         seats = seats or [s for s in self.seats if s.hygiene is hygiene] or list(self.seats)
         for _ in range(14):

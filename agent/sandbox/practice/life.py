@@ -26,10 +26,10 @@ log = structlog.get_logger(__name__)
 
 
 class Deed(msgspec.Struct, frozen=True):
-    """One thing done. ``at_*`` is right after its last commit, ``began_monotonic`` before the first.
+    """One thing done. ``at_*`` is just after its last commit, ``began_monotonic`` before the first.
 
-    ``also`` are further records it changed, in the order it changed them; ``values`` are columns of
-    the main record to look for; ``traceless`` means no log row and no moved stamp tells of it.
+    ``also`` are further records it wrote, in order (equal values change nothing); ``values`` are
+    columns of the main record to look for; ``traceless`` means no log row and no moved stamp tells of it.
     """
 
     number: int

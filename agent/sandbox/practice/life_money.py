@@ -47,7 +47,7 @@ def family_balances(front: Front, guarantor: int, as_of: date) -> FamilyBalances
     marks = ",".join("?" * len(members)) or "0"
     each: dict[int, int] = dict.fromkeys(members, 0)
     charges: list[tuple[str, int]] = []
-    credits = estimate = 0
+    paid_in = estimate = 0
     for pat, day, amount in rows(
         "SELECT PatNum, ProcDate, ProcFee*(UnitQty+BaseUnits) FROM procedurelog "
         f"WHERE PatNum IN ({marks}) AND ProcStatus=2",
@@ -65,7 +65,7 @@ def family_balances(front: Front, guarantor: int, as_of: date) -> FamilyBalances
             estimate += _cents(expected) + _cents(write_off)
         else:
             each[int(pat)] -= _cents(paid) + _cents(write_off)
-            credits += _cents(paid) + _cents(write_off)
+            paid_in += _cents(paid) + _cents(write_off)
     for pat, day, amount in rows(
         f"SELECT PatNum, AdjDate, AdjAmt FROM adjustment WHERE PatNum IN ({marks})", *members
     ):
@@ -73,27 +73,27 @@ def family_balances(front: Front, guarantor: int, as_of: date) -> FamilyBalances
         each[int(pat)] += cents
         if cents > 0:
             charges.append((date_text(day), cents))
-        credits -= min(cents, 0)
+        paid_in -= min(cents, 0)
     for pat, amount in rows(
         f"SELECT PatNum, SplitAmt FROM paysplit WHERE PatNum IN ({marks})", *members
     ):
         each[int(pat)] -= _cents(amount)
-        credits += _cents(amount)
-    buckets = _buckets(charges, credits, as_of)
+        paid_in += _cents(amount)
+    buckets = _buckets(charges, paid_in, as_of)
     return FamilyBalances(guarantor, buckets, estimate, each)
 
 
 def _buckets(
-    charges: list[tuple[str, int]], credits: int, as_of: date
+    charges: list[tuple[str, int]], paid_in: int, as_of: date
 ) -> tuple[int, int, int, int]:
     limits = [f"{as_of - timedelta(days=d)}" for d in (30, 60, 90)]
     sums: dict[int, int] = defaultdict(int)
     for day, cents in sorted(charges):
-        paid = max(min(credits, cents), 0)
-        credits -= paid
+        paid = max(min(paid_in, cents), 0)
+        paid_in -= paid
         slot = next((i for i, limit in enumerate(limits) if day >= limit), 3)
         sums[slot] += cents - paid
-    sums[0] -= credits
+    sums[0] -= paid_in
     return sums[0], sums[1], sums[2], sums[3]
 
 
@@ -233,9 +233,7 @@ def aging(front: Front) -> Outcome | None:
     touched = []
     for guarantor, balances in families.items():
         columns = balances.columns()
-        before = front.desk.rows(
-            f"SELECT {','.join(names)} FROM patient WHERE PatNum=?", guarantor
-        )
+        before = front.desk.rows(f"SELECT {','.join(names)} FROM patient WHERE PatNum=?", guarantor)
         if before and [_cents(v) for v in before[0]] != [_cents(columns[n]) for n in names]:
             front.desk.insert("famaging", {"PatNum": guarantor, **columns, "PayPlanDue": 0.0})
             touched.append(Touch(Stream.BALANCE, guarantor, "patient"))

@@ -6,10 +6,11 @@ May import ``front`` and the commlog writer beside it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 from agent.model.streams import Stream
-from agent.sandbox.practice.front import Front, Outcome, Patient, Touch, date_text, minute_of
+from agent.sandbox.practice.front import Front, Outcome, Touch, minute_of
 from agent.sandbox.practice.life_visits import write_commlog
 from agent.sandbox.practice.names import Phone, address, email, first_name, last_name, phone
 from agent.sandbox.practice.office import security_hash
@@ -22,9 +23,11 @@ CALLS = ("Reminder sent", "Left a message", "Asked for an earlier time", "Wants 
 _PHONES = (("HmPhone", 1), ("WkPhone", 2), ("WirelessPhone", 3))
 
 
-def _patient(num: int, *also: Touch, traceless: bool = False, **values: object) -> Outcome:
+def _patient(
+    num: int, values: Mapping[str, Value], also: Sequence[Touch] = (), *, traceless: bool = False
+) -> Outcome:
     return Outcome(
-        Touch(Stream.PATIENT, num, "patient"), also, {k: str(v) for k, v in values.items()},
+        Touch(Stream.PATIENT, num, "patient"), tuple(also), {k: str(v) for k, v in values.items()},
         traceless,
     )  # fmt: skip
 
@@ -40,9 +43,10 @@ def new_patient(front: Front) -> Outcome | None:
     seat = front.pick(front.seats)
     street, second, city, state, zip_code = address(rng)
     mail = email(rng, first, last)
+    born = f"{1940 + int(rng.random() * 80)}-05-1{int(rng.random() * 9)}"
     num = front.insert("patient", "PatNum", {
         "LName": last[:1].upper() + last[1:], "FName": first[:1].upper() + first[1:],
-        "PatStatus": 0, "Gender": 2, "Birthdate": f"{1940 + int(rng.random() * 80)}-05-1{int(rng.random() * 9)}",
+        "PatStatus": 0, "Gender": 2, "Birthdate": born,
         "BillingType": front.definition(Cat.BILLING, "Standard Account"), "PriProv": seat.dentist,
         "SecProv": seat.hygienist, "ClinicNum": seat.clinic, "WirelessPhone": mobile.stored,
         "Email": mail[:100], "Address": street, "Address2": second, "City": city, "State": state,
@@ -61,7 +65,7 @@ def new_patient(front: Front) -> Outcome | None:
     front.desk.update("patient", num, {"Guarantor": guarantor})
     front.patients.append(num)
     also = Touch(Stream.BALANCE, num, "patient")
-    return _patient(num, also, LName=last[:1].upper() + last[1:], Guarantor=guarantor)
+    return _patient(num, {"LName": last[:1].upper() + last[1:], "Guarantor": guarantor}, [also])
 
 
 def _phone_rows(front: Front, patient: int, numbers: dict[str, Phone]) -> None:
@@ -111,13 +115,16 @@ def demographics(front: Front) -> Outcome | None:
                 also.append(Touch(Stream.PATIENT, int(member), "patient"))
         front.desk.update("patient", num, changes)
     elif roll < 0.9:
-        changes = {"TxtMsgOk": front.pick((0, 1, 2)), "PreferContactMethod": front.pick((0, 4, 5, 8))}
+        changes = {
+            "TxtMsgOk": front.pick((0, 1, 2)),
+            "PreferContactMethod": front.pick((0, 4, 5, 8)),
+        }
         front.desk.update("patient", num, changes)
     else:
         changes = {"LName": last_name(rng)[:100], "Preferred": first_name(rng, female=False)[:100]}
         front.desk.update("patient", num, changes)
     front.log(108, num, 0, "Patient edited")
-    return _patient(num, *also, **changes)
+    return _patient(num, changes, also)
 
 
 def commlog(front: Front) -> Outcome | None:
@@ -127,7 +134,9 @@ def commlog(front: Front) -> Outcome | None:
         return None
     text = f"{front.pick(CALLS)} {int(front.rng.random() * 1e6)}"
     if front.chance(0.35):
-        found = front.desk.rows("SELECT CommlogNum FROM commlog WHERE PatNum=? LIMIT 5", patient.num)
+        found = front.desk.rows(
+            "SELECT CommlogNum FROM commlog WHERE PatNum=? LIMIT 5", patient.num
+        )
         if found:
             num = int(front.pick(found)[0])
             front.desk.update("commlog", num, {"Note": text})
@@ -140,13 +149,14 @@ def commlog(front: Front) -> Outcome | None:
 
 def note(front: Front) -> Outcome | None:
     """A progress note, or its edit: always another row."""
-    patient = front.some_patient()
-    if patient is None:
-        return None
-    found = front.desk.rows(
-        "SELECT ProcNum FROM procedurelog WHERE PatNum=? AND ProcStatus=2 LIMIT 20", patient.num
-    )
-    if not found:
+    for _ in range(12):
+        patient = front.some_patient()
+        found = patient and front.desk.rows(
+            "SELECT ProcNum FROM procedurelog WHERE PatNum=? AND ProcStatus=2 LIMIT 20", patient.num
+        )
+        if patient is not None and found:
+            break
+    else:
         return None
     text = f"Note {int(front.rng.random() * 1e6)}.\r\nPatient comfortable."
     num = front.insert("procnote", "ProcNoteNum", {
@@ -159,11 +169,14 @@ def note(front: Front) -> Outcome | None:
 
 
 def recall(front: Front) -> Outcome | None:
-    patient = front.some_patient()
-    if patient is None:
-        return None
-    found = front.desk.rows("SELECT RecallNum FROM recall WHERE PatNum=?", patient.num)
-    if not found:
+    for _ in range(12):
+        patient = front.some_patient()
+        found = patient and front.desk.rows(
+            "SELECT RecallNum FROM recall WHERE PatNum=?", patient.num
+        )
+        if patient is not None and found:
+            break
+    else:
         return None
     num = int(front.pick(found)[0])
     due = front.today() + timedelta(days=int(front.rng.random() * 400) - 120)
@@ -175,9 +188,7 @@ def recall(front: Front) -> Outcome | None:
     }  # fmt: skip
     front.desk.update("recall", num, changes)
     front.log(156, patient.num, num, "Recall edited")
-    return Outcome(
-        Touch(Stream.RECALL, num, "recall"), (), {k: str(v) for k, v in changes.items()}
-    )
+    return Outcome(Touch(Stream.RECALL, num, "recall"), (), {k: str(v) for k, v in changes.items()})
 
 
 def field(front: Front) -> Outcome | None:
@@ -202,7 +213,7 @@ def field(front: Front) -> Outcome | None:
             "SecUserNumEntry": front.pick(front.users), "SecDateEntry": f"{front.today()}",
         })  # fmt: skip
     front.log(80, patient.num, 0, "Patient field edited")
-    return _patient(patient.num, **{name: value})
+    return _patient(patient.num, {name: value})
 
 
 def silent_edit(front: Front) -> Outcome | None:
@@ -214,7 +225,7 @@ def silent_edit(front: Front) -> Outcome | None:
         if patient is None:
             return None
         front.desk.update("patient", patient.num, {"MedUrgNote": text}, silent=True)
-        return _patient(patient.num, traceless=True, MedUrgNote=text)
+        return _patient(patient.num, {"MedUrgNote": text}, traceless=True)
     if roll < 0.8:
         row = front.some_appointment()
         if row is None:
@@ -223,13 +234,17 @@ def silent_edit(front: Front) -> Outcome | None:
         front.desk.update("appointment", num, {"Note": text}, silent=True)
         main = Touch(Stream.APPOINTMENT, num, "appointment")
         return Outcome(main, (), {"Note": text}, traceless=True)
-    patient = front.some_patient()
-    found = patient and front.desk.rows(
-        "SELECT CommlogNum FROM commlog WHERE PatNum=? LIMIT 5", patient.num
-    )
-    if not found:
+    num = 0
+    for _ in range(12):
+        patient = front.some_patient()
+        found = patient and front.desk.rows(
+            "SELECT CommlogNum FROM commlog WHERE PatNum=? LIMIT 5", patient.num
+        )
+        if found:
+            num = int(found[0][0])
+            break
+    else:
         return None
-    num = int(found[0][0])
     front.desk.update("commlog", num, {"Note": text}, silent=True)
     return Outcome(Touch(Stream.COMMUNICATION, num, "commlog"), (), {"Note": text}, traceless=True)
 
@@ -262,13 +277,17 @@ def hard_delete(front: Front) -> Outcome | None:
 
 def schedule_day(front: Front) -> Outcome | None:
     """A provider's day is edited: its rows go and new ones come, with the operatories."""
-    day = front.today() + timedelta(days=1 + int(front.rng.random() * 90))
-    found = front.desk.rows(
-        "SELECT ScheduleNum, ProvNum, StartTime, StopTime, ClinicNum FROM schedule "
-        "WHERE SchedDate=? AND SchedType=1 ORDER BY ScheduleNum",
-        f"{day}",
-    )
-    if not found:
+    day, found = front.today(), []
+    for _ in range(12):
+        day = front.today() + timedelta(days=1 + int(front.rng.random() * 90))
+        found = front.desk.rows(
+            "SELECT ScheduleNum, ProvNum, StartTime, StopTime, ClinicNum FROM schedule "
+            "WHERE SchedDate=? AND SchedType=1 ORDER BY ScheduleNum",
+            f"{day}",
+        )
+        if found:
+            break
+    else:
         return None
     provider = int(front.pick(found)[1])
     gone, made = [], []
@@ -282,7 +301,9 @@ def schedule_day(front: Front) -> Outcome | None:
         front.desk.delete("scheduleop", "ScheduleNum", int(num))
         front.desk.delete("schedule", "ScheduleNum", int(num))
         gone.append(Touch(Stream.SCHEDULE_BLOCK, int(num), "schedule", gone=True))
-        made.append(_shift(front, day, provider, minute_of(start), minute_of(stop), ops, int(clinic)))
+        made.append(
+            _shift(front, day, provider, minute_of(start), minute_of(stop), ops, int(clinic))
+        )
     front.signal(85, f"{day}", (("Provider", provider),))
     return Outcome(made[0], (*made[1:], *gone))
 
@@ -299,7 +320,3 @@ def _shift(
     for op in ops:
         front.insert("scheduleop", "ScheduleOpNum", {"ScheduleNum": new, "OperatoryNum": op})
     return Touch(Stream.SCHEDULE_BLOCK, new, "schedule")
-
-
-__all__ = ["Patient", "commlog", "date_text", "demographics", "field", "hard_delete",
-           "new_patient", "note", "recall", "schedule_day", "silent_edit"]  # fmt: skip

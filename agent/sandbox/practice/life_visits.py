@@ -16,7 +16,14 @@ from agent.sandbox.practice.schema import NO_DATE
 from agent.sandbox.practice.seeds import Cat
 from agent.sandbox.practice.stores import Value
 
-APPOINTMENT_NOTES = ("", "", "Call when early", "Prefers the window", "Übergabe: Röntgen", "Kids too")
+APPOINTMENT_NOTES = (
+    "",
+    "",
+    "Call when early",
+    "Prefers the window",
+    "Übergabe: Röntgen",
+    "Kids too",
+)
 
 
 def _hash(row: dict[str, Any]) -> str:
@@ -39,7 +46,7 @@ def _procs_of(front: Front, apt: int) -> list[tuple[int, int, int]]:
 
 
 def _describe(front: Front, apt: int) -> str:
-    abbreviations = {num: abbr for num, abbr in front.codes.values()}
+    abbreviations = dict(front.codes.values())
     names = [abbreviations.get(code, "") for _, code, _ in _procs_of(front, apt)]
     return ", ".join(n for n in names if n)[:255]
 
@@ -66,7 +73,8 @@ def add_procedure(
     num, _ = front.codes[code]
     today = f"{front.today()}"
     return front.insert("procedurelog", "ProcNum", {
-        "PatNum": patient.num, "AptNum": apt, "ProcDate": today, "ProcFee": front.fees.get(num, 0.0),
+        "PatNum": patient.num, "AptNum": apt, "ProcDate": today,
+        "ProcFee": front.fees.get(num, 0.0),
         "Surf": "", "ToothNum": "", "ProcStatus": 2 if complete else 1, "ProvNum": provider,
         "PlannedAptNum": 0, "ClinicNum": patient.clinic, "CodeNum": num, "UnitQty": 1,
         "DateTP": today, "DateEntryC": today if complete else NO_DATE,
@@ -318,9 +326,7 @@ def delete_appointment(front: Front) -> Outcome | None:
         desk.update("appointment", int(next_one), {"NextAptNum": 0})
         also.append(Touch(Stream.APPOINTMENT, int(next_one), "appointment"))
     desk.delete("apptfield", "AptNum", apt)
-    desk.run(
-        "UPDATE securitylog SET FKey=0 WHERE FKey=? AND PermType IN (25,26,27,120)", apt
-    )
+    desk.run("UPDATE securitylog SET FKey=0 WHERE FKey=? AND PermType IN (25,26,27,120)", apt)
     desk.delete("appointment", "AptNum", apt)
     front.history(4, row)
     front.appointment_signals(row)

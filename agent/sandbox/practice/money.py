@@ -1,7 +1,7 @@
 """The family's ledger: claims, what insurance pays, payments with splits, adjustments, balances.
 
-All arithmetic is in whole cents; rows carry dollars. What ``settle_family`` puts on the guarantor is
-exactly what the vendor's ledger arithmetic gives for the rows it writes. May import clinical and
+All arithmetic is in whole cents; rows carry dollars. What ``settle_family`` puts on the guarantor
+is exactly what the vendor's ledger arithmetic gives for the rows it writes. May import clinical and
 people beside it.
 """
 
@@ -96,7 +96,7 @@ def _claim(
     used: dict[tuple[int, int, int], int],
 ) -> None:
     office, pen, rng, wall = ledger.office, ledger.pen, ledger.rng, ledger.office.wall
-    day, minute = owed[0].charge.day, owed[0].charge.minute
+    day = owed[0].charge.day
     age = office.today - day
     sent = day + (0 if rng.random() < 0.7 else 1)
     answered = sent + 6 + int(rng.random() * 34)
@@ -168,7 +168,6 @@ def _claim(
             ledger.estimate += pays + write_off
     if received:
         person.touched = max(person.touched, min(answered, office.today - 1))
-    del minute
 
 
 def _discount(ledger: Ledger, owed: list[Owed]) -> None:

@@ -10,23 +10,28 @@ import unicodedata
 from random import Random
 from typing import NamedTuple
 
-FIRST_F = (
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+FIRST_F = _words(
     "Ada Agnes Alma Amara Anaïs Anika Bea Bianca Brontë Camila Carla Celeste Chidinma Chloë Clara "
     "Dalia Dorothea Edith Eilidh Elif Émilie Esme Fatou Fern Flora Freya Gemma Gwen Hana Hedda "
     "Ilse Imani Ines Ingrid Iris Jasmine Jolene Josefína June Kaia Keiko Lara Leilani Lena Lucía "
     "Mabel Maëlle Maeve Marisol Mei Mila Nadia Neve Nora Odette Olive Oona Paloma Petra Pilar "
     "Priya Quinn Rania Rosa Ruth Saoirse Selma Siobhán Sonja Sunniva Tamsin Thea Uma Vera Wilma "
     "Xenia Yara Yuki Zadie Zoë"
-).split()
-FIRST_M = (
+)
+FIRST_M = _words(
     "Abel Adil Alasdair Alden Amos Anders André Anton Arlo Arun Axel Barnaby Bastien Ben Björn "
     "Callum Caspar Cedric Cyrus Dariusz Dmitri Ebbe Edgar Eero Eli Emil Enzo Fabian Felix Finn "
     "François Gael Gideon Goran Gus Hamid Hector Hugo Ibrahim Igor Ivo Jago Jasper João Jonas "
     "Jorge José Jürgen Kai Kofi Lars Leon Levi Luca Magnus Marek Mateo Milo Nils Noah Obi Oskar "
     "Otto Pavel Pedro Per Quentin Rafael Ravi René Rhys Rolf Samir Seán Silas Søren Stefan Tariq "
     "Theo Tomás Ulf Victor Wendell Wim Xavier Yusuf Zeno"
-).split()
-LAST = (
+)
+LAST = _words(
     "Abara Achterberg Adeyemi Alder Amsel Andersson Ashdown Baptiste Barrow Beaumont Bergström "
     "Birch Blackwood Bonfils Brandt Briar Caldwell Cardoso Castañeda Chaudhry Claymore Corbin "
     "Dahl Delacroix Dimas Dovetail Drummond Eastlake Echeverría Elmwood Eriksen Fairweather "
@@ -39,7 +44,7 @@ LAST = (
     "Redfern Reyes Rosewood Rowan Sandoval Sato Schäfer Sedgewick Sørensen Sparrow Stavros "
     "Stonebridge Svensson Tamm Thackeray Thorne Tran Underhill Valdés Vance Vasquez Vogel "
     "Wainwright Weaver Whitlock Wójcik Wren Yamada Yarrow Zamora Zeller"
-).split()
+)
 ODD_LAST = (
     "O'Brien-Núñez", "Đặng", "李", "van der Berg", "de la Cruz y Villanueva", "X", "MCDONALD",
     "o'leary", "Nguyễn", "St. John-Smythe", "Al-Hashimi", "Ng", "D'Souza", "ten  Brink",
@@ -55,7 +60,7 @@ CITIES = (
     ("Millbrook", "NY", "10001"), ("Harborside", "NY", "10002"), ("North Ridge", "NJ", "07001"),
     ("Fairview", "NJ", "07002"), ("Old Town", "CT", "06001"), ("Westgate", "PA", "18001"),
 )  # fmt: skip
-AREA_CODES = (
+AREA_CODES = _words(
     "201 202 203 205 206 207 208 209 210 212 213 214 215 216 217 218 219 224 225 228 229 231 234 "
     "239 240 248 251 252 253 254 256 260 262 267 269 270 276 281 301 302 303 304 305 307 308 309 "
     "310 312 313 314 315 316 317 318 319 320 321 323 325 330 331 334 336 337 339 347 351 352 360 "
@@ -65,7 +70,7 @@ AREA_CODES = (
     "607 608 609 610 612 614 615 616 617 618 619 620 623 626 630 631 636 641 646 650 651 660 661 "
     "662 678 682 701 702 703 704 706 707 708 712 713 714 715 716 717 718 719 720 724 727 731 732 "
     "734 740 754 757 760 763 765 770 772 773 774 775 781 785 786 801 802 803 804 805 806 808 810"
-).split()
+)
 MAIL_DOMAINS = ("example.com", "example.com", "example.org", "example.net", "mail.example.com")
 
 

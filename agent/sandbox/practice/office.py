@@ -1,7 +1,7 @@
 """The office itself: providers, chairs, definitions, codes, plans; read back as facts to build on.
 
-``furnish`` adds what a database lacks (all of it in an empty one, extra chairs and codes in one that
-came with its own seed rows) and returns ``Office``. May import seeds, names and stores beside it.
+``furnish`` adds what a database lacks (all of it in an empty one, chairs and codes in one that came
+with its own seed rows) and returns ``Office``. May import seeds, names and stores beside it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import msgspec
 from agent.sandbox.practice import seeds
 from agent.sandbox.practice.clockwork import WallClock
 from agent.sandbox.practice.names import first_name, last_name, phone
-from agent.sandbox.practice.seeds import Cat
-from agent.sandbox.practice.stores import Filler, Row, Store
+from agent.sandbox.practice.stores import Filler, Store
 from agent.sandbox.practice.tables import TABLES
 
 
@@ -249,9 +248,7 @@ def _treatments(store: Store, pen: Pen, stamp: str) -> dict[str, Treatment]:
     return made
 
 
-def _recall_types(
-    store: Store, pen: Pen, treatments: Mapping[str, Treatment]
-) -> dict[str, int]:
+def _recall_types(store: Store, pen: Pen, treatments: Mapping[str, Treatment]) -> dict[str, int]:
     there = store.rows("SELECT RecallTypeNum, Description FROM recalltype")
     if there:
         return {str(name): int(num) for num, name in there}
@@ -297,15 +294,19 @@ def _chairs(
         for n, h in store.rows("SELECT ProvNum, IsSecondary FROM provider ORDER BY ProvNum")
     ]
     own = {h: [n for n, hygienist in provider_rows if hygienist is h] for h in (False, True)}
-    ops = [int(n) for (n,) in store.rows("SELECT OperatoryNum FROM operatory ORDER BY OperatoryNum")]
+    ops = [
+        int(n) for (n,) in store.rows("SELECT OperatoryNum FROM operatory ORDER BY OperatoryNum")
+    ]
     chairs: list[Chair] = []
     for trio in range(trios):
         clinic = clinics[trio % len(clinics)]
         pair = []
         for hygienist in (False, True):
             place = trio * 2 + int(hygienist)
-            num = own[hygienist].pop(0) if own[hygienist] else _provider(
-                pen, rng, place, hygienist, stamp
+            num = (
+                own[hygienist].pop(0)
+                if own[hygienist]
+                else _provider(pen, rng, place, hygienist, stamp)
             )
             pair.append(Provider(num, hygienist, clinic, place))
         for seat, provider in enumerate((pair[0], pair[0], pair[1])):
@@ -447,13 +448,5 @@ def _referrals(pen: Pen, rng: Random, stamp: str) -> tuple[int, ...]:
 
 
 def security_hash(*parts: object) -> str:
-    """Stands in for the vendor's salted hash, whose recipe is not public: same length, same role."""
+    """Stands in for the vendor's salted hash, whose recipe is not public: same role, our text."""
     return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:44]
-
-
-def row_stamp(table: str) -> str | None:
-    return TABLES[table].stamp
-
-
-__all__ = ["Chair", "Mint", "Office", "Pen", "Plan", "Provider", "Row", "Treatment", "furnish",
-           "security_hash", "Cat"]  # fmt: skip

@@ -12,7 +12,7 @@ from random import Random
 from agent.sandbox.practice.names import Phone, address, email, first_name, last_name, phone
 from agent.sandbox.practice.office import Office, Pen, Plan, Provider, security_hash
 from agent.sandbox.practice.schema import NO_DATETIME
-from agent.sandbox.practice.seeds import PATIENT_FIELDS, Cat
+from agent.sandbox.practice.seeds import PATIENT_FIELDS
 
 NO_PHONE = Phone("", "")
 ADULT_AGE = 18
@@ -228,7 +228,8 @@ def write_person(office: Office, pen: Pen, rng: Random, home: Household, person:
         "InsEst": home.ins_estimate / 100 if leads else 0.0, "BalTotal": sum(buckets) / 100,
         "DateFirstVisit": wall.day(person.first_visit), "ClinicNum": person.clinic,
         "HasIns": "I" if person.coverage else "",
-        "PreferConfirmMethod": contact, "PreferContactMethod": contact if rng.random() < 0.98 else 1,
+        "PreferConfirmMethod": contact,
+        "PreferContactMethod": contact if rng.random() < 0.98 else 1,
         "PreferRecallMethod": contact, "Language": "spa" if rng.random() < 0.06 else "",
         "Title": ("Ms." if person.female else "Mr.") if rng.random() < 0.1 else "",
         "DateTStamp": wall.stamp(touched, 480 + int(rng.random() * 500), int(rng.random() * 60)),
@@ -320,7 +321,7 @@ def entry_security(
     })  # fmt: skip
 
 
-def write_merge(office: Office, pen: Pen, rng: Random, survivor: Person) -> None:
+def write_merge(office: Office, pen: Pen, survivor: Person) -> None:
     """A duplicate that was merged away: archived row, and the link that says into whom."""
     wall = office.wall
     num = pen.key("patient")
@@ -337,7 +338,3 @@ def write_merge(office: Office, pen: Pen, rng: Random, survivor: Person) -> None
         "LinkType": 1, "DateTimeLink": wall.moment(merged, 700),
     })  # fmt: skip
     entry_security(office, pen, 94, survivor.num, 0, merged, 700, "Merged a duplicate record")
-
-
-__all__ = ["Cat", "Coverage", "Household", "Person", "entry_security", "gather", "write_merge",
-           "write_person"]  # fmt: skip

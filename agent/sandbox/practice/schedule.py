@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from agent.sandbox.practice.office import Chair, Office, Pen, Provider
 from agent.sandbox.practice.seeds import Cat
+from agent.sandbox.practice.stores import Value
 
 OPEN_MINUTE = 8 * 60
 UNIT_MINUTES = 5
@@ -100,9 +101,7 @@ class SlotBook:
 
     def give_back(self, chair: Chair, ordinal: int, minute: int, units: int) -> None:
         unit = (minute - OPEN_MINUTE) // UNIT_MINUTES
-        self._free[chair.place, ordinal] = self._mask(chair, ordinal) | (
-            ((1 << units) - 1) << unit
-        )
+        self._free[chair.place, ordinal] = self._mask(chair, ordinal) | (((1 << units) - 1) << unit)
 
 
 def write_schedule(office: Office, pen: Pen) -> Iterator[int]:
@@ -117,7 +116,7 @@ def write_schedule(office: Office, pen: Pen) -> Iterator[int]:
     staff = office.definition(Cat.BLOCKOUT, "Staff meeting")
     dental = office.dental_chairs
 
-    def row(ordinal: int, start: int, stop: int, stamp: str, ops: list[int], **more: object) -> None:
+    def row(ordinal: int, start: int, stop: int, stamp: str, ops: list[int], **more: Value) -> None:
         num = pen.key("schedule")
         pen.put("schedule", {
             "ScheduleNum": num, "SchedDate": wall.day(ordinal),
@@ -125,7 +124,7 @@ def write_schedule(office: Office, pen: Pen) -> Iterator[int]:
             "StopTime": f"{stop // 60:02d}:{stop % 60:02d}:00",
             "SchedType": 0, "ProvNum": 0, "BlockoutType": 0, "Note": "", "Status": 0,
             "DateTStamp": stamp, "ClinicNum": 0, **more,
-        })  # type: ignore[dict-item]  # fmt: skip
+        })  # fmt: skip
         for op in ops:
             pen.put("scheduleop", {
                 "ScheduleOpNum": pen.key("scheduleop"), "ScheduleNum": num, "OperatoryNum": op,

@@ -7,7 +7,7 @@ A column is ``Name type[?|*|=default][>table] [@version]``:
 - ``?`` nullable, ``*`` no default, ``>table`` a logical reference (never declared in the database),
   ``@21.4.1`` the first version that has it, ``!22.1`` the version that dropped it.
 
-A key is ``Name`` (a column of that name) or ``name(Column Column(10))`` with the same version marks.
+A key is ``Name`` (a column of that name) or ``name(Column Column(10))``, with version marks too.
 Facts: Open Dental's published schema pages; every date "none" is 0001-01-01, never NULL.
 Imports nothing of ours.
 """

@@ -95,9 +95,7 @@ class MariaDbStore:
         self._disabled: list[str] = []
         name = database.replace("`", "")
         if create:
-            self._cursor.execute(
-                f"CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb3"
-            )
+            self._cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb3")
         self._cursor.execute(f"USE `{name}`")
         self._cursor.execute(
             "SET SESSION sql_mode='', time_zone='+00:00', foreign_key_checks=0, unique_checks=0"

@@ -1,0 +1,244 @@
+"""``bridgework practice``: make a sample practice, and let a front desk work in it.
+
+Imports agent.sandbox.practice; must not import drivers, crm or the engine.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from agent.errors import ConfigError, ExitCode
+from agent.sandbox.practice.create import (
+    MariaDbStore,
+    PracticePlan,
+    Progress,
+    SqliteStore,
+    create_practice,
+)
+from agent.sandbox.practice.desk import Desk, MariaDesk, SqliteDesk
+from agent.sandbox.practice.front import DeedKind
+from agent.sandbox.practice.life import USUAL_MIX, Life
+from agent.sandbox.practice.schema import Engine, SchemaVersion
+
+_PROGRESS_S = 1.0
+
+
+def _target(command: Any) -> Any:
+    """The options that say where the practice's database is."""
+    options = (
+        click.option("--into", type=click.Choice(["sqlite", "mariadb"]), default="sqlite",
+                     show_default=True, help="Kind of database."),
+        click.option("--path", type=click.Path(dir_okay=False, path_type=Path),
+                     default=Path("practice.db"), show_default=True, help="SQLite file."),
+        click.option("--host", default="127.0.0.1", show_default=True),
+        click.option("--port", type=int, default=3306, show_default=True),
+        click.option("--user", default="root", show_default=True),
+        click.option("--password", default="", envvar="BRIDGEWORK_PRACTICE_PASSWORD",
+                     help="Better given in the environment."),
+        click.option("--database", default="opendental", show_default=True),
+        click.option("--zone", default="America/New_York", show_default=True,
+                     help="Time zone of the practice's wall clock."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group()
+def practice() -> None:
+    """Make a sample practice in Open Dental's layout, and let it live."""
+
+
+@practice.command()
+@_target
+@click.option("--patients", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--years", type=click.IntRange(1, 30), default=2, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--clinics", type=click.IntRange(0), default=0, help="0: the feature is off.")
+@click.option(
+    "--engine", type=click.Choice([e.value for e in Engine]), default="MyISAM", show_default=True
+)
+@click.option(
+    "--version",
+    "version",
+    type=click.Choice([v.value for v in SchemaVersion]),
+    default="21.1.9",
+    show_default=True,
+    help="Layout of the tables.",
+)
+@click.option(
+    "--schema-dump",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A mysqldump of an empty practice (may be .gz), loaded first and kept.",
+)
+@click.option("--today", type=click.DateTime(["%Y-%m-%d"]), help="The office's present day.")
+@click.option("--random-keys", is_flag=True, help="Primary keys drawn at random.")
+@click.option(
+    "--rows-appointments",
+    type=click.IntRange(0),
+    default=0,
+    help="Extra old appointments for scale tests.",
+)
+@click.option(
+    "--rows-procedures",
+    type=click.IntRange(0),
+    default=0,
+    help="Extra old procedures for scale tests.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable result.")
+def create(
+    into: str, path: Path, host: str, port: int, user: str, password: str, database: str,
+    zone: str, patients: int, years: int, seed: int, clinics: int, engine: str, version: str,
+    schema_dump: Path | None, today: datetime | None, rows_appointments: int, rows_procedures: int,
+    *, random_keys: bool, as_json: bool,
+) -> ExitCode:  # fmt: skip
+    """Create a practice; tables of the same name are replaced.
+
+    Exit codes: 0 created, 2 wrong option, 3 the database cannot be reached.
+    """
+    plan = PracticePlan(
+        patients=patients, years=years, seed=seed, clinics=clinics, version=version, zone=zone,
+        today=_day(today), random_keys=random_keys, schema_dump=schema_dump,
+        bulk_appointments=rows_appointments, bulk_procedures=rows_procedures,
+    )  # fmt: skip
+    store: SqliteStore | MariaDbStore
+    if into == "sqlite":
+        if schema_dump is not None:
+            raise ConfigError("practice.dump_needs_mariadb")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store = SqliteStore(path)
+    else:
+        store = MariaDbStore(
+            host=host, port=port, user=user, password=password, database=database,
+            engine=Engine(engine),
+        )  # fmt: skip
+    shown = _ProgressLine()
+    try:
+        made = create_practice(store, plan, shown)
+    finally:
+        shown.end()
+        store.close()
+    if as_json:
+        click.echo(msgspec.json.encode(made).decode())
+    else:
+        speed = made.rows / max(made.took_s, 0.001)
+        click.echo(
+            f"{made.patients:,} patients, {made.rows:,} rows in {made.took_s:.1f} s "
+            f"({speed:,.0f} rows/s)"
+        )
+    return ExitCode.OK
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment is not None else None
+
+
+class _ProgressLine:
+    """One line on a terminal, rewritten; a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._open = False
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._last < _PROGRESS_S and progress.stage not in {"keys", "done"}:
+            return
+        self._last = now
+        line = f"{progress.stage:<9}{progress.done:>10,} of {progress.total:,}"
+        line += f", {progress.rows:,} rows, {progress.elapsed_s:.0f} s"
+        if progress.eta_s is not None and progress.stage == "families":
+            line += f", about {progress.eta_s:.0f} s left"
+        if sys.stderr.isatty():
+            click.echo(f"\r{line:<78}", nl=False, err=True)
+            self._open = True
+        elif progress.stage != "done":
+            click.echo(line, err=True)
+
+    def end(self) -> None:
+        if self._open:
+            click.echo(err=True)
+
+
+@practice.command()
+@_target
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Deeds a second.",
+)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="Seconds.")
+@click.option("--changes", type=click.IntRange(1), help="Stop after so many deeds.")
+@click.option(
+    "--only",
+    "kinds",
+    type=click.Choice([k.value for k in DeedKind]),
+    multiple=True,
+    help="Only deeds of this kind. Repeatable.",
+)
+@click.option(
+    "--report", type=click.Path(dir_okay=False, path_type=Path), help="One line of JSON per deed."
+)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable summary.")
+def live(
+    into: str, path: Path, host: str, port: int, user: str, password: str, database: str,
+    zone: str, rate: float, seed: int, duration: float | None, changes: int | None,
+    kinds: tuple[str, ...], report: Path | None, *, as_json: bool,
+) -> ExitCode:  # fmt: skip
+    """Work at the front desk until stopped, or for --duration seconds, or for --changes deeds.
+
+    Exit codes: 0 done or stopped, 2 wrong option, 3 the database cannot be reached.
+    """
+    desk: Desk = (
+        SqliteDesk(path, zone)
+        if into == "sqlite"
+        else MariaDesk.connect(
+            host=host, port=port, user=user, password=password, database=database, zone=zone
+        )
+    )
+    chosen = {DeedKind(k) for k in kinds}
+    mix = {k: w for k, w in USUAL_MIX.items() if not chosen or k in chosen}
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    counts: Counter[str] = Counter()
+    begun = time.monotonic()
+    lines = report.open("ab") if report is not None else None
+    try:
+        life = Life(desk, seed=seed, mix=mix)
+        for deed in life.run(rate=rate, duration_s=duration, changes=changes, stop=stop):
+            counts[deed.kind] += 1
+            if lines is not None:
+                lines.write(msgspec.json.encode(deed) + b"\n")
+                lines.flush()
+    finally:
+        if lines is not None:
+            lines.close()
+        desk.close()
+    took = time.monotonic() - begun
+    total = sum(counts.values())
+    if as_json:
+        click.echo(
+            msgspec.json.encode(
+                {"deeds": total, "took_s": round(took, 3), "kinds": counts}
+            ).decode()
+        )
+    else:
+        kinds_text = ", ".join(f"{k} {n}" for k, n in counts.most_common())
+        click.echo(
+            f"{total} deeds in {took:.1f} s ({total / max(took, 0.001):.1f}/s): {kinds_text}"
+        )
+    return ExitCode.OK
