@@ -124,9 +124,15 @@ def connect_writer(path: str, vfs: str | None) -> apsw.Connection:
         db.pragma("trusted_schema", False)
         db.create_aggregate_function("xor64", _Xor)
     except BaseException:
-        db.close(True)
+        close_quietly(db)
         raise
     return db
+
+
+def close_quietly(db: apsw.Connection) -> None:
+    """Close on the way out of another error, which must stay the one that is seen."""
+    with contextlib.suppress(apsw.Error):
+        db.close(True)
 
 
 def connect_reader(path: Path) -> apsw.Connection:

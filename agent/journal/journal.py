@@ -97,8 +97,7 @@ class Journal(Reads):
                     _check(db, path)
                     return cls(path, db, seal=seal, clock=clock, vfs=vfs, lock=None)
                 except BaseException:
-                    with contextlib.suppress(apsw.Error):
-                        db.close(True)
+                    database.close_quietly(db)
                     raise
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = database.InstanceLock(path)
@@ -109,7 +108,7 @@ class Journal(Reads):
                 try:
                     return cls(path, db, seal=seal, clock=clock, vfs=None, lock=lock)
                 except BaseException:
-                    db.close(True)
+                    database.close_quietly(db)
                     raise
         except BaseException:
             lock.release()
@@ -293,8 +292,7 @@ class Journal(Reads):
                     with contextlib.suppress(apsw.Error):
                         reader.interrupt()
                         reader.close(True)
-                with contextlib.suppress(apsw.Error):
-                    self._writer.close(True)
+                database.close_quietly(self._writer)
             finally:
                 if self._lock is not None:
                     self._lock.release()
@@ -351,7 +349,7 @@ def prepare(
                     if pending and version:
                         backups.copy(db, path.parent, f"{path.stem}-v{version}", clock.now())
                 finally:
-                    db.close(True)
+                    database.close_quietly(db)
         except JournalDamaged:
             moved = database.set_aside(path, clock.now())
             raise JournalDamaged(file=moved.name) from None
