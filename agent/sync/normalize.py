@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from datetime import date as calendar_date
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from functools import cache
 from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -351,15 +352,24 @@ class Phone:
         return (f"+1{digits}", None) if self._plan.fullmatch(digits) else (None, value)
 
     def parse(self, value: str) -> tuple[str | None, str | None]:
-        """The long way: the library alone."""
-        try:
-            number = phonenumbers.parse(value, self.region)
-        except phonenumbers.NumberParseException:
-            return None, text(value)
-        if not phonenumbers.is_valid_number(number):
+        """The long way: the library alone. Words around one number ("cell") do not hide it."""
+        number = self._number(value)
+        if number is None:
             return None, text(value)
         e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
         return e164, text(value) if number.extension or has_words(value) else None
+
+    def _number(self, value: str) -> phonenumbers.PhoneNumber | None:
+        try:
+            number = phonenumbers.parse(value, self.region)
+            if phonenumbers.is_valid_number(number):
+                return number
+        except phonenumbers.NumberParseException:
+            pass
+        if not has_words(value):
+            return None
+        found = list(phonenumbers.PhoneNumberMatcher(value, self.region))
+        return found[0].number if len(found) == 1 else None
 
 
 _NUMBER_KINDS = (
@@ -367,6 +377,7 @@ _NUMBER_KINDS = (
 )
 
 
+@cache
 def _north_american_plan() -> re.Pattern[str]:
     """Every valid national number of country code 1, out of the library's metadata."""
     patterns: dict[str, None] = {}

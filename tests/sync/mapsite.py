@@ -187,7 +187,7 @@ def many_patients(count: int, seed: int = 7) -> list[Mapping[str, str | None]]:
                 "FName": given,
                 "Guarantor": str(at + 1 - at % 3),
                 "Gender": rng.choice("01"),
-                "Birthdate": f"{rng.randrange(1930, 2024)}-0{rng.randrange(1, 10)}-1{rng.randrange(10)}",
+                "Birthdate": f"{rng.randrange(1930, 2024)}-0{rng.randrange(1, 10)}-11",
                 "HmPhone": f"({area}){rng.randrange(220, 990)}-{rng.randrange(10000):04d}",
                 "WirelessPhone": f"({area}){rng.randrange(220, 990)}-{rng.randrange(10000):04d}",
                 "Email": f"{name.lower()}.{at}@example.com" if at % 4 else "",
