@@ -1,1 +1,1 @@
-"""Drivers: one package per practice system. May import agent.model, agent.ports and agent.errors only."""
+"""One package per practice system. May import agent.model, agent.ports, agent.errors only."""

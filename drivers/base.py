@@ -30,6 +30,7 @@ from agent.model.reading import (
     Tail,
 )
 from agent.model.streams import Stream
+from agent.ports import PmsReader
 from drivers.opendental.statements import BoundStream, StreamText
 from drivers.sqltext import Dialect, TableShape
 
@@ -316,6 +317,9 @@ class TableSource:
         self._bound: dict[Stream, BoundStream] = {}
 
     def probe(self) -> SourceFacts:
+        raise NotImplementedError
+
+    def open(self) -> PmsReader:
         raise NotImplementedError
 
     def bind(self, stream: Stream, columns: Sequence[Column]) -> None:

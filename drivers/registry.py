@@ -1,4 +1,4 @@
-"""Which driver reads which kind of practice system; drivers are imported when they are asked for."""
+"""Which driver reads which kind of practice system; each is imported when asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a probe found to ``SourceFacts``: pure, shared by the server and the sample practice."""
+"""From what a probe found to ``SourceFacts``. Pure; shared with the sample practice."""
 
 from __future__ import annotations
 

@@ -32,10 +32,11 @@ def preferences_sql() -> str:
 
 
 def identity_sql() -> str:
-    """The first rows ever written to the upgrade history: append-only, present in every database."""
+    """The oldest rows of the upgrade history: append-only, present in every database."""
     return (
         "SELECT CONCAT('first:',`UpdateHistoryNum`),CONCAT(`DateTimeUpdated`,' ',`ProgramVersion`)"
-        f" FROM (SELECT * FROM `updatehistory` ORDER BY `UpdateHistoryNum` LIMIT {OLDEST_UPDATES}) u"
+        " FROM (SELECT `UpdateHistoryNum`,`DateTimeUpdated`,`ProgramVersion` FROM `updatehistory`"
+        f" ORDER BY `UpdateHistoryNum` LIMIT {OLDEST_UPDATES}) u"
     )
 
 

@@ -62,7 +62,8 @@ class MySqlSession:
         self.server = Server()
         self._login = login
         self._kill_ms = max(statement_limit_ms * KILL_FACTOR, MIN_KILL_MS)
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
         self._link: Any = None
         self._raw = False
 
@@ -80,15 +81,19 @@ class MySqlSession:
             self._drop()
 
     def close(self) -> None:
-        if not self._loop.is_closed():
-            if self._link is not None:
-                link, self._link = self._link, None
-                self._loop.run_until_complete(self._say_goodbye(link))
-            self._loop.close()
+        self._closed = True
+        loop, self._loop = self._loop, None
+        link, self._link = self._link, None
+        if loop is not None:
+            if link is not None:
+                loop.run_until_complete(self._say_goodbye(link))
+            loop.close()
 
     def _run(self, sql: str, effort: Effort, *, raw: bool) -> Sequence[Row]:
-        if self._loop.is_closed():
+        if self._closed:
             raise PmsUnavailable("pms.reader_closed")
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
         try:
             return self._loop.run_until_complete(self._ask(sql, effort, raw=raw))
         except UnicodeDecodeError:
@@ -112,7 +117,7 @@ class MySqlSession:
 
     def _drop(self) -> None:
         link, self._link = self._link, None
-        if link is not None:
+        if link is not None and self._loop is not None:
             link.close()
             # Let the transport close its socket now, not at some later collection.
             self._loop.run_until_complete(asyncio.sleep(0))

@@ -49,7 +49,7 @@ PRACTICE_COLUMNS = (*_PRACTICE_PREFERENCES, "TimeZone", "IsHidden", *_EVERYWHERE
 
 
 def practice_shape() -> TableShape:
-    """The pseudo table: key 0 is the practice itself, the others its clinics when clinics are on."""
+    """The pseudo table: key 0 is the practice, the others its clinics when clinics are on."""
     shapes = {name: ColumnShape("text", Kind.TEXT) for name in PRACTICE_COLUMNS}
     shapes["ClinicNum"] = ColumnShape("bigint", Kind.FIXED, nullable=False)
     shapes["IsHidden"] = ColumnShape("tinyint", Kind.FIXED, nullable=False)
@@ -116,7 +116,8 @@ class StreamText:
 
     def keys(self, where: str, limit: int, skip: int = 0) -> str:
         offset = f" OFFSET {skip}" if skip else ""
-        return f"SELECT {self.key} FROM {self.source}{where} ORDER BY {self.key} LIMIT {limit}{offset}"
+        ordered = f" ORDER BY {self.key} LIMIT {limit}{offset}"
+        return f"SELECT {self.key} FROM {self.source}{where}{ordered}"
 
     def max_key(self) -> str:
         source = self.source if self.spec.table == PRACTICE else f"{quoted(self.shape.name)} b"
@@ -138,7 +139,7 @@ class StreamText:
     def lane(
         self, lane: Lane, since: datetime, after: tuple[int, int] | None, limit: int
     ) -> str:
-        """Rows ``(stamp, row, key or NULL)`` in order; the limit counts rows of the lane's table."""
+        """Rows ``(stamp, row, key or NULL)`` in order; the limit counts the lane's own rows."""
         stamp, row = quoted(lane.stamp), quoted(lane.row)
         test = f"{stamp}>={stamp_literal(since)}"
         if after is not None:
@@ -160,7 +161,7 @@ class StreamText:
 
 
 class BoundStream(StreamText):
-    """Adds the statements that read and digest the bound columns. Raises PmsDrift on unknown ones."""
+    """Adds what reads and digests the bound columns. Raises PmsDrift on unknown ones."""
 
     def __init__(
         self,

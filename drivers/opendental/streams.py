@@ -25,7 +25,7 @@ class Join(StrEnum):
 
 
 class Attachment(msgspec.Struct, frozen=True):
-    """A table hung onto a base row. ``own`` column equals ``column`` of ``to`` (an alias or BASE)."""
+    """A table hung onto a base row: its ``own`` equals ``column`` of ``to`` (alias or BASE)."""
 
     alias: str
     table: str
@@ -43,8 +43,8 @@ class Attachment(msgspec.Struct, frozen=True):
 class Lane(msgspec.Struct, frozen=True):
     """Rows of ``table`` stamped lately name keys of the stream.
 
-    ``link`` is the column of ``table`` that holds the stream's key, or, with ``hops``, the start of a
-    path of ``(table, column equal to the last link, next link)`` whose last link is the key.
+    ``link`` is the column of ``table`` that holds the stream's key, or, with ``hops``, the start of
+    a path of ``(table, column equal to the last link, next link)`` whose last link is the key.
     """
 
     name: str
@@ -144,7 +144,7 @@ STREAMS: dict[Stream, StreamSpec] = {
             Lane("patfield", "patfield", "SecDateTEdit", "PatFieldNum", "PatNum"),
             Lane("refattach", "refattach", "DateTStamp", "RefAttachNum", "PatNum"),
         ),
-    ),  # fmt: skip
+    ),
     Stream.APPOINTMENT: StreamSpec(
         "appointment",
         "AptNum",
@@ -210,7 +210,7 @@ STREAMS: dict[Stream, StreamSpec] = {
                 (_TO_INSPLAN, _TO_INSSUB, _TO_PATPLAN),
             ),
         ),
-    ),  # fmt: skip
+    ),
     Stream.PROCEDURE: StreamSpec(
         "procedurelog",
         "ProcNum",
@@ -225,7 +225,8 @@ STREAMS: dict[Stream, StreamSpec] = {
         attached=(
             _many(
                 "claimproc", "lines", "ClaimNum", "ClaimNum",
-                "ClaimProcNum ProcNum Status FeeBilled InsPayEst InsPayAmt WriteOff DedApplied DateCP",
+                "ClaimProcNum ProcNum Status FeeBilled InsPayEst InsPayAmt WriteOff DedApplied"
+                " DateCP",
                 "ClaimProcNum",
             ),
             _one("insplan", "insplan", "PlanNum", "PlanNum"),
@@ -235,7 +236,7 @@ STREAMS: dict[Stream, StreamSpec] = {
             _own("claim", "ClaimNum", "SecDateTEdit"),
             Lane("claimproc", "claimproc", "SecDateTEdit", "ClaimProcNum", "ClaimNum"),
         ),
-    ),  # fmt: skip
+    ),
     Stream.PAYMENT: StreamSpec(
         "payment",
         "PayNum",
@@ -252,7 +253,7 @@ STREAMS: dict[Stream, StreamSpec] = {
             _own("payment", "PayNum", "SecDateTEdit"),
             Lane("paysplit", "paysplit", "SecDateTEdit", "SplitNum", "PayNum"),
         ),
-    ),  # fmt: skip
+    ),
     Stream.ADJUSTMENT: StreamSpec(
         "adjustment",
         "AdjNum",
@@ -286,7 +287,7 @@ STREAMS: dict[Stream, StreamSpec] = {
                 "periomeasure", "periomeasure", "SecDateTEdit", "PerioMeasureNum", "PerioExamNum"
             ),
         ),
-    ),  # fmt: skip
+    ),
     Stream.LAB_CASE: StreamSpec(
         "labcase",
         "LabCaseNum",

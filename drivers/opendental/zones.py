@@ -42,7 +42,7 @@ def zone_of(said: str, offset_s: int, now: datetime) -> str | None:
 
 
 def fixed_zone(offset_s: int) -> str:
-    """The IANA zone of a fixed whole-hour offset (their sign is inverted); UTC when there is none."""
+    """The IANA zone of a whole-hour offset (their sign is inverted); UTC when there is none."""
     hours, rest = divmod(offset_s, 3600)
     if rest or not -12 <= hours <= 14:
         return "UTC"

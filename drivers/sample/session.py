@@ -1,6 +1,6 @@
 """One read-only connection to the sample practice's SQLite file (stdlib sqlite3, WAL).
 
-Registers what the server's SQL has and SQLite lacks: ``row_md5``, the digest aggregates, ``BIT_OR``.
+Registers what the server's SQL has and SQLite lacks: ``row_md5``, digest aggregates, ``BIT_OR``.
 """
 
 from __future__ import annotations

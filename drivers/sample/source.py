@@ -41,7 +41,7 @@ class SampleObservatory:
         self._name = name
 
     def clock(self, session: Session) -> ServerClock:
-        # The writer is on this machine. A file has one writer at a time, but nobody says since when.
+        # The writer is on this machine. A file has one writer at a time; nobody says since when.
         return ServerClock(datetime.now(UTC), None)
 
     def guard(self, session: Session) -> SourceGuard:
@@ -60,7 +60,7 @@ class SampleObservatory:
         return guard_of(told, identity_of(session.place, self._name, told))
 
     def moved(self, session: Session, tables: Sequence[str]) -> dict[str, str]:
-        """``PRAGMA data_version``: moves with every commit of another connection, for all tables."""
+        """``PRAGMA data_version``: moves with every commit of another connection."""
         seen = session.rows("PRAGMA data_version")[0][0]
         number = session.number if isinstance(session, SqliteSession) else 0
         return dict.fromkeys(tables, f"{number}/{seen}")

@@ -137,7 +137,6 @@ def server() -> Iterator[MariaDb]:
     with MariaDb(options=("--max-allowed-packet=4M",)) as running:
         link = running.connect()
         with link.cursor() as cursor:
-            cursor.execute("INSTALL SONAME 'auth_socket'") if False else None
             cursor.execute(f"CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}'")
             cursor.execute(f"CREATE USER '{USER}'@'localhost' IDENTIFIED BY '{PASSWORD}'")
         link.close()

@@ -31,7 +31,8 @@ LATER_COLUMNS = (
     "ALTER TABLE claimproc ADD SecurityHash varchar(255) NOT NULL DEFAULT '',"
     " ADD KEY SecDateTEditPN (SecDateTEdit, PatNum)",
     "ALTER TABLE commlog ADD DateTEntry datetime NOT NULL DEFAULT '0001-01-01 00:00:00',"
-    " ADD ReferralNum bigint NOT NULL DEFAULT 0, ADD CommReferralBehavior tinyint NOT NULL DEFAULT 0",
+    " ADD ReferralNum bigint NOT NULL DEFAULT 0,"
+    " ADD CommReferralBehavior tinyint NOT NULL DEFAULT 0",
     "ALTER TABLE payment ADD MerchantFee double NOT NULL DEFAULT 0,"
     " ADD IsCcCompleted tinyint NOT NULL DEFAULT 0",
     "ALTER TABLE histappointment ADD ItemOrderPlanned int NOT NULL DEFAULT 0,"

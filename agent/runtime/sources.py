@@ -1,0 +1,57 @@
+"""Open the practice system the settings name. Wiring only; never imports ``agent.crm``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from agent.config import Origin, Settings
+from agent.config.secrets import Secrets, read_secret
+from agent.errors import ConfigError
+from agent.model.reading import Severity
+from drivers.opendental.discovery import read_config
+from drivers.registry import Diagnosable, SourceSettings, make_source
+
+
+def open_source(settings: Settings, secrets: Secrets) -> Diagnosable:
+    """Nothing is contacted yet. Raises ConfigError.
+
+    With ``pms.config_file`` Open Dental's own file says host, port, database and login; what is
+    set here wins over it.
+    """
+    pms = settings.pms
+    found = SourceSettings(
+        kind=pms.kind,
+        host=pms.host,
+        port=pms.port,
+        database=pms.database,
+        user=pms.user,
+        password=read_secret(settings, secrets, "pms.password") or "",
+        sqlite_path=pms.sqlite_path,
+        statement_limit_ms=pms.statement_limit_ms,
+        zone=settings.practice.zone,
+    )
+    if pms.kind == "opendental" and pms.config_file:
+        found = _completed(found, Path(pms.config_file), settings)
+    return make_source(found)
+
+
+def _completed(found: SourceSettings, path: Path, settings: Settings) -> SourceSettings:
+    candidate = read_config(path)
+    wrong = next((f for f in candidate.findings if f.severity is Severity.ERROR), None)
+    if wrong is not None:
+        raise ConfigError(wrong.code, file=path.name)
+    said = {
+        "host": candidate.host,
+        "port": candidate.port,
+        "database": candidate.database,
+        "user": candidate.user,
+    }
+    taken = {
+        name: value
+        for name, value in said.items()
+        if value and settings.origin(f"pms.{name}") is Origin.DEFAULT
+    }
+    password = found.password or candidate.password
+    return msgspec.structs.replace(found, password=password, **taken)
