@@ -150,7 +150,7 @@ class Accounts:
             token = jwt.decode(proof, ECKey.import_key(msgspec.json.decode(public)), ["ES384"])
             self._check_claims(token.claims, client_id)
         except (JoseError, ValueError, OauthRefusal):
-            raise Refusal(422, "key-invalid", "The proof does not hold") from None
+            raise Refusal(403, "key-invalid", "The proof does not hold") from None
         with self._db:
             live = [kid for kid, _ in self.keys(client_id)]
             if kid in live:
@@ -185,7 +185,7 @@ class Accounts:
 
     def _refuse_known_key(self, kid: str) -> None:
         if self._db.execute("SELECT 1 FROM agent_key WHERE kid = ?", (kid,)).fetchone():
-            raise Refusal(422, "key-invalid", "The key was used before; make a new one")
+            raise Refusal(403, "key-invalid", "The key was used before; make a new one")
 
     def _slow_guessing(self) -> None:
         """Eight letters of thirty and ten guesses a minute: no code is found while it lives."""
@@ -225,7 +225,7 @@ class Accounts:
         refused = 401, "invalid_client"
         try:
             header, claims = _peek(assertion)
-        except (ValueError, msgspec.DecodeError):
+        except (JoseError, ValueError, msgspec.DecodeError):
             raise OauthRefusal(*refused, "Not a JWT", "assertion-malformed") from None
         client_id, kid = claims.get("sub"), header.get("kid")
         if not isinstance(client_id, str) or claims.get("iss") != client_id:
@@ -354,7 +354,7 @@ def _public_key(jwk: dict[str, Any]) -> tuple[str, str]:
             raise ValueError
         return key.thumbprint(), msgspec.json.encode(key.as_dict(private=False)).decode()
     except (JoseError, ValueError, KeyError):
-        raise Refusal(422, "key-invalid", "An EC P-384 public key is needed") from None
+        raise Refusal(403, "key-invalid", "An EC P-384 public key is needed") from None
 
 
 def _peek(token: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -288,7 +288,7 @@ class Api:
     # --- agents ---------------------------------------------------------------------------------
 
     async def enroll(self, request: Request) -> Response:
-        asked = await read_json(request, _Enroll, 65_536)
+        asked = await read_json(request, _Enroll)
         accounts = self._core.accounts
         client_id, kid = accounts.enroll(
             asked.code, asked.public_jwk.public(), asked.label, asked.agent_version
@@ -311,7 +311,7 @@ class Api:
         return answer(self._key_list(caller))
 
     async def add_key(self, request: Request, caller: Caller) -> Response:
-        asked = await read_json(request, _AddKey, 65_536)
+        asked = await read_json(request, _AddKey)
         self._core.accounts.add_key(caller.client_id, asked.public_jwk.public(), asked.proof)
         return answer(self._key_list(caller), 201)
 
@@ -350,7 +350,7 @@ class Api:
         return answer(body, headers={"ETag": tag})
 
     async def heartbeat(self, request: Request, caller: Caller) -> Response:
-        beat = await read_json(request, _Beat, 65_536)
+        beat = await read_json(request, _Beat)
         self._core.heard(caller.client_id, msgspec.json.encode(beat).decode())
         return answer(
             {
@@ -429,7 +429,9 @@ class Api:
     async def changes(self, request: Request, _: Caller) -> Response:
         asked = http.query(request, _ChangesQuery)
         page, cursor, more = self._core.commands.changes(asked.cursor, asked.limit)
-        if not page and await self._core.wakeups.wait_for(frozenset({"changes"}), asked.wait_s):
+        if not page and await self._core.wakeups.wait_for(
+            frozenset({"changes"}), self._wait_s(asked.wait_s)
+        ):
             page, cursor, more = self._core.commands.changes(asked.cursor, asked.limit)
         return answer({"changes": page, "next_cursor": cursor, "has_more": more})
 
@@ -442,7 +444,9 @@ class Api:
         if (
             not leased
             and asked.max
-            and await self._core.wakeups.wait_for(frozenset({"commands"}), asked.wait_s)
+            and await self._core.wakeups.wait_for(
+                frozenset({"commands"}), self._wait_s(asked.wait_s)
+            )
         ):
             leased, more = commands.lease(caller.client_id, asked.capabilities, asked.max)
         return answer({"commands": leased, "more": more})
@@ -459,10 +463,15 @@ class Api:
 
     async def events(self, request: Request, _: Caller) -> Response:
         asked = http.query(request, _EventsQuery)
-        return self._core.wakeups.stream(frozenset({"commands", "changes", "config"}), asked.for_s)
+        return self._core.wakeups.stream(
+            frozenset({"commands", "changes", "config"}), self._wait_s(asked.for_s)
+        )
 
     async def status(self, _: Request, __: Caller) -> Response:
         return answer(self._core.status())
+
+    def _wait_s(self, asked_s: int) -> float:
+        return min(float(asked_s), self._core.settings.longest_wait_s)
 
     # --- records --------------------------------------------------------------------------------
 
@@ -532,7 +541,7 @@ def read_contract(path: Path) -> bytes:
 
 async def _form(request: Request) -> dict[str, str]:
     http.check_media(request, "application/x-www-form-urlencoded")
-    body = await read_body(request, 65_536)
+    body = await read_body(request, 1_000_000)
     try:
         return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True))
     except ValueError:

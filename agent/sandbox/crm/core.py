@@ -37,6 +37,7 @@ class CrmSettings(msgspec.Struct, frozen=True):
     push_quota: int = 60_000  # requests per minute and agent
     pull_quota: int = 60_000
     heartbeat_s: int = 30
+    longest_wait_s: float = 3600.0  # of long polls and event streams
     test_token: str = ""  # lets POST /testing/faults in; "" = no such door
     open_page: bool = False  # serve the page to other computers too
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from agent.sandbox.crm.problems import Refusal
-from agent.sandbox.crm.wire import MAX_BODY_BYTES
+from agent.sandbox.crm.wire import MAX_BODY_BYTES, decode
 
 T = TypeVar("T")
 _SSE_PING_S: Final = 15.0
@@ -68,7 +68,7 @@ async def read_json(request: Request, shape: type[T], limit: int = 1_000_000) ->
         raise Refusal(415, "unsupported-media-type", "Only a push may be compressed")
     body = await read_body(request, limit)
     try:
-        return msgspec.json.decode(body, type=shape)
+        return decode(body, shape)
     except msgspec.ValidationError:
         raise Refusal(400, "invalid-request") from None
     except (msgspec.DecodeError, UnicodeDecodeError):

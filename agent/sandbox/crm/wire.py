@@ -10,13 +10,15 @@ import re
 import zlib
 from enum import IntEnum
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from agent.model.writing import Outcome
 from agent.sandbox.crm.problems import Refusal
 from agent.sandbox.crm.schema import TYPE_ID
+
+T = TypeVar("T")
 
 MAX_ITEMS: Final = 1000
 MAX_BODY_BYTES: Final = 4_000_000
@@ -70,7 +72,7 @@ class _Batch(msgspec.Struct, frozen=True, gc=False):
 class _LooseBatch(msgspec.Struct, frozen=True):
     contract: str
     batch_id: str
-    source: Source
+    source: msgspec.Raw
     changes: list[msgspec.Raw]
 
 
@@ -126,6 +128,24 @@ _event = msgspec.json.Decoder(_EventOnly)
 _encode = msgspec.json.Encoder().encode
 
 
+def decode(body: bytes, shape: type[T]) -> T:
+    """JSON of a shape, where 3.0 is as good an integer as 3 (so says JSON Schema)."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError:
+        return msgspec.convert(_whole(msgspec.json.decode(body)), type=shape)
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _whole(one) for name, one in value.items()}
+    return value
+
+
 def unpack(body: bytes, encoding: str, *, max_bytes: int = MAX_RAW_BYTES) -> bytes:
     """Decompress a request body; refuses one that would unfold beyond ``max_bytes``."""
     if encoding in {"", "identity"}:
@@ -159,10 +179,11 @@ def read_batch(raw: bytes) -> Batch:
 def _read_loosely(raw: bytes) -> Batch:
     try:
         loose = _loose.decode(raw)
+        source = decode(bytes(loose.source), Source)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Refusal(400, "invalid-request", _place(error)) from None
-    _check_envelope(loose.contract, loose.batch_id, loose.source, len(loose.changes))
-    return Batch(loose.batch_id, loose.source, [read_item(bytes(one)) for one in loose.changes])
+    _check_envelope(loose.contract, loose.batch_id, source, len(loose.changes))
+    return Batch(loose.batch_id, source, [read_item(bytes(one)) for one in loose.changes])
 
 
 def read_item(raw: bytes) -> Item | BadItem:
