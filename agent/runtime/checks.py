@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 
+from agent import __version__
 from agent.config import Paths, PayloadSeal, Settings, open_secrets
 from agent.config.secrets import Secrets
+from agent.crm.connect import CrmLink
 from agent.errors import AgentBusy, ExitCode
 from agent.journal.journal import Journal
 from agent.model.reading import Finding, Severity
 from agent.runtime.clock import SystemClock
-from agent.runtime.crm import open_crm
 from agent.runtime.host import site_map
 from agent.runtime.sources import open_source
 from agent.support.doctor import Check
@@ -43,7 +44,7 @@ def all_checks(settings: Settings, paths: Paths) -> list[Check]:
         return compiled.findings
 
     def crm() -> Sequence[Finding]:
-        port = open_crm(settings, secrets, clock)
+        port = CrmLink(settings, secrets, clock, __version__).client("", 0)
         try:
             port.limits()
             skew_s = round(port.skew_s)

@@ -13,14 +13,15 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from agent import __version__
 from agent.config import Paths, PayloadSeal, Settings, open_secrets
 from agent.config.secrets import Secrets
 from agent.config.store import write_atomic
+from agent.crm.connect import CrmLink
 from agent.errors import AgentError
 from agent.journal.journal import Journal
 from agent.ports import CrmPort, PmsSource
 from agent.runtime.clock import SystemClock
-from agent.runtime.crm import open_crm
 from agent.runtime.scheduler import Chores
 from agent.runtime.sources import open_source
 from agent.support.health import Report, heartbeat, report, take_snapshot
@@ -35,6 +36,9 @@ STOP_WITHIN_S = 2.0
 STATUS_EVERY_S = 1.0
 HEARTBEAT_EVERY_S = 10.0
 BACKUP_EVERY_S = 6 * 3600.0
+ROTATION_LOOK_S = 24 * 3600.0
+PRUNE_EVERY_S = 24 * 3600.0
+TOMBSTONES_KEPT = timedelta(days=180)
 
 
 def tuning_of(settings: Settings) -> Tuning:
@@ -65,6 +69,7 @@ class Host:
     engine: Engine
     journal: Journal
     crm: CrmPort
+    link: CrmLink
     source: PmsSource
     paths: Paths
     secrets: Secrets
@@ -79,6 +84,8 @@ class Host:
         self.chores.every(STATUS_EVERY_S, "status", self.write_status)
         self.chores.every(HEARTBEAT_EVERY_S, "heartbeat", self.beat)
         self.chores.every(BACKUP_EVERY_S, "backup", self.back_up)
+        self.chores.every(ROTATION_LOOK_S, "rotation", self.rotate_key)
+        self.chores.every(PRUNE_EVERY_S, "prune", self.prune)
         self.chores.start()
         log.info("agent.started", pid=os.getpid())
 
@@ -105,6 +112,15 @@ class Host:
 
     def back_up(self) -> None:
         self.journal.backup(self.paths.backup_dir)
+
+    def rotate_key(self) -> None:
+        if self.link.rotation.is_due():
+            self.link.rotation.rotate()
+            log.info("crm.key_rotated")
+
+    def prune(self) -> None:
+        with self.journal.turn() as turn:
+            turn.prune(tombstones_before=self.clock.now() - TOMBSTONES_KEPT)
 
     def stop(self) -> bool:
         """Stop reading, let sends settle, close the journal. False if a lane overran its time."""
@@ -140,14 +156,15 @@ def build(settings: Settings, paths: Paths) -> Host:
     journal = Journal.open(file, seal=seal, clock=clock)
     try:
         source = open_source(settings, secrets)
-        crm = open_crm(settings, secrets, clock, journal)
+        link = CrmLink(settings, secrets, clock, __version__)
+        crm = link.client(journal.uuid, journal.epoch, source.kind)
         engine = Engine(
             source, crm, journal, site_map(settings), clock, tuning_of(settings), random.random
         )
     except BaseException:
         journal.close()
         raise
-    return Host(engine, journal, crm, source, paths, secrets, clock, Chores(), [])
+    return Host(engine, journal, crm, link, source, paths, secrets, clock, Chores(), [])
 
 
 def site_map(settings: Settings) -> DataMap:

@@ -14,7 +14,14 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from agent.errors import AgentError, CrmAuthError, CrmRefusedBatch, CrmUnavailable, JournalError
+from agent.errors import (
+    AgentError,
+    CrmAuthError,
+    CrmError,
+    CrmRefusedBatch,
+    CrmUnavailable,
+    JournalError,
+)
 from agent.journal.journal import Journal
 from agent.journal.rows import Batch, Operation, Outgoing, ParkClass, Urgency
 from agent.model.streams import Stream
@@ -161,6 +168,10 @@ class Dispatcher:
         except CrmRefusedBatch as error:
             self._answered()
             self._bisect(batch, error)
+        except CrmError as error:
+            # Our own stored bytes are no batch any more; read the records again instead.
+            log.error("push.unsendable", code=error.code, stream=batch.stream.value)
+            self._drop(batch, error)
         else:
             self._answered()
             self._settle(batch, judge(batch.operations, reply.outcomes))
@@ -224,6 +235,20 @@ class Dispatcher:
                 parts.append(Outgoing(batch.stream, batch.urgency, body, operations_of(part)))
             turn.replace(batch, parts)
         log.info("push.bisect", stream=batch.stream.value, items=len(changes), code=error.code)
+
+    def _drop(self, batch: Batch, error: CrmError) -> None:
+        """Park every record of the batch, due at once: its retry reads and sends it anew."""
+        with self._journal.turn() as turn:
+            for operation in batch.operations:
+                turn.park(
+                    batch.stream,
+                    operation.key,
+                    ParkClass.UNKNOWN_OUTCOME,
+                    error.code,
+                    operation.hash,
+                    self._clock.now(),
+                )
+            turn.settle(batch, [])
 
     def _changes(self, batch: Batch, positions: Sequence[int]) -> list[Change]:
         if not positions:
