@@ -311,10 +311,12 @@ class _StreamCompiler:
                 continue
             # Stamps would change the record without a change; blobs are not text.
             is_open = type_family(sql_type) not in {"stamp", "blob"} and not _PRIVATE.search(name)
-            code = "map.column_carried" if is_open else "map.column_withheld"
-            self._find(code, Severity.NOTE, table=self.base.real, column=name, found=sql_type)
+            facts = {"table": self.base.real, "column": name, "found": sql_type}
             if is_open:
+                self._find("map.column_carried", Severity.NOTE, **facts)
                 carried.append(name)
+            else:
+                self._find("map.column_withheld", Severity.NOTE, **facts)
         return carried
 
     def _gather(
@@ -334,8 +336,10 @@ class _StreamCompiler:
             parts.append(Gathered(name, tuple(names), tuple(fields[n] for n in names), base))
         return parts
 
-    def _find(self, code: str, severity: Severity, **facts: str) -> None:
-        self.findings.append(Finding(code, severity, {"stream": self.stream.value, **facts}))
+    def _find(self, code: str, severity: Severity, **facts: str) -> Finding:
+        finding = Finding(code, severity, {"stream": self.stream.value, **facts})
+        self.findings.append(finding)
+        return finding
 
 
 def type_family(sql_type: str) -> str:
