@@ -1,0 +1,28 @@
+"""The reference CRM as a process of its own, for benches: ``python -m tests.bench.crm_process DB``.
+
+Prints its address and a pairing code on one line, then serves until it is told to stop.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from agent.sandbox.crm import CrmServer
+from agent.sandbox.crm.accounts import issue_code
+from agent.sandbox.crm.schema import connect
+
+
+def main() -> None:
+    db = Path(sys.argv[1])
+    server = CrmServer(db)
+    with closing(connect(db)) as store:
+        code = issue_code(store)
+    print(json.dumps({"url": server.url, "code": code}), flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,489 @@
+"""What every bench needs: a real server with a practice, the reference CRM, the real agent, meters.
+
+The agent runs as ``bridgework run`` in its own home; it is watched from outside only (its process,
+its status file, the server's statistics of its login, what arrived at the CRM and when). Nothing of
+the engine is imported here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import psutil
+
+from agent.sandbox.practice.create import MariaDbStore, PracticePlan, create_practice
+from agent.sandbox.practice.desk import MariaDesk
+from agent.sandbox.practice.schema import Engine
+from tests.support.mariadb import MariaDb
+
+DATABASE = "opendental"
+LOGIN = "bridgework"
+PASSWORD = "bench-only"
+ZONE = "America/New_York"
+SLOW_S = 0.002  # the server logs every statement longer than this
+_ENGINES = {"myisam": Engine.MYISAM, "innodb": Engine.INNODB}
+_CONFIG = {
+    "practice.zone": ZONE,
+    "pms.kind": "opendental",
+    "pms.host": "127.0.0.1",
+    "pms.database": DATABASE,
+    "pms.user": LOGIN,
+}
+
+
+def tell(text: str) -> None:
+    print(f"# {text}", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class ServerCost:
+    """What one login cost the server in a while. Seconds, counts, milliseconds."""
+
+    wall_s: float
+    busy_s: float
+    cpu_s: float
+    statements: int
+    longest_ms: float
+    """0.0: none was longer than ``SLOW_S``."""
+
+    def ms_per_look(self, every_s: float) -> float:
+        return self.busy_s * 1000 / max(self.wall_s / every_s, 1)
+
+
+@dataclass(frozen=True)
+class AgentCost:
+    """What the agent's process cost in a while. ``cpu`` is a share of one core."""
+
+    wall_s: float
+    cpu: float
+    rss_mb: float
+
+
+class Rig:
+    """``with Rig(engine="myisam", plan=PracticePlan(...)) as rig`` stops all it started."""
+
+    def __init__(self, *, engine: str, plan: PracticePlan) -> None:
+        self.engine = _ENGINES[engine]
+        self.plan = plan
+        self.folder = Path(tempfile.mkdtemp(prefix="bw-bench-"))
+        self.home = self.folder / "agent"
+        self.crm_db = self.folder / "crm.db"
+        self.slow_log = Path()
+        self._server: MariaDb | None = None
+        self._crm: subprocess.Popen[str] | None = None
+        self._agent: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
+
+    # --- life ------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        try:
+            self._start_server()
+            self._start_crm()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(keep=kind is not None)
+
+    def close(self, *, keep: bool = False) -> None:
+        self.stop_agent()
+        self._stop_crm()
+        if self._server is not None:
+            self._server.__exit__()
+            self._server = None
+        if keep:
+            tell(f"left for a look: {self.folder}")
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start_server(self) -> None:
+        options = ("--userstat=1", f"--long-query-time={SLOW_S}", "--slow-query-log=1",
+                   "--slow-query-log-file=slow.log", "--log-output=FILE")  # fmt: skip
+        server = MariaDb(engine=self.engine, options=options)
+        self._server = server.__enter__()
+        self.slow_log = server.home / "data" / "slow.log"
+        store = MariaDbStore(
+            host="127.0.0.1", port=server.port, user="root", password="", database=DATABASE,
+            engine=self.engine,
+        )  # fmt: skip
+        made = create_practice(store, self.plan)
+        store.close()
+        self.counts = made.counts
+        tell(f"practice: {made.rows:,} rows in {made.took_s:.0f} s ({self.engine})")
+        with closing(server.connect()) as root, root.cursor() as cursor:
+            cursor.execute(f"CREATE USER '{LOGIN}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'")
+            cursor.execute(f"GRANT SELECT ON {DATABASE}.* TO '{LOGIN}'@'127.0.0.1'")
+
+    def _start_crm(self) -> None:
+        with (self.folder / "crm.log").open("wb") as log:
+            self._crm = subprocess.Popen(
+                [sys.executable, "-m", "tests.bench.crm_process", str(self.crm_db)],
+                stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+        assert self._crm.stdout is not None
+        line = self._crm.stdout.readline()
+        if not line:
+            raise RuntimeError((self.folder / "crm.log").read_text(errors="replace")[-2000:])
+        self._hello = json.loads(line)
+
+    def _stop_crm(self) -> None:
+        if self._crm is None:
+            return
+        self._crm.terminate()
+        try:
+            self._crm.wait(10)
+        except subprocess.TimeoutExpired:
+            self._crm.kill()
+            self._crm.wait()
+        if self._crm.stdout is not None:
+            self._crm.stdout.close()
+        self._crm = None
+
+    @property
+    def server(self) -> MariaDb:
+        assert self._server is not None
+        return self._server
+
+    def server_process(self) -> psutil.Process:
+        """The process of the database server itself."""
+        return psutil.Process(int((self.server.home / "pid").read_text()))
+
+    # --- the agent -------------------------------------------------------------------------------
+
+    def bridgework(self, *words: str, timeout_s: float = 600.0) -> str:
+        """Run a command of the agent in its home; its standard output. Raises on failure."""
+        done = subprocess.run(
+            self._command(*words), capture_output=True, text=True, timeout=timeout_s,
+            env=self._environment(),
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"{words[0]} ended with {done.returncode}: {done.stderr[-2000:]}")
+        return done.stdout
+
+    def _command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "agent", "--home", str(self.home), *words]
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "BRIDGEWORK_PMS_PASSWORD": PASSWORD,
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+            "NO_PROXY": "127.0.0.1",
+        }
+
+    def set_up(self, settings: Mapping[str, str] | None = None) -> None:
+        """Configure and pair a fresh agent."""
+        wanted = {**_CONFIG, "pms.port": str(self.server.port), **(settings or {})}
+        for name, value in wanted.items():
+            self.bridgework("config", "set", name, value)
+        self.bridgework("pair", self._hello["code"], "--url", self._hello["url"])
+
+    def configure(self, settings: Mapping[str, str]) -> None:
+        """Change settings; they hold from the agent's next start."""
+        for name, value in settings.items():
+            self.bridgework("config", "set", name, value)
+
+    def start_agent(self, settings: Mapping[str, str] | None = None) -> psutil.Process:
+        """``settings`` hold for this run only."""
+        flags = [word for n, v in (settings or {}).items() for word in ("--set", f"{n}={v}")]
+        self._log = (self.folder / "agent.log").open("ab")
+        self._agent = subprocess.Popen(
+            self._command(*flags, "run", "--quiet"), stdout=self._log, stderr=self._log,
+            env=self._environment(),
+        )  # fmt: skip
+        return self.agent
+
+    @property
+    def agent(self) -> psutil.Process:
+        assert self._agent is not None
+        return psutil.Process(self._agent.pid)
+
+    def stop_agent(self) -> float:
+        """Seconds it took."""
+        if self._agent is None:
+            return 0.0
+        began = time.monotonic()
+        if self._agent.poll() is None:
+            self._agent.send_signal(signal.SIGTERM)
+            try:
+                self._agent.wait(15)
+            except subprocess.TimeoutExpired:
+                tell("the agent did not stop by itself")
+                self._agent.kill()
+                self._agent.wait()
+        self._agent = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        return time.monotonic() - began
+
+    def status(self) -> dict[str, Any] | None:
+        """The report ``bridgework status --json`` shows; None before the first."""
+        try:
+            report: dict[str, Any] = json.loads((self.home / "status.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return report
+
+    def wait_for(self, *states: str, timeout_s: float, quiet: bool = False) -> float:
+        """Until the agent says one of these states; seconds waited."""
+        began = told = time.monotonic()
+        while True:
+            if self._agent is None or self._agent.poll() is not None:
+                text = (self.folder / "agent.log").read_text(errors="replace")
+                raise RuntimeError(f"the agent ended: {text[-3000:]}")
+            report = self.status()
+            if report is not None and report["state"] in states:
+                return time.monotonic() - began
+            now = time.monotonic()
+            if now - began > timeout_s:
+                said = self._in_short(report)
+                raise TimeoutError(f"not {states} after {timeout_s:.0f} s: {said}")
+            if now - told > 15 and not quiet:
+                told = now
+                tell(self._in_short(report))
+            time.sleep(0.1)
+
+    def wait_loaded(self, timeout_s: float) -> float:
+        return self.wait_for("up_to_date", "behind", "needs_review", timeout_s=timeout_s)
+
+    @staticmethod
+    def _in_short(report: dict[str, Any] | None) -> str:
+        if report is None:
+            return "no status yet"
+        s = report["snapshot"]
+        return f"{report['state']} load={s['load']} pms={s['pms_error']} crm={s['crm_error']}"
+
+    def fresh(self, settings: Mapping[str, str] | None = None) -> None:
+        """An agent that knows nothing and a CRM that holds nothing, paired, not running."""
+        self.stop_agent()
+        self._stop_crm()
+        shutil.rmtree(self.home, ignore_errors=True)
+        for path in self.folder.glob("crm.db*"):
+            path.unlink()
+        self._start_crm()
+        self.set_up(settings)
+
+    # --- meters ----------------------------------------------------------------------------------
+
+    def desk(self) -> MariaDesk:
+        return MariaDesk.connect(
+            host="127.0.0.1", port=self.server.port, user="root", password="", database=DATABASE,
+            zone=ZONE,
+        )  # fmt: skip
+
+    def row_count(self, table: str) -> int:
+        with closing(self.server.connect(DATABASE)) as root, root.cursor() as cursor:
+            cursor.execute(f"SELECT COUNT(*) FROM `{table}`")
+            return int((cursor.fetchone() or (0,))[0])
+
+    def multiply_patients(self, wanted: int) -> None:
+        """Copies of the patients under new keys, until there are so many; families stay as is."""
+        with closing(self.server.connect(DATABASE)) as root, root.cursor() as cursor:
+            cursor.execute(
+                "SELECT COLUMN_NAME FROM information_schema.columns WHERE TABLE_SCHEMA=DATABASE() "
+                "AND TABLE_NAME='patient' AND COLUMN_NAME<>'PatNum' ORDER BY ORDINAL_POSITION"
+            )
+            names = ",".join(f"`{name}`" for (name,) in cursor.fetchall())
+            cursor.execute("SELECT COUNT(*) FROM patient")
+            (count,) = cursor.fetchone() or (0,)
+            while count < wanted:
+                cursor.execute(
+                    f"INSERT INTO patient ({names}) SELECT {names} FROM patient "
+                    f"LIMIT {wanted - count}"
+                )
+                cursor.execute("SELECT COUNT(*) FROM patient")
+                (count,) = cursor.fetchone() or (0,)
+
+    @contextmanager
+    def watching(self, login: str = LOGIN) -> Iterator[list[ServerCost]]:
+        """Measures what ``login`` costs the server; the list holds one cost afterwards."""
+        found: list[ServerCost] = []
+        before, offset = self._user_statistics(login), self._slow_size()
+        began = time.monotonic()
+        yield found
+        wall_s = time.monotonic() - began
+        after = self._user_statistics(login)
+        busy_s, cpu_s, statements = (b - a for a, b in zip(before, after, strict=True))
+        found.append(
+            ServerCost(wall_s, busy_s, cpu_s, int(statements), self.longest_ms(login, offset))
+        )
+
+    def _user_statistics(self, login: str) -> tuple[float, float, float]:
+        with closing(self.server.connect()) as root, root.cursor() as cursor:
+            cursor.execute(
+                "SELECT BUSY_TIME, CPU_TIME, SELECT_COMMANDS+UPDATE_COMMANDS+OTHER_COMMANDS "
+                "FROM information_schema.USER_STATISTICS WHERE USER=%s",
+                (login,),
+            )
+            row = cursor.fetchone() or (0, 0, 0)
+        return float(row[0]), float(row[1]), float(row[2])
+
+    def _slow_size(self) -> int:
+        return self.slow_log.stat().st_size if self.slow_log.exists() else 0
+
+    def longest_ms(self, login: str = LOGIN, offset: int = 0) -> float:
+        """Longest statement of a login since ``offset`` of the server's slow log."""
+        longest, ours = 0.0, False
+        if not self.slow_log.exists():
+            return 0.0
+        with self.slow_log.open("rb") as log:
+            log.seek(offset)
+            for line in log:
+                if line.startswith(b"# User@Host: "):
+                    ours = line.startswith(f"# User@Host: {login}[".encode())
+                elif ours and (took := re.match(rb"# Query_time: ([0-9.]+)", line)):
+                    longest = max(longest, float(took[1]) * 1000)
+        return longest
+
+    def agent_cost(self, for_s: float) -> AgentCost:
+        """Watches the agent's process, children included, for a while."""
+        with self.agent_meter() as found:
+            time.sleep(for_s)
+        return found[0]
+
+    @contextmanager
+    def agent_meter(self) -> Iterator[list[AgentCost]]:
+        found: list[AgentCost] = []
+        began, before = time.monotonic(), self._agent_cpu_s()
+        yield found
+        wall_s = time.monotonic() - began
+        found.append(AgentCost(wall_s, (self._agent_cpu_s() - before) / wall_s, self.rss_mb()))
+
+    def _family(self) -> list[psutil.Process]:
+        return [self.agent, *self.agent.children(recursive=True)]
+
+    def _agent_cpu_s(self) -> float:
+        return sum(t.user + t.system for t in (p.cpu_times() for p in self._family()))
+
+    def rss_mb(self) -> float:
+        return sum(p.memory_info().rss for p in self._family()) / 1e6
+
+    def c_client_s(self, sql: str, rounds: int = 3) -> float:
+        """Best time of the C client reading the rows of ``sql`` and throwing them away."""
+        best = math.inf
+        for _ in range(rounds):
+            began = time.perf_counter()
+            subprocess.run(
+                ["mariadb", "--no-defaults", "--quick", "--batch", "--skip-column-names",
+                 "--default-character-set=utf8mb4", "-h127.0.0.1", f"-P{self.server.port}",
+                 "-uroot", DATABASE, "-e", sql],
+                check=True, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+            best = min(best, time.perf_counter() - began)
+        return best
+
+    # --- the CRM's side --------------------------------------------------------------------------
+
+    @contextmanager
+    def crm(self) -> Iterator[sqlite3.Connection]:
+        uri = f"{self.crm_db.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=30)) as connection:
+            yield connection
+
+    def crm_count(self, stream: str) -> int:
+        with self.crm() as crm:
+            sql = "SELECT count(*) FROM records WHERE type=? AND state='live'"
+            return int(crm.execute(sql, (stream,)).fetchone()[0])
+
+    def arrival_rate(self, stream: str) -> tuple[int, float]:
+        """Records of a stream at the CRM, and rows/s while the middle four fifths arrived."""
+        with self.crm() as crm:
+            (count,) = crm.execute(
+                "SELECT count(*) FROM records WHERE type=? AND state='live'", (stream,)
+            ).fetchone()
+            tenth = count // 10
+            moments = [
+                crm.execute(
+                    "SELECT arrived_us FROM records WHERE type=? AND state='live' "
+                    "ORDER BY arrived_us LIMIT 1 OFFSET ?",
+                    (stream, at),
+                ).fetchone()[0]
+                for at in (tenth, count - 1 - tenth)
+            ]
+        took_s = (moments[1] - moments[0]) / 1e6
+        return int(count), (count - 2 * tenth) / took_s if took_s else math.inf
+
+
+# --- showing -------------------------------------------------------------------------------------
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Nearest rank; nan of nothing."""
+    if not values:
+        return math.nan
+    ordered = sorted(values)
+    return ordered[min(math.ceil(share * len(ordered)), len(ordered)) - 1]
+
+
+def show(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A small table on standard output."""
+    cells = [[_cell(value) for value in row] for row in (head, *rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    print(f"\n{title}")
+    for number, row in enumerate(cells):
+        first, *rest = (text for text in row)
+        tail = "  ".join(f"{text:>{width}}" for text, width in zip(rest, widths[1:], strict=True))
+        print(f"  {first:<{widths[0]}}  {tail}".rstrip())
+        if number == 0:
+            print("  " + "-" * (sum(widths) + 2 * (len(widths) - 1)))
+    sys.stdout.flush()
+
+
+def _cell(value: object) -> str:
+    match value:
+        case float():
+            if math.isnan(value):
+                return "-"
+            return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case _:
+            return str(value)
+
+
+def options(doc: str, *, rows: int, quick_rows: int) -> argparse.ArgumentParser:
+    """The arguments every bench takes; ``read_rows`` turns them into a number of rows."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rows", type=int, help=f"appointments (full {rows:,})")
+    parser.add_argument("--engine", choices=sorted(_ENGINES), help="default: myisam")
+    parser.add_argument("--quick", action="store_true", help=f"{quick_rows:,} rows, short windows")
+    parser.add_argument("--json", action="store_true", help="one JSON object at the end")
+    parser.set_defaults(full_rows=rows, quick_rows=quick_rows)
+    return parser
+
+
+def rows_of(asked: argparse.Namespace) -> int:
+    return int(asked.rows or (asked.quick_rows if asked.quick else asked.full_rows))
+
+
+def emit(report: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(report, indent=1))
