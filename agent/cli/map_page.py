@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from html import escape
-from itertools import groupby
 
 from agent.sync.datamap import DataMap
-from agent.sync.maprows import MapRow, Way
+from agent.sync.maprows import PSEUDO_TYPES, MapRow, Way
 from agent.sync.transforms import catalogue
 
 _STYLE = """
@@ -32,14 +31,17 @@ a:hover { text-decoration: underline }
 h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; scroll-margin-top: 4.5rem }
 h2 small { color: var(--dim); font-weight: normal; margin-left: .6rem }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: .5rem }
-table { border-collapse: collapse; width: 100%; font-size: .88rem }
+table { border-collapse: collapse; width: 100%; min-width: 68rem; table-layout: fixed;
+  font-size: .88rem }
+col.field { width: 15% } col.kind { width: 6% } col.source { width: 23% }
+col.transform { width: 24% } col.way { width: 8% } col.conflict { width: 8% }
 th, td { text-align: left; vertical-align: top; padding: .35rem .7rem;
   border-bottom: 1px solid var(--line) }
 tr:last-child td { border-bottom: 0 }
 th { background: var(--soft); color: var(--dim); font-weight: 600; white-space: nowrap }
-td:first-child { font-weight: 600; white-space: nowrap }
+td { overflow-wrap: anywhere }
+td:first-child { font-weight: 600 }
 code { font: .84rem/1.4 ui-monospace, Consolas, monospace; overflow-wrap: anywhere }
-.source { white-space: nowrap }
 .none td { color: var(--dim); font-weight: normal }
 .both { color: var(--accent); white-space: nowrap }
 .dim { color: var(--dim) }
@@ -62,14 +64,19 @@ const show = () => {
 box.addEventListener('input', show); known.addEventListener('change', show); show();
 """
 
+_COLUMNS = (
+    '<colgroup><col class="field"><col class="kind"><col class="source"><col class="transform">'
+    '<col class="way"><col class="conflict"><col></colgroup>'
+    "<thead><tr><th>CRM field</th><th>Kind</th><th>Source</th><th>Transform</th><th>Way</th>"
+    "<th>In a conflict</th><th>Note</th></tr></thead>"
+)
 _DIM = ' class="none"'
 _WAYS = {Way.TO_CRM: "to the CRM", Way.BOTH: "both ways", Way.NONE: "not carried"}
 
 
 def page(datamap: DataMap) -> str:
     """The whole page as text."""
-    by_stream = groupby(datamap.rows, key=lambda row: row.stream)
-    grouped = {stream: list(rows) for stream, rows in by_stream}
+    grouped = {stream: datamap.of(stream) for stream in datamap.streams}
     links = "".join(f'<a href="#{s.value}">{_words(s.value)}</a>' for s in grouped)
     tables = "".join(_section(s.value, rows) for s, rows in grouped.items())
     terms = "".join(
@@ -95,17 +102,17 @@ def _section(stream: str, rows: list[MapRow]) -> str:
     return (
         f'<section data-stream="{stream}"><h2 id="{stream}">{_words(stream)}'
         f"<small>{mapped} fields</small></h2>"
-        '<div class="scroll"><table><thead><tr><th>CRM field</th><th>Kind</th><th>Source</th>'
-        "<th>Transform</th><th>Way</th><th>In a conflict</th><th>Note</th></tr></thead>"
+        f'<div class="scroll"><table>{_COLUMNS}'
         f"<tbody>{body}</tbody></table></div></section>"
     )
 
 
 def _row(row: MapRow) -> str:
     source = f"{row.table}.{row.column}" if row.column else ""
-    kind = f' <span class="dim">{escape(row.source_type)}</span>' if row.source_type else ""
+    is_real = row.source_type and row.source_type not in PSEUDO_TYPES
+    kind = f' <span class="dim">{escape(row.source_type)}</span>' if is_real else ""
     notes = [
-        row.note,
+        f"{row.note[:1].upper()}{row.note[1:]}." if row.note else "",
         f"Since {row.since}." if row.since else "",
         "Required." if row.required else "",
     ]
@@ -114,7 +121,7 @@ def _row(row: MapRow) -> str:
     return (
         f"<tr{_DIM if not row.is_mapped else ''}><td>{escape(row.field) or '&ndash;'}</td>"
         f"<td>{escape(row.crm_type)}</td>"
-        f'<td class="source"><code>{escape(source)}</code>{kind}</td>'
+        f"<td><code>{escape(source)}</code>{kind}</td>"
         f"<td><code>{_breakable(row.transform)}</code></td>"
         f"<td{way}>{_WAYS[row.direction]}</td><td>{escape(conflict)}</td>"
         f"<td>{escape(' '.join(filter(None, notes)))}</td></tr>"

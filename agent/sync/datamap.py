@@ -189,6 +189,8 @@ class _StreamCompiler:
         self._real = {row.table: row.real for row in self._rows}
         self._types = {(row.table, row.column): row.source_type for row in self._rows}
         self._places: dict[Column, int] = {}
+        self._absent: dict[tuple[str, str], list[MapRow]] = {}
+        self._typed: set[tuple[str, str]] = set()
 
     def make(self, *, carry: bool) -> StreamMap | None:
         site = self._facts.streams.get(self.stream)
@@ -215,6 +217,7 @@ class _StreamCompiler:
                 steps.append(step)
             else:
                 own.setdefault(row.gathered[0], []).append(step)
+        self._tell_absent()
         unknown = self._unknown_columns(carry=carry)
         if not readable:
             return None
@@ -259,19 +262,28 @@ class _StreamCompiler:
         return source_type == "list" or column.name in table.columns
 
     def _is_live(self, row: MapRow) -> bool:
-        """Whether the site has the row's column; says so when it does not."""
+        """Whether the site has the row's column; the ones it lacks are told once, at the end."""
         if self._has_column(row.real, Column(row.table, row.column)):
             return True
-        facts = {"table": row.real, "column": row.column, "field": row.field, "since": row.since}
-        if row.required:
-            self._find("map.required_missing", Severity.ERROR, **facts)
-        else:
-            self._find("map.column_missing", Severity.NOTE, **facts)
-        table = self._facts.tables.get(row.real)
-        alike = None if table is None else self._renamed(row, table)
-        if alike is not None:
-            self._find("map.column_renamed", Severity.WARNING, maybe=alike, **facts)
+        self._absent.setdefault((row.real, row.column), []).append(row)
         return False
+
+    def _tell_absent(self) -> None:
+        for (real, column), rows in self._absent.items():
+            facts = {
+                "table": real,
+                "column": column,
+                "field": ", ".join(row.field for row in rows),
+                "since": rows[0].since,
+            }
+            if any(row.required for row in rows):
+                self._find("map.required_missing", Severity.ERROR, **facts)
+            else:
+                self._find("map.column_missing", Severity.NOTE, **facts)
+            table = self._facts.tables.get(real)
+            alike = None if table is None else self._renamed(rows[0], table)
+            if alike is not None:
+                self._find("map.column_renamed", Severity.WARNING, maybe=alike, **facts)
 
     def _renamed(self, row: MapRow, table: TableFacts) -> str | None:
         """A column we do not know, of the same kind and a similar name."""
@@ -288,6 +300,10 @@ class _StreamCompiler:
         table = self._facts.tables.get(row.real)
         if not row.source_type or row.source_type in PSEUDO_TYPES or table is None:
             return
+        place = (row.real, row.column)
+        if place in self._typed:
+            return
+        self._typed.add(place)
         live = table.columns.get(row.column, "")
         if type_family(live) != type_family(row.source_type):
             self._find(
