@@ -29,7 +29,7 @@ class Deed(msgspec.Struct, frozen=True):
     """One thing done. ``at_*`` is just after its last commit, ``began_monotonic`` before the first.
 
     ``also`` are further records it wrote, in order (equal values change nothing); ``values`` are
-    columns of the main record to look for; ``traceless`` means no log row and no moved stamp tells of it.
+    columns of the main record to look for; ``traceless``: no log row and no moved stamp tells.
     """
 
     number: int

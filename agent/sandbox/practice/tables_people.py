@@ -210,7 +210,7 @@ PEOPLE: tuple[Table, ...] = (
     table(
         "usergroup",
         """
-        UserGroupNum pk, Description vc255?, DateNewerThan d, NewerDays int*
+        UserGroupNum pk, Description vc255?, UserGroupNumCEMT bi*
         """,
     ),
 )
