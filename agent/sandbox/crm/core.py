@@ -28,12 +28,12 @@ T = TypeVar("T")
 
 
 class CrmSettings(msgspec.Struct, frozen=True):
-    """How a reference CRM behaves. ``issuer`` is set by the server once it knows its port."""
+    """How a reference CRM behaves. ``issuer``: how agents reach it; "" = host and port."""
 
     practice_id: str = "demo"
     practice_name: str = "Willow Creek Dental"
     zone: str = "UTC"  # until a practice record says better
-    issuer: str = "http://127.0.0.1:8750"
+    issuer: str = ""
     push_quota: int = 60_000  # requests per minute and agent
     pull_quota: int = 60_000
     heartbeat_s: int = 30

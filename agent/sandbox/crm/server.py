@@ -221,7 +221,8 @@ class CrmServer:
         self.port = int(self._socket.getsockname()[1])
         shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared
         self.url = f"http://{f'[{shown}]' if ':' in shown else shown}:{self.port}"
-        self.settings = msgspec.structs.replace(settings or CrmSettings(), issuer=self.url)
+        wanted = settings or CrmSettings()
+        self.settings = msgspec.structs.replace(wanted, issuer=wanted.issuer or self.url)
         try:
             self.core = Core(db, self.settings, self.faults)
         except BaseException:

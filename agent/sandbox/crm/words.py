@@ -249,4 +249,8 @@ def _fields(was: Json) -> str:
 
 def _when(text: object, tz: ZoneInfo) -> str:
     at = parse(text)
-    return "" if at is None else at.astimezone(tz).strftime("%a %-d %b, %H:%M")
+    if at is None:
+        return ""
+    local = at.astimezone(tz)
+    half = "AM" if local.hour < 12 else "PM"
+    return f"{local:%a %b} {local.day}, {local.hour % 12 or 12}:{local:%M} {half}"
