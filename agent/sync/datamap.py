@@ -191,6 +191,11 @@ class _StreamCompiler:
         self._places: dict[Column, int] = {}
         self._absent: dict[tuple[str, str], list[MapRow]] = {}
         self._typed: set[tuple[str, str]] = set()
+        self._has_dates = any(
+            type_family(sql_type) == "date"
+            for table in facts.tables.values()
+            for sql_type in table.columns.values()
+        )
 
     def make(self, *, carry: bool) -> StreamMap | None:
         site = self._facts.streams.get(self.stream)
@@ -305,7 +310,10 @@ class _StreamCompiler:
             return
         self._typed.add(place)
         live = table.columns.get(row.column, "")
-        if type_family(live) != type_family(row.source_type):
+        expected, found = type_family(row.source_type), type_family(live)
+        if found == "text" and expected in {"date", "time"} and not self._has_dates:
+            return  # a database without types for dates (SQLite) keeps them as text
+        if found != expected:
             self._find(
                 "map.column_retyped",
                 Severity.WARNING,

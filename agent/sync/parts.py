@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agent.model.entities import ClaimLine, PaymentSplit, PerioMeasure, ProcedureRef
-from agent.sync.normalize import ITEM, PART, date, key, money
+from agent.sync.normalize import ITEM, PART, Memo, date, money
 
 UNKNOWN = "unknown"
 NO_KEY = ("0", "", "-1")
@@ -64,63 +64,92 @@ def _procedure(item: str) -> ProcedureRef:
     return ProcedureRef(number, None if code in NO_KEY else code)
 
 
-def claim_lines(value: str | None, words: Mapping[str, str]) -> tuple[ClaimLine, ...]:
+class ClaimLines:
     """(ClaimProcNum, ProcNum, Status, FeeBilled, InsPayEst, InsPayAmt, WriteOff, DedApplied,
     DateCP) items; ``words`` names the statuses."""
-    found = []
-    for number, procedure, status, billed, estimate, paid, write_off, deductible, day in _items(
-        value, 9
-    ):
-        word = words.get(status, UNKNOWN)
-        found.append(
-            ClaimLine(
-                number,
-                key(procedure),
-                word,  # type: ignore[arg-type]  # a word of the enumeration, checked at load
-                None if word != UNKNOWN else status,
-                money(billed),
-                money(estimate),
-                money(paid),
-                money(write_off),
-                money(deductible),
-                date(day),
-            )
-        )
-    return tuple(found)
+
+    def __init__(self, words: Mapping[str, str]) -> None:
+        self._words = words
+        self._money = Memo(money, 8_192)
+        self._date = Memo(date, 8_192)
+
+    def __call__(self, value: str | None) -> tuple[ClaimLine, ...]:
+        cents, day, words = self._money, self._date, self._words
+        return tuple(
+            [
+                ClaimLine(
+                    number,
+                    None if procedure in NO_KEY else procedure,
+                    words.get(status, UNKNOWN),  # type: ignore[arg-type]  # checked at load
+                    None if status in words else status,
+                    cents[billed],
+                    cents[estimate],
+                    cents[paid],
+                    cents[written_off],
+                    cents[deductible],
+                    day[paid_on],
+                )
+                for (
+                    number, procedure, status, billed, estimate, paid, written_off, deductible,
+                    paid_on,
+                ) in _items(value, 9)
+            ]
+        )  # fmt: skip
 
 
-def payment_splits(value: str | None) -> tuple[PaymentSplit, ...]:
+class PaymentSplits:
     """(SplitNum, PatNum, ProcNum, ProvNum, SplitAmt, DatePay, UnearnedType, ClinicNum) items."""
-    return tuple(
-        PaymentSplit(
-            number,
-            key(patient),
-            key(procedure),
-            key(provider),
-            money(amount),
-            date(paid_on),
-            key(unearned),
-            key(clinic),
-        )
-        for number, patient, procedure, provider, amount, paid_on, unearned, clinic in _items(
-            value, 8
-        )
-    )
+
+    def __init__(self) -> None:
+        self._money = Memo(money, 8_192)
+        self._date = Memo(date, 8_192)
+
+    def __call__(self, value: str | None) -> tuple[PaymentSplit, ...]:
+        cents, day = self._money, self._date
+        return tuple(
+            [
+                PaymentSplit(
+                    number,
+                    None if patient in NO_KEY else patient,
+                    None if procedure in NO_KEY else procedure,
+                    None if provider in NO_KEY else provider,
+                    cents[amount],
+                    day[paid_on],
+                    None if unearned in NO_KEY else unearned,
+                    None if clinic in NO_KEY else clinic,
+                )
+                for (
+                    number, patient, procedure, provider, amount, paid_on, unearned, clinic,
+                ) in _items(value, 8)
+            ]
+        )  # fmt: skip
 
 
-def perio_measures(value: str | None, words: Mapping[str, str]) -> tuple[PerioMeasure, ...]:
-    """(SequenceType, IntTooth, ToothValue, MB, B, DB, ML, L, DL) items; -1 is "not measured"."""
-    measures = []
-    for kind, tooth, *values in _items(value, 9):
-        word = words.get(kind, UNKNOWN)
+class PerioMeasures:
+    """(SequenceType, IntTooth, ToothValue, MB, B, DB, ML, L, DL) items; -1 is "not measured".
+
+    An exam has a hundred and more of them and mouths are alike, so items are remembered.
+    """
+
+    def __init__(self, words: Mapping[str, str]) -> None:
+        self._words = words
+        self._known = Memo(self._measure, 32_768)
+
+    def __call__(self, value: str | None) -> tuple[PerioMeasure, ...]:
+        if not value:
+            return ()
+        placed = sorted(map(self._known.__getitem__, value.split(ITEM)))
+        return tuple([measure for *_, measure in placed])
+
+    def _measure(self, item: str) -> tuple[str, int, str, PerioMeasure]:
+        """(kind, tooth, item, measure): sorts by kind and tooth; equal items are one object."""
+        kind, tooth, *values = _parts(item, 9)
+        word = self._words.get(kind, UNKNOWN)
         site = _margin if word == "gingival_margin" else _site
         own, mb, b, db, ml, l, dl = map(site, values)  # noqa: E741 - the sites' names
-        raw = None if word != UNKNOWN else kind
-        measures.append(
-            PerioMeasure(word, int(tooth), own, mb, b, db, ml, l, dl, raw)  # type: ignore[arg-type]
-        )
-    measures.sort(key=lambda measure: (measure.kind, measure.kind_raw or "", measure.tooth))
-    return tuple(measures)
+        raw = None if kind in self._words else kind
+        measure = PerioMeasure(word, int(tooth), own, mb, b, db, ml, l, dl, raw)  # type: ignore[arg-type]
+        return word, int(tooth), item, measure
 
 
 def _site(value: str) -> int | None:
@@ -139,12 +168,17 @@ def _margin(value: str) -> int | None:
 def _items(value: str | None, width: int) -> list[list[str]]:
     if not value:
         return []
-    items = [item.split(PART) for item in value.split(ITEM)]
-    if any(len(item) != width for item in items):
-        raise ValueError("not a list of parts")
+    items = [_parts(item, width) for item in value.split(ITEM)]
     if len(items) > 1:
-        items.sort(key=lambda item: (_numeric(item[0]), item))
+        items.sort(key=lambda item: (len(item[0]), item))
     return items
+
+
+def _parts(item: str, width: int) -> list[str]:
+    parts = item.split(PART)
+    if len(parts) != width:
+        raise ValueError("not a list of parts")
+    return parts
 
 
 def _numeric(number: str) -> tuple[int, str]:

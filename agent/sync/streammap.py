@@ -22,7 +22,8 @@ from agent.model.streams import Stream
 from agent.sync.transforms import Enumeration, Run, Same
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
-_MOST_SHAPES = 256  # of a stream; beyond it they are made anew
+_MOST_SHAPES = 32  # record types of a stream
+_WORTH_A_SHAPE = 500  # rows
 _FIRST_VALUE = 3  # rows are (key, sum48, xor64, *values)
 
 
@@ -137,31 +138,32 @@ class StreamMap:
         keys: Sequence[Any] = list(map(str, columns[0]))
         # Source columns: the values, then at NO_COLUMN and OWN_KEY, from the end.
         page = _Columns([*columns[_FIRST_VALUE:], (None,) * count, keys], count)
-        filled: list[int] = []
-        out: list[Iterable[Any]] = []
+        columns_of: dict[int, Iterable[Any]] = {}
         for at, part in self._plan:
             try:
                 made = page.run(part) if isinstance(part, Step) else _gather(part, page, count)
             except _READ_ERRORS:
                 raise _Unmappable(part.field) from None  # the cause may quote the value
             if not isinstance(made, Same):
-                filled.append(at)
-                out.append(made)
+                columns_of[at] = made
             elif made.value != self._defaults[at]:
-                filled.append(at)
-                out.append(repeat(made.value, count))
-        return list(map(self._shape(tuple(filled)), *out))
+                columns_of[at] = repeat(made.value, count)
+        shape = self._shape(tuple(columns_of), count)
+        if shape is not None:
+            return list(map(shape, *columns_of.values()))
+        defaults = enumerate(self._defaults)
+        whole = [columns_of.get(at) or repeat(value, count) for at, value in defaults]
+        return list(map(self.record_type, *whole))
 
-    def _shape(self, filled: tuple[int, ...]) -> type[msgspec.Struct]:
-        """A record type with only the fields this page fills.
+    def _shape(self, filled: tuple[int, ...], count: int) -> type[msgspec.Struct] | None:
+        """A record type with only the fields this page fills, or None to use the whole one.
 
         A field at its default all over the page would be left out of the JSON anyway: the bytes are
-        the same (tests compare), building and encoding are cheaper.
+        the same (tests compare), building and encoding are cheaper. Making a type costs about a
+        millisecond, so only large pages ask for one, and not for ever new ones.
         """
         shape = self._shapes.get(filled)
-        if shape is None:
-            if len(self._shapes) >= _MOST_SHAPES:
-                self._shapes.clear()
+        if shape is None and count >= _WORTH_A_SHAPE and len(self._shapes) < _MOST_SHAPES:
             shape = self._shapes[filled] = _narrowed(self.record_type, filled)
         return shape
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from operator import eq, itemgetter
 from typing import Any
 
@@ -399,10 +398,17 @@ def _refusal_source(spot: Spot) -> Transform:
     return Transform(per_value(memo))
 
 
-def _worded_parts(make: Callable[..., Any]) -> Build:
+def _worded_parts(make: Callable[[Mapping[str, str]], Callable[[str | None], Any]]) -> Build:
     def build(spot: Spot) -> Transform:
-        known = word_list(spot.argument)
-        build_one = partial(make, words=known)
+        build_one = make(word_list(spot.argument))
+        return Transform(lambda column: list(map(build_one, column)), gives_text=False)
+
+    return build
+
+
+def _built_parts(make: Callable[[], Callable[[str | None], Any]]) -> Build:
+    def build(_spot: Spot) -> Transform:
+        build_one = make()
         return Transform(lambda column: list(map(build_one, column)), gives_text=False)
 
     return build
@@ -478,10 +484,10 @@ catalogue: dict[str, Word] = {
     "first_key": Word("first of the references", _direct(lambda c: list(map(parts.first_key, c)))),
     "pairs": Word("name/value pairs", _parts(parts.pairs)),
     "procedures": Word("procedure and code keys", _parts(parts.procedures)),
-    "claim_lines": Word("claim lines; status words as in enum", _worded_parts(parts.claim_lines)),
-    "payment_splits": Word("payment splits", _parts(parts.payment_splits)),
+    "claim_lines": Word("claim lines; status words as in enum", _worded_parts(parts.ClaimLines)),
+    "payment_splits": Word("payment splits", _built_parts(parts.PaymentSplits)),
     "perio_measures": Word(
-        "measures; sequence words as in enum", _worded_parts(parts.perio_measures)
+        "measures; sequence words as in enum", _worded_parts(parts.PerioMeasures)
     ),
     "null": Word("nothing: the PMS does not know it", _null),
 }

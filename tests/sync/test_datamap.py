@@ -268,14 +268,17 @@ def test_an_unknown_status_keeps_its_number_and_is_reported(datamap: DataMap) ->
 # --- pages ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("count", [3, 600])
 @pytest.mark.parametrize("stream", [Stream.APPOINTMENT, Stream.PATIENT])
-def test_the_bytes_are_those_of_the_record_type(compiled: CompiledMap, stream: Stream) -> None:
-    """The narrowed page types must not show: canon is the full record's own encoding."""
+def test_the_bytes_are_those_of_the_record_type(
+    compiled: CompiledMap, stream: Stream, count: int
+) -> None:
+    """The narrowed types of large pages must not show: canon is the full record's encoding."""
     mapped = compiled.streams[stream]
-    rows = many_patients(300) if stream is Stream.PATIENT else many_appointments(300)
+    rows = many_patients(count) if stream is Stream.PATIENT else many_appointments(count)
     observed, bad = mapped.observe(page_of(mapped, rows))
     assert not bad
-    assert len(observed) == 300
+    assert len(observed) == count
     for row in observed:
         whole = msgspec.json.decode(row.canon, type=RECORD_OF[stream])
         assert msgspec.json.encode(whole) == row.canon
@@ -285,7 +288,7 @@ def test_the_bytes_are_those_of_the_record_type(compiled: CompiledMap, stream: S
 
 def test_a_record_is_the_same_alone_and_in_a_page(compiled: CompiledMap) -> None:
     mapped = compiled.streams[Stream.APPOINTMENT]
-    page = page_of(mapped, many_appointments(40))
+    page = page_of(mapped, many_appointments(520))
     together, _ = mapped.observe(page)
     alone = [mapped.observe(Page([row]))[0][0] for row in page.rows]
     assert together == alone

@@ -453,7 +453,7 @@ def test_pairs_lose_nothing() -> None:
 
 def test_claim_lines() -> None:
     value = joined(("3", "0", "9", "100", "80", "0", "12.5", "0", "0001-01-01"))
-    (line,) = parts.claim_lines(value, {"1": "received"})
+    (line,) = parts.ClaimLines({"1": "received"})(value)
     assert (line.key, line.procedure_key, line.status, line.status_raw) == (
         "3",
         None,
@@ -465,7 +465,7 @@ def test_claim_lines() -> None:
 
 def test_payment_splits() -> None:
     value = joined(("2", "7", "0", "1", "-20", "2026-03-02", "0", "0"))
-    assert parts.payment_splits(value) == (
+    assert parts.PaymentSplits()(value) == (
         PaymentSplit("2", "7", None, "1", "-20.00", "2026-03-02", None, None),
     )
 
@@ -476,7 +476,7 @@ def test_perio_margins_above_a_hundred_are_negative_and_minus_one_is_not_measure
         ("4", "3", "-1", "3", "2", "3", "-1", "4", "5"),
         ("2", "3", "-1", "105", "1", "-1", "0", "101", "2"),
     )
-    assert parts.perio_measures(value, words) == (
+    assert parts.PerioMeasures(words)(value) == (
         PerioMeasure("gingival_margin", 3, None, -5, 1, None, 0, -1, 2),  # type: ignore[arg-type]
         PerioMeasure("probing", 3, None, 3, 2, 3, None, 4, 5),  # type: ignore[arg-type]
     )
@@ -485,4 +485,4 @@ def test_perio_margins_above_a_hundred_are_negative_and_minus_one_is_not_measure
 @pytest.mark.parametrize("bad", ["1", "1\x1f2\x1f3", "\x1e"])
 def test_a_list_of_the_wrong_width_is_refused(bad: str) -> None:
     with pytest.raises(ValueError, match="parts"):
-        parts.payment_splits(bad)
+        parts.PaymentSplits()(bad)
