@@ -155,6 +155,7 @@ def write_side(journal: Path, anchor: SideAnchor) -> None:
     target = side_path(journal)
     draft = target.with_name(target.name + ".new")
     try:
+        draft.touch(mode=0o600)
         with draft.open("wb") as stream:
             stream.write(msgspec.json.encode(anchor))
             stream.flush()

@@ -152,9 +152,7 @@ def connect_visitor(path: Path) -> apsw.Connection:
     """
     if not path.exists():
         raise JournalError("journal.absent")
-    wal = path.with_name(path.name + "-wal")
-    live = wal.exists() and wal.stat().st_size > 0
-    mode = "readonly_shm=1" if live else "immutable=1"
+    mode = "readonly_shm=1" if is_live(path) else "immutable=1"
     db = apsw.Connection(
         f"{path.absolute().as_uri()}?mode=ro&{mode}",
         flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
@@ -162,6 +160,12 @@ def connect_visitor(path: Path) -> apsw.Connection:
     db.set_busy_timeout(BUSY_TIMEOUT_MS)
     db.create_aggregate_function("xor64", _Xor)
     return db
+
+
+def is_live(path: Path) -> bool:
+    """Somebody has the journal open, or died with it open: its WAL holds something."""
+    wal = path.with_name(path.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
 
 
 def check_layout(db: apsw.Connection, known: int = SCHEMA_VERSION) -> int:

@@ -242,6 +242,7 @@ class Journal(Reads):
 
         ``anchor``: a head (``audit_head``) that the CRM kept for us.
         """
+        # Read first: the anchor lags the journal, and must not be the newer of the two.
         side = None if self._vfs else audit.read_side(self.path)
         with self._snapshot() as db:
             return audit.verify(db, side=side, anchor=anchor)

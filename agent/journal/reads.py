@@ -57,7 +57,7 @@ FROM record WHERE stream = ?
 # The sum of 48-bit values of a long range leaves 64 bits, so its halves are summed apart.
 _DIGEST = """
 SELECT count(*), sum(sum48 >> 24), sum(sum48 & 16777215), xor64(xor64)
-FROM record WHERE stream = ? AND gone_at IS NULL
+FROM record WHERE stream = ? AND gone_at IS NULL AND missing_since IS NULL
 """
 _AGREED = """
 SELECT key, agreed FROM record WHERE stream = ? AND gone_at IS NULL AND batch IS NULL
@@ -108,7 +108,11 @@ class Reads(ABC):
         return _held(self._rows(sql, (self._streams[stream], *bound)))
 
     def digest(self, stream: Stream, lo: Key | None, hi: Key | None) -> Digest:
-        """Count, exact sum and signed xor of the present records with lo < key <= hi."""
+        """Count, exact sum and signed xor of the present records with lo < key <= hi.
+
+        Records a validated read did not find are left out: the PMS is believed about them for this
+        proof, and whether they are deleted is decided by the second look.
+        """
         clause, bound = range_clause(lo, hi)
         count, high, low, xor = self._rows(_DIGEST + clause, (self._streams[stream], *bound))[0]
         return Digest(count, (high << 24) + low, xor) if count else EMPTY_DIGEST
@@ -391,6 +395,11 @@ class Reads(ABC):
                 (2**62 if before is None else before, limit),
             )
         ]
+
+    @property
+    def lsn(self) -> int:
+        """Number of the last committed turn."""
+        return int(self._one("SELECT value FROM meta WHERE name = 'lsn'"))
 
     def audit_head(self) -> str:
         """``epoch-seq-hash`` of the chain's end: what the CRM is asked to remember."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import apsw
 
-from agent.journal import audit, database
+from agent.journal import audit, backups, database
 from agent.journal.meta import read_meta
 from agent.journal.reads import Reads
 from agent.journal.rows import StatusSnapshot
@@ -82,7 +82,25 @@ def status_snapshot(path: Path, now: datetime | None = None, activity: int = 50)
 
 def verify_file(path: Path, anchor: str | None = None) -> list[str]:
     """Structure and audit chain of a journal, running or not; findings as ``verify_audit``."""
+    quiet = not database.is_live(path)
+    findings = _verify(path, anchor)
+    if findings and quiet and database.is_live(path):
+        return _verify(path, anchor)  # an agent started under a look that had reckoned with none
+    return findings
+
+
+def _verify(path: Path, anchor: str | None) -> list[str]:
+    # The anchor first: it lags the journal, never leads it, and must not be the newer of the two.
+    side = audit.read_side(path)
     with visiting(path) as (db, _):
         found = [str(row[0]) for row in db.execute("PRAGMA quick_check(10)")]
         broken = [] if found == ["ok"] else [f"journal.damaged findings={len(found)}"]
-        return broken + audit.verify(db, side=audit.read_side(path), anchor=anchor)
+        return broken + audit.verify(db, side=side, anchor=anchor)
+
+
+def backup_file(path: Path, folder: Path, keep: int = 3, now: datetime | None = None) -> Path:
+    """``Journal.backup`` from outside: a verified copy beside a running agent or without one."""
+    with visiting(path) as (db, _):
+        made = backups.copy(db, folder, path.stem, now or datetime.now(UTC))
+    backups.drop_oldest(folder, path.stem, keep)
+    return made
