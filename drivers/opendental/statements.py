@@ -127,14 +127,19 @@ class StreamText:
         return self.dialect.key_digest(self.source, self.key) + where
 
     def window(self, first: date, last: date, after: Key | None, limit: int) -> str:
-        """Keys of records dated first..last; the date column decides, the key orders."""
+        """Keys of records dated first..last, in key order.
+
+        The derived table makes the server find them by date: asked for key order and a limit at
+        once, it would rather walk all keys and drop what is out of the window.
+        """
         at = column(BASE, self.spec.window)
         more = f" AND {self.key}>{int(after)}" if after is not None else ""
         until = f"'{last.isoformat()} 23:59:59'"
-        return (
-            f"SELECT {self.key} FROM {quoted(self.shape.name)} b WHERE {at}>={date_literal(first)}"
-            f" AND {at}<={until}{more} ORDER BY {self.key} LIMIT {limit}"
+        found = (
+            f"SELECT {self.key} AS k FROM {quoted(self.shape.name)} b"
+            f" WHERE {at}>={date_literal(first)} AND {at}<={until}{more}{self.dialect.no_limit}"
         )
+        return f"SELECT d.k FROM ({found}) d ORDER BY d.k LIMIT {limit}"
 
     def lane(
         self, lane: Lane, since: datetime, after: tuple[int, int] | None, limit: int

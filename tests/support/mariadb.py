@@ -48,6 +48,8 @@ class MariaDb:
         self._server = subprocess.Popen(
             ["mariadbd", "--no-defaults", f"--datadir={self.home}/data", f"--port={self.port}",
              f"--socket={self.home}/s.sock", "--bind-address=127.0.0.1", "--sql-mode=",
+             # A starting server deletes every temporary table it finds in its tmpdir, also ours.
+             f"--tmpdir={self.home}/data",
              "--character-set-server=utf8mb3", f"--default-storage-engine={self.engine}",
              "--explicit-defaults-for-timestamp=1", "--key-buffer-size=256M",
              "--innodb-buffer-pool-size=512M", "--innodb-flush-log-at-trx-commit=2",
