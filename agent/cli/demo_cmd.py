@@ -138,10 +138,7 @@ def _watch(stage: Stage, deed: Deed) -> Step:
 
 def _line(step: Step) -> str:
     more = f" (+{step.records - 1})" if step.records > 1 else ""
-    if step.after_ms is None:
-        after = "not in time"
-    else:
-        after = span(step.after_ms / 1000)
+    after = "not in time" if step.after_ms is None else span(step.after_ms / 1000)
     note = "  found by the sweep" if step.traceless else ""
     return f"  {step.what:<29}{step.record + more:<26}{after:>17}{note}"
 

@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from agent import __version__
 from agent.config import Paths, load_settings, open_secrets
@@ -57,7 +58,7 @@ class Stage:
         self._agent: subprocess.Popen[bytes] | None = None
         self._open = contextlib.ExitStack()
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         store = SqliteStore(self.practice_file)
         try:
@@ -108,7 +109,7 @@ class Stage:
         command = [sys.executable, "-m", "agent", "--home", str(self.paths.home), "run", "--quiet"]
         log = (self.folder / "agent-console.log").open("ab")
         self._open.callback(log.close)
-        self._agent = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 (ourselves)
+        self._agent = subprocess.Popen(command, stdout=log, stderr=log)
 
     def stop_agent(self) -> None:
         if self._agent is not None and self._agent.poll() is None:

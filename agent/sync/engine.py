@@ -42,6 +42,7 @@ GUARD_EVERY_S = 2.0
 REFUSED_WAIT_S = 300.0  # a wrong password is never hammered: it would lock the account
 DRIFT_WAIT_S = 5.0
 IDLE_S = 0.25
+HELD_RETRY_S = 10.0
 READ_KEYS = 500
 
 _VERDICT_CODES = {
@@ -178,6 +179,7 @@ class Engine:
             did += self._retry_parked(reader, session)
             did += self._sweep_due(reader, session)
             self._reconcile_if_due(reader, session)
+            self._probe_held(session)
             return 0.0 if did else IDLE_S
 
         self._lane("bulk", body)
@@ -185,6 +187,7 @@ class Engine:
     def _lane(self, name: str, body: Callable[[PmsReader, Session], float]) -> None:
         backoff = Backoff(self._random, first_s=0.5, cap_s=15.0)
         reader: PmsReader | None = None
+        bound_to: Session | None = None  # a reader reads what its session bound
         while not self.stopping.is_set():
             if not self._resumed.is_set():
                 self._resumed.wait(0.5)
@@ -192,8 +195,11 @@ class Engine:
                 continue
             try:
                 session = self._ensure_session()
+                if reader is not None and bound_to is not session:
+                    reader.close()
+                    reader = None
                 if reader is None:
-                    reader = self._source.open()
+                    reader, bound_to = self._source.open(), session
                 wait_s = body(reader, session)
                 backoff.succeeded()
             except PmsRefused as error:
@@ -379,6 +385,11 @@ class Engine:
                 self.send_again(reader, session, stream, result.send)
         self.last_proof = (self._clock.now(), results)
         return results
+
+    def _probe_held(self, session: Session) -> None:
+        """A stream held back may be whole again (a table was repaired, a grant came back)."""
+        if session.held and self._clock.mono() - session.opened_mono >= HELD_RETRY_S:
+            self.reprobe()
 
     def _refresh_limits(self) -> None:
         try:

@@ -279,7 +279,7 @@ class LocalTime:
             return None
         hours = _HOURS[offset // timedelta(hours=1)]
         # A shift of -1 indexes the last: the day before.
-        return hours, (f"{first:%Y-%m-%d}T", f"{after:%Y-%m-%d}T", f"{before:%Y-%m-%d}T")
+        return hours, (first.isoformat()[:11], after.isoformat()[:11], before.isoformat()[:11])
 
     @staticmethod
     def _clock_after(start: tuple[str, int]) -> str | None:

@@ -1,7 +1,7 @@
 """The 1:N values of a record: items of one text value into parts. Pure; no I/O.
 
-The driver joins items with 0x1e and the parts of an item with 0x1f. Items are put in the order of
-their keys (shorter number first), so the same set always gives the same bytes.
+The driver joins items with 0x1e and the parts of an item with 0x1f. Items are sorted as text, so the
+same set always gives the same bytes whatever order the server had.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ NO_KEY = ("0", "", "-1")
 
 
 def keys(value: str | None) -> tuple[str, ...]:
-    """A set of keys."""
+    """A set of keys, smaller numbers first."""
     if not value:
         return ()
-    return tuple(sorted({*value.split(ITEM)} - {"0", ""}, key=_numeric))
+    found = {*value.split(ITEM)} - {"0", ""}
+    return tuple(sorted(found, key=lambda number: (len(number), number)))
 
 
 def ordered_keys(value: str | None) -> tuple[str, ...]:
@@ -54,7 +55,7 @@ def procedures(value: str | None) -> tuple[ProcedureRef, ...]:
         return ()
     if ITEM not in value:
         return (_procedure(value),)
-    return tuple(map(_procedure, sorted(value.split(ITEM), key=_numeric_first)))
+    return tuple(map(_procedure, sorted(value.split(ITEM))))
 
 
 def _procedure(item: str) -> ProcedureRef:
@@ -168,10 +169,7 @@ def _margin(value: str) -> int | None:
 def _items(value: str | None, width: int) -> list[list[str]]:
     if not value:
         return []
-    items = [_parts(item, width) for item in value.split(ITEM)]
-    if len(items) > 1:
-        items.sort(key=lambda item: (len(item[0]), item))
-    return items
+    return [_parts(item, width) for item in sorted(value.split(ITEM))]
 
 
 def _parts(item: str, width: int) -> list[str]:
@@ -179,12 +177,3 @@ def _parts(item: str, width: int) -> list[str]:
     if len(parts) != width:
         raise ValueError("not a list of parts")
     return parts
-
-
-def _numeric(number: str) -> tuple[int, str]:
-    return len(number), number
-
-
-def _numeric_first(item: str) -> tuple[int, str]:
-    number = item.partition(PART)[0]
-    return len(number), number

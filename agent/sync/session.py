@@ -6,26 +6,30 @@ When the PMS is upgraded or its schema drifts, the session is thrown away and a 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
 import structlog
 
 from agent.errors import PmsDrift
 from agent.journal.journal import Journal
-from agent.model.reading import Finding, SourceFacts
+from agent.model.reading import Finding, Severity, SourceFacts
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader, PmsSource
 from agent.sync.capture import Capture
 from agent.sync.datamap import DataMap
 from agent.sync.guards import Verdict, judge_source, merge_marks
 from agent.sync.load import Load
+from agent.sync.narrowing import Bound, narrowed
 from agent.sync.pace import Pace
 from agent.sync.streammap import StreamMap
 from agent.sync.sweep import Rotation, Sweep
 from agent.sync.watch import Watch
 
 log = structlog.get_logger(__name__)
+
+_BOUND = "bound:"  # journal marks: what each stream was last read with
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Session:
     watch: Watch
     load: Load
     sweep: Sweep
+    held: frozenset[Stream]  # not read now: the site offers less of them than before
+    opened_mono: float
     watching: bool = False
 
 
@@ -82,14 +88,11 @@ def open_session(
         raise PmsDrift("pms.schema_unknown", version=facts.version)
     for stream, mapped in maps.items():
         source.bind(stream, mapped.columns)
-    columns = "|".join(f"{s}:{','.join(map(str, m.columns))}" for s, m in maps.items())
-    fingerprint = hashlib.sha256(columns.encode()).hexdigest()[:32]
-    with journal.turn() as turn:
-        turn.remember_schema(facts.version, fingerprint, "mapped")
-        if journal.mark("schema") not in (None, fingerprint):
-            # Other columns mean other row hashes: every chunk has to be proven again.
-            turn.due_all_chunks(None)
-        turn.set_mark("schema", fingerprint)
+    held, findings = _hold_back(journal, datamap, facts, maps)
+    for stream in held:
+        maps.pop(stream, None)
+    for stream, mapped in maps.items():
+        source.bind(stream, mapped.columns)
     pace = Pace(tuning.page_rows, tuning.page_ms, tuning.load_duty, ceiling_rows=tuning.page_rows)
     sweep_pace = Pace(
         tuning.page_rows, tuning.page_ms, tuning.sweep_duty, ceiling_rows=tuning.page_rows
@@ -99,7 +102,9 @@ def open_session(
     return Session(
         facts=facts,
         maps=maps,
-        findings=(*facts.findings, *compiled.findings),
+        findings=(*facts.findings, *compiled.findings, *findings),
+        held=held,
+        opened_mono=clock.mono(),
         watch=Watch(journal, capture, clock, facts, maps, overlap_s=tuning.overlap_s),
         load=Load(
             journal,
@@ -113,6 +118,43 @@ def open_session(
             rest=rest,
         ),
         sweep=Sweep(journal, capture, clock, tuning.rotation, tiers, sweep_pace, rest),
+    )
+
+
+def _hold_back(
+    journal: Journal, datamap: DataMap, facts: SourceFacts, maps: Mapping[Stream, StreamMap]
+) -> tuple[frozenset[Stream], tuple[Finding, ...]]:
+    """Compare with what each stream was last read with; remember what is read now."""
+    rows = hashlib.sha256(repr(datamap.rows).encode()).hexdigest()[:16]
+    basis = f"{facts.version}|{rows}"
+    before = {
+        Stream(name.removeprefix(_BOUND)): msgspec.json.decode(text, type=Bound)
+        for name, text in journal.marks(_BOUND).items()
+        if text
+    }
+    now = {stream: Bound.of(basis, mapped.columns) for stream, mapped in maps.items()}
+    lost = narrowed(before, now, basis)
+    with journal.turn() as turn:
+        for stream, bound in now.items():
+            if stream in lost or before.get(stream) == bound:
+                continue
+            fingerprint = hashlib.sha256("|".join(bound.columns).encode()).hexdigest()[:32]
+            turn.remember_schema(facts.version, f"{stream.value}:{fingerprint}", "mapped")
+            if stream in before:
+                # Other columns mean other row hashes: every chunk has to be proven again.
+                turn.due_all_chunks(stream)
+            turn.set_mark(_BOUND + stream.value, msgspec.json.encode(bound).decode())
+        for stream in lost:
+            turn.note("pms.stream_held", stream, len(lost[stream]))
+    for stream, columns in lost.items():
+        log.warning("session.held", stream=stream.value, columns=len(columns))
+    return frozenset(lost), tuple(
+        Finding(
+            "pms.stream_held",
+            Severity.ERROR,
+            {"stream": stream.value, "columns": len(columns), "first": columns[0]},
+        )
+        for stream, columns in lost.items()
     )
 
 
@@ -142,4 +184,6 @@ def accept_source(reader: PmsReader, journal: Journal) -> None:
     with journal.turn() as turn:
         turn.set_source(guard.identity, Verdict.OK.value, guard.high_marks)
         turn.due_all_chunks(None)
+        for name in journal.marks(_BOUND):
+            turn.set_mark(name, "")
         turn.audit("source.accepted", {"version": guard.version})

@@ -145,8 +145,8 @@ class Watch:
         tail = reader.tail(self._marks, TAIL_LIMIT)
         self._collect_hints(tail.hints, wanted, deleted)
         stamped: list[tuple[Stream, str, LaneState, list[Stamped], datetime]] = []
-        for stream, keys in self._capture.settling_due().items():
-            wanted.setdefault(stream, set()).update(keys)
+        for stream, due in self._capture.settling_due().items():
+            wanted.setdefault(stream, set()).update(due)
         for stream in self._streams_to_look_at(reader):
             for lane in self._usable_lanes(stream):
                 state = self._lanes[stream, lane.name]
