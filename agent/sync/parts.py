@@ -1,7 +1,7 @@
 """The 1:N values of a record: items of one text value into parts. Pure; no I/O.
 
-The driver joins items with 0x1e and the parts of an item with 0x1f. Items are sorted as text, so the
-same set always gives the same bytes whatever order the server had.
+The driver joins items with 0x1e and the parts of an item with 0x1f. Items are sorted as text, so
+the same set always gives the same bytes whatever order the server had.
 """
 
 from __future__ import annotations
