@@ -224,7 +224,8 @@ def _treatments(store: Store, pen: Pen, stamp: str) -> dict[str, Treatment]:
     if not fee_schedule:
         fee_schedule = 53
         pen.put("feesched", {
-            "FeeSchedNum": fee_schedule, "Description": "Standard", "IsGlobal": 1, "SecDateTEdit": stamp,
+            "FeeSchedNum": fee_schedule, "Description": "Standard", "IsGlobal": 1,
+            "SecDateTEdit": stamp,
         })  # fmt: skip
     made = {}
     for code in seeds.CODES:

@@ -222,6 +222,8 @@ def test_completing_completes_procedures_recall_and_first_visit(desk: Desk, life
 
 
 def test_deleting_a_visit_leaves_only_history(desk: Desk, life: Life) -> None:
+    for (apt,) in desk.rows("SELECT AptNum FROM appointment WHERE AptStatus=1"):
+        desk.insert("apptfield", {"AptNum": apt, "FieldName": "Escort", "FieldValue": "aunt"})
     for _ in range(5):
         watch = Watch(desk)
         deed = life.step(DeedKind.DELETE_APPOINTMENT)
@@ -292,6 +294,10 @@ def test_payments_claims_and_aging_leave_true_balances(desk: Desk, life: Life) -
             found = row(desk, "patient", "PatNum", patient, "EstBalance")
             assert found is not None
             assert round(float(found[0]) * 100) == sums[patient]
+        family = {
+            p for p, what in checks.wrong_balances(desk.rows) if what in {"InsEst", "BalTotal"}
+        }
+        assert not family & set(touched)
     assert checks.unbalanced_payments(desk.rows) == []
     claim = life.step(DeedKind.CLAIM_RECEIVED)
     assert row(desk, "claim", "ClaimNum", claim.key, "ClaimStatus") == ("R",)

@@ -90,7 +90,7 @@ def test_our_tables_are_the_shape_of_the_published_ones() -> None:
     dump = dump_path()
     if dump is None:
         pytest.skip("no published schema beside the project")
-    text = read_dump(dump)
+    text = read_dump(dump).replace("\r\n", "\n")
     bodies = {
         m[1]: m[2] for m in re.finditer(r"CREATE TABLE `(\w+)` \((.*?)\n\) ", text, re.DOTALL)
     }
