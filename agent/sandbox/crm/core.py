@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,6 +62,7 @@ class Core:
         self.intake = Intake(self.store, faults)
         self.accounts = Accounts(self.store, issuer=settings.issuer, practice=settings.practice_id)
         self.commands = Commands(self.store, self.accounts.envelope_key)
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)  # what the page calls now
         kept = server_secret(self.store, "practice_id", lambda: settings.practice_id)
         if kept != settings.practice_id:
             self.close()

@@ -105,7 +105,8 @@ class Page:
         status = self._core.status()
         settings = self._core.settings
         practice = await asyncio.to_thread(
-            self._core.read, lambda db: views.practice(db, settings.practice_name, settings.zone)
+            self._core.read,
+            lambda db: views.practice(db, settings.practice_name, settings.zone, self._core.now()),
         )
         return answer({**status, **practice, "is_open": settings.open_page})
 
@@ -115,7 +116,7 @@ class Page:
         except ValueError:
             raise Refusal(400, "invalid-request", "date") from None
         zone = self._core.settings.zone
-        return await self._read(lambda db: views.day(db, asked, zone))
+        return await self._read(lambda db: views.day(db, asked, zone, self._core.now()))
 
     async def patients(self, request: Request) -> Response:
         words = request.query_params.get("q", "")[:100]
@@ -124,7 +125,7 @@ class Page:
     async def patient(self, request: Request) -> Response:
         key = request.path_params["key"]
         zone = self._core.settings.zone
-        return await self._read(lambda db: views.card(db, key, zone))
+        return await self._read(lambda db: views.card(db, key, zone, self._core.now()))
 
     async def activity(self, request: Request) -> Response:
         before = request.query_params.get("before", "")

@@ -41,8 +41,8 @@ class Telling:
         if len(self._notes) > _ONE_BY_ONE:
             return
         for rid, item, is_new in self._notes:
-            if not is_new and item.op is Op.UPSERT:
-                self._was[rid] = self._differences(rid, item)
+            if not is_new:
+                self._was[rid] = self._before(rid, item)
 
     def after(self, at_us: int, batch_id: str) -> None:
         """Write the lines and forget the batch."""
@@ -72,10 +72,15 @@ class Telling:
             )
         self.forget()
 
-    def _differences(self, rid: int, item: Item) -> str:
+    def _before(self, rid: int, item: Item) -> str:
         """JSON: the names of the fields that differ, and the old values of those worth telling."""
         row = self._db.execute("SELECT json FROM body WHERE rid = ?", (rid,)).fetchone()
         old = msgspec.json.decode(str(row[0])) if row is not None else {}
+        if item.op is not Op.UPSERT:
+            name = " ".join(str(old[n]) for n in ("first_name", "last_name") if old.get(n))
+            start = {"start": old["start"]} if old.get("start") else {}
+            gone = {"patient_key": old.get("patient_key"), "name": name, "was": start}
+            return msgspec.json.encode(gone).decode()
         new = msgspec.json.decode(item.data)
         fields = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
         told = {}

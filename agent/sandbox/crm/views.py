@@ -80,7 +80,7 @@ def patient_name(db: apsw.Connection, key: str | None) -> str:
 # --- the practice -------------------------------------------------------------------------------
 
 
-def practice(db: apsw.Connection, name: str, zone: str) -> Json:
+def practice(db: apsw.Connection, name: str, zone: str, now: datetime) -> Json:
     """Name, zone, clock and days that hold visits."""
     record = one(db, Stream.PRACTICE, "0") or {}
     tz = practice_zone(db, zone)
@@ -93,7 +93,7 @@ def practice(db: apsw.Connection, name: str, zone: str) -> Json:
     return {
         "practice_name": record.get("title") or record.get("name") or name,
         "zone": tz.key,
-        "today": datetime.now(tz).date().isoformat(),
+        "today": now.astimezone(tz).date().isoformat(),
         "server_time": instant(),
         "first_visit_day": _local_day(first, tz),
         "last_visit_day": _local_day(last, tz),
@@ -122,7 +122,7 @@ def _local_day(starts: object, tz: ZoneInfo) -> str | None:
 # --- the day ------------------------------------------------------------------------------------
 
 
-def day(db: apsw.Connection, asked: date, fallback_zone: str) -> Json:
+def day(db: apsw.Connection, asked: date, fallback_zone: str, now: datetime) -> Json:
     """One day of the schedule in columns. Minutes count from local midnight."""
     tz = practice_zone(db, fallback_zone)
     midnight = datetime.combine(asked, time(), tz)
@@ -174,7 +174,7 @@ def day(db: apsw.Connection, asked: date, fallback_zone: str) -> Json:
     return {
         "date": asked.isoformat(),
         "zone": tz.key,
-        "now": _minute(datetime.now(tz), asked, tz),
+        "now": _minute(now, asked, tz),
         "columns": columns,
         "visits": visits,
         "blocks": blocks,
@@ -280,7 +280,7 @@ def find_patients(db: apsw.Connection, typed: str) -> Json:
     return {"people": people, "more": len(rows) > _FOUND_MOST}
 
 
-def card(db: apsw.Connection, key: str, fallback_zone: str) -> Json | None:
+def card(db: apsw.Connection, key: str, fallback_zone: str, now: datetime) -> Json | None:
     """Everything a person at the desk wants to see about one patient; None when unknown."""
     person = one(db, Stream.PATIENT, key)
     if person is None:
@@ -293,9 +293,9 @@ def card(db: apsw.Connection, key: str, fallback_zone: str) -> Json | None:
         _card_visit(visit, tz, providers, operatories)
         for visit in _kin(db, key, Stream.APPOINTMENT, 500)
     ]
-    now = datetime.now(tz).strftime("%Y-%m-%dT%H:%M")
+    minute = now.astimezone(tz).strftime("%Y-%m-%dT%H:%M")
     upcoming = sorted(
-        (v for v in visits if v["at"] and v["at"] >= now and v["look"] != "broken"),
+        (v for v in visits if v["at"] and v["at"] >= minute and v["look"] != "broken"),
         key=lambda v: str(v["at"]),
     )
     waiting = [v for v in visits if not v["at"]]
@@ -408,15 +408,18 @@ def activity(db: apsw.Connection, below: int | None, fallback_zone: str) -> Json
     for number, at_us, made_us, type_id, op, count, is_new, was, key, content in rows:
         type_name = TYPE_NAME[int(str(type_id))]
         record = _json(content) if content is not None else {}
-        patient_key = key if type_name in {"patient", "balance"} else record.get("patient_key")
+        before = _json(was) if was is not None else {}
+        patient_key = record.get("patient_key") or before.get("patient_key")
+        if type_name in {"patient", "balance"}:
+            patient_key = key
         told = words.tell(
             type_name,
             op=int(str(op)),
             count=int(str(count)),
             is_new=bool(is_new),
             record=record,
-            was=_json(was) if was is not None else {},
-            who=patient_name(db, str(patient_key)) if patient_key else "",
+            was=before,
+            who=before.get("name") or (patient_name(db, str(patient_key)) if patient_key else ""),
             tz=tz,
         )
         lines.append(

@@ -188,10 +188,10 @@ def tell(
             "text": f"{counted(type_name, count)} {word}",
         }
     one_word = _MANY[type_name][0]
-    if op == 1:
-        return {"mark": "gone", "who": who, "text": f"{one_word} removed"}
-    if op == 2:
-        return {"mark": "gone", "who": who, "text": f"{one_word} merged into another"}
+    if op:
+        when = _when((was.get("was") or {}).get("start"), tz)
+        what = f"visit of {when}" if when else one_word
+        return {"mark": "gone", "who": who, "text": f"{what} {'removed' if op == 1 else 'merged'}"}
     mark = "new" if is_new else "change"
     if type_name == "appointment":
         return {"mark": mark, "who": who, "text": _tell_visit(record, was, tz, is_new=is_new)}
@@ -203,7 +203,7 @@ def tell(
         return {
             "mark": mark,
             "who": who,
-            "text": f"payment of {amount}" + ("" if is_new else " changed"),
+            "text": f"payment of ${amount}" + ("" if is_new else " changed"),
         }
     if type_name == "procedure":
         work = record.get("description") or record.get("code") or "procedure"
@@ -230,7 +230,7 @@ def _tell_visit(record: Json, was: Json, tz: ZoneInfo, *, is_new: bool) -> str:
         }
         return told.get(record.get("status") or "", f"visit of {when}: status changed")
     if "confirmation" in old and record.get("confirmation"):
-        return f"{record['confirmation']} — visit of {when}"
+        return f"{record['confirmation']}: visit of {when}"
     if "operatory_key" in old:
         return f"visit of {when} moved to another operatory"
     if "arrived" in old or "seated" in old:
