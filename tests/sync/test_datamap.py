@@ -294,6 +294,13 @@ def test_a_record_is_the_same_alone_and_in_a_page(compiled: CompiledMap) -> None
     assert together == alone
 
 
+def test_one_odd_value_in_a_column_of_equals(compiled: CompiledMap) -> None:
+    mapped = compiled.streams[Stream.APPOINTMENT]
+    rows = [{**APPOINTMENT, "Note": "late" if at == 7 else ""} for at in range(20)]
+    observed, _ = mapped.observe(page_of(mapped, rows))
+    assert [b'"note"' in row.canon for row in observed] == [at == 7 for at in range(20)]
+
+
 SHIPPED = load_map("opendental")
 TWINS = [SHIPPED.compile(facts_of(SHIPPED), zone=ZONE) for _ in range(2)]
 CELLS = st.one_of(st.none(), st.sampled_from(["", "0", "1", "2026-03-02", "7.5", "a\nb", "\x1f"]))
@@ -316,6 +323,10 @@ def test_any_page_maps_the_same_way_twice_and_loses_no_row(data: st.DataObject) 
     ]
     for row in observed:
         msgspec.json.decode(row.canon, type=RECORD_OF[stream])
+    # A row maps as it would alone: nothing of its neighbours shows.
+    alone = [fresh[1].observe(Page([row])) for row in page.rows]
+    assert observed == [row for good, _ in alone for row in good]
+    assert bad == [row for _, wrong in alone for row in wrong]
 
 
 def test_bad_rows_stand_aside_and_say_no_value(compiled: CompiledMap) -> None:
