@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { clock, day, empty, h, plusDays, say } from "./dom.js";
 
-const PX_PER_MIN = 1.8;
+const PX_PER_MIN = 1.9;
 const LINE_PX = 16.4; // of .visit in app.css
 const LEGEND = [
   ["booked", "Not confirmed"], ["confirmed", "Confirmed"], ["here", "Here"],
@@ -135,7 +135,7 @@ export class Today {
     });
     const heads = seen.columns.map((c) => h("div.head", {}, h("b", { title: c.name }, c.name), h("span.quiet", {}, c.people.join(" · ") || " ")));
     const now = seen.now !== null && seen.now >= from && seen.now <= to
-      ? h("div.now", { style: { top: y(seen.now) }, title: `Now, ${clock(seen.now)}` }, h("span", {}, clock(seen.now)))
+      ? h("div.now", { style: { top: y(seen.now) }, title: `Now, ${clock(seen.now)}` }, h("span", {}, clock(seen.now).replace(/\s?[AP]M/, "")))
       : null;
     const template = `4.5rem repeat(${seen.columns.length}, minmax(9rem, 1fr))`;
     this.seen = next;

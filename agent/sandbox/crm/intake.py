@@ -199,7 +199,7 @@ class Intake:
                     continue
             place = (item.type_id, item.key)
             if place in work.touched:
-                # The same record twice in a batch: write what we have, then look at it again.
+                # Twice in one batch: what ``held`` says is old. Write what waits, then look again.
                 self._write(work)
                 held.update(self._look_up([item]))
             results.append(self._judge(work, item, held.get(place)))
@@ -400,7 +400,7 @@ class Intake:
     def _finish(self, work: _Work, batch_id: str) -> None:
         touched = bool(work.touched)
         self._telling.before(work.at_us, batch_id)
-        self._write(work, forget_touched=False)
+        self._write(work)
         self._telling.after(work.at_us, batch_id)
         if touched:
             self._resolve_rejects(work)
@@ -408,7 +408,7 @@ class Intake:
             self.open_rejects = self._count_rejects()
         self._digests.flush()
 
-    def _write(self, work: _Work, *, forget_touched: bool = True) -> None:
+    def _write(self, work: _Work) -> None:
         for sql, rows in (
             (_INSERT, work.new),
             (_UPDATE, work.changed),
@@ -425,8 +425,6 @@ class Intake:
             if rows:
                 self._db.executemany(sql, rows)
                 rows.clear()
-        if forget_touched:
-            work.touched.clear()
 
     def _journal_id(self, uuid: str) -> int:
         known = self._journals.get(uuid)

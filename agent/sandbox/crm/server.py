@@ -17,6 +17,7 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import Any, Final, Self
 
+import apsw
 import msgspec
 import structlog
 import uvicorn
@@ -85,6 +86,8 @@ def _on_http_error(_: Request, error: Exception) -> Response:
 def _on_failure(request: Request, error: Exception) -> Response:
     # The class only: an exception's text may hold what the request carried.
     _log.error("crm.request_failed", route=request.url.path[:40], error=type(error).__name__)
+    if isinstance(error, apsw.FullError | apsw.BusyError | apsw.IOError):
+        return refused(Refusal(503, "temporary-reduced-capacity", headers={"Retry-After": "5"}))
     return refused(Refusal(500, "internal"))
 
 
@@ -102,7 +105,7 @@ def _fault_door(core: Core) -> Any:
 
 
 class FaultMiddleware:
-    """Does to a request what an armed fault says. Nothing armed costs one attribute look-up."""
+    """The outermost layer: does to a request what an armed fault says, and ends its errors."""
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
         self._app = app
@@ -110,10 +113,18 @@ class FaultMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         fault = self._faults.of_request(scope["path"]) if scope["type"] == "http" else None
+        try:
+            await self._serve(fault, scope, receive, send)
+        except Exception:  # noqa: BLE001
+            # Starlette answers and logs, then raises again for the server to log the traceback,
+            # whose texts may hold what the request carried.
+            if scope["type"] != "http":
+                raise
+
+    async def _serve(self, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> None:
         if fault is None:
             await self._app(scope, receive, send)
-            return
-        if fault.kind is FaultKind.SLOW:
+        elif fault.kind is FaultKind.SLOW:
             await asyncio.sleep(fault.delay_s)
             await self._app(scope, receive, send)
         elif fault.kind is FaultKind.STATUS:

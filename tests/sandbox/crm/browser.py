@@ -1,6 +1,7 @@
 """Chromium by its debugging pipe: open, look, click, type, take a picture. No driver, no library.
 
-The protocol is JSON messages ended by NUL over file descriptors 3 and 4 (``--remote-debugging-pipe``).
+The protocol is JSON messages ended by NUL over file descriptors 3 and 4 (the flag
+``--remote-debugging-pipe``).
 """
 
 from __future__ import annotations
@@ -30,9 +31,12 @@ _FLAGS = (
     "--lang=en-US",
     "--remote-debugging-pipe",
 )
-_START = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); " + (
-    "os.execvp(sys.argv[3], sys.argv[3:])"
-)
+_START = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
 _TIMEOUT_S = 20.0
 
 

@@ -1,7 +1,7 @@
 """Hooks of the fuzzing run: make generated pushes reach the store instead of stopping at the door.
 
 A generated body names a made-up practice, and what it calls changes fits nothing. Half of the
-well-formed ones get the right practice and a few true changes besides; the others stay as they came.
+well-formed ones get the right practice and a few true changes besides; the rest stay as they came.
 """
 
 from __future__ import annotations
