@@ -114,6 +114,9 @@ class Rig:
         self.stop_agent()
         self._stop_crm()
         if self._server is not None:
+            log = self._server.home / "error.log"
+            if keep and log.exists():
+                shutil.copy(log, self.folder / "server.log")
             self._server.__exit__()
             self._server = None
         if keep:
