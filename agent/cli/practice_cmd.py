@@ -212,8 +212,10 @@ def live(
     chosen = {DeedKind(k) for k in kinds}
     mix = {k: w for k, w in USUAL_MIX.items() if not chosen or k in chosen}
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     counts: Counter[str] = Counter()
     begun = time.monotonic()
     lines = report.open("ab") if report is not None else None
@@ -225,6 +227,8 @@ def live(
                 lines.write(msgspec.json.encode(deed) + b"\n")
                 lines.flush()
     finally:
+        for number, former in before.items():
+            signal.signal(number, former)
         if lines is not None:
             lines.close()
         desk.close()

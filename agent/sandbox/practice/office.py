@@ -288,59 +288,71 @@ def _clinics(pen: Pen, count: int) -> tuple[int, ...]:
 def _chairs(
     store: Store, pen: Pen, rng: Random, patients: int, clinics: tuple[int, ...], stamp: str
 ) -> tuple[Chair, ...]:
-    """About nine visits a chair and day, two visits a patient and year; three chairs a trio."""
-    trios = max(len(clinics), 2, -(-patients // 2600))
-    provider_rows = [
-        (int(n), bool(h))
-        for n, h in store.rows("SELECT ProvNum, IsSecondary FROM provider ORDER BY ProvNum")
-    ]
-    own = {h: [n for n, hygienist in provider_rows if hygienist is h] for h in (False, True)}
-    ops = [
-        int(n) for (n,) in store.rows("SELECT OperatoryNum FROM operatory ORDER BY OperatoryNum")
-    ]
+    """Dentists with two chairs, hygienists with one; eight cleanings a day fill a hygiene chair."""
+    dentists = max(len(clinics), 2, -(-patients // 2400))
+    hygienists = max(len(clinics), 2, -(-patients // 800))
+    known = store.rows("SELECT ProvNum, IsSecondary FROM provider ORDER BY ProvNum")
+    own = {h: [int(n) for n, second in known if bool(second) is h] for h in (False, True)}
+    ops = store.rows("SELECT OperatoryNum, OpName FROM operatory ORDER BY OperatoryNum")
+    free = {
+        h: [int(n) for n, name in ops if str(name).startswith("Hyg") is h] for h in (False, True)
+    }
     chairs: list[Chair] = []
-    for trio in range(trios):
-        clinic = clinics[trio % len(clinics)]
-        pair = []
-        for hygienist in (False, True):
-            place = trio * 2 + int(hygienist)
+    for hygiene, count in ((False, dentists), (True, hygienists)):
+        for order in range(count):
+            place = order + (dentists if hygiene else 0)
+            clinic = clinics[order % len(clinics)]
             num = (
-                own[hygienist].pop(0)
-                if own[hygienist]
-                else _provider(pen, rng, place, hygienist, stamp)
+                own[hygiene].pop(0)
+                if own[hygiene]
+                else _provider(pen, rng, place, order, hygiene, stamp)
             )
-            pair.append(Provider(num, hygienist, clinic, place))
-        for seat, provider in enumerate((pair[0], pair[0], pair[1])):
-            place = trio * 3 + seat
-            links = {
-                "ProvDentist": pair[0].num, "ProvHygienist": pair[1].num if seat == 2 else 0,
-                "IsHygiene": int(seat == 2), "ClinicNum": clinic,
-            }  # fmt: skip
-            if ops:
-                num = ops.pop(0)
-                store.run(
-                    "UPDATE operatory SET ProvDentist=?, ProvHygienist=?, IsHygiene=?, ClinicNum=? "
-                    "WHERE OperatoryNum=?",
-                    *links.values(),
-                    num,
-                )
-            else:
-                num = pen.key("operatory")
-                label = f"Hygiene {trio + 1}" if seat == 2 else f"Room {trio * 2 + seat + 1}"
-                pen.put("operatory", {
-                    "OperatoryNum": num, "OpName": label, "Abbrev": label[:5].strip(),
-                    "ItemOrder": place, **links, "DateTStamp": stamp,
-                })  # fmt: skip
-            chairs.append(Chair(num, provider, clinic, place))
+            provider = Provider(num, hygiene, clinic, place)
+            lead = next((c.provider.num for c in chairs if c.clinic == clinic), num)
+            for seat in range(1 if hygiene else 2):
+                links = {
+                    "ProvDentist": lead if hygiene else num, "ProvHygienist": num if hygiene else 0,
+                    "IsHygiene": int(hygiene), "ClinicNum": clinic,
+                }  # fmt: skip
+                label = f"Hygiene {order + 1}" if hygiene else f"Room {order * 2 + seat + 1}"
+                op = _operatory(store, pen, free[hygiene], label, len(chairs), links, stamp)
+                chairs.append(Chair(op, provider, clinic, len(chairs)))
     return tuple(chairs)
 
 
-def _provider(pen: Pen, rng: Random, place: int, hygienist: bool, stamp: str) -> int:
+def _operatory(
+    store: Store,
+    pen: Pen,
+    free: list[int],
+    label: str,
+    place: int,
+    links: dict[str, int],
+    stamp: str,
+) -> int:
+    """Take over one of the site's own operatories, or add one."""
+    if free:
+        num = free.pop(0)
+        store.run(
+            "UPDATE operatory SET ProvDentist=?, ProvHygienist=?, IsHygiene=?, ClinicNum=? "
+            "WHERE OperatoryNum=?",
+            *links.values(),
+            num,
+        )
+        return num
+    num = pen.key("operatory")
+    pen.put("operatory", {
+        "OperatoryNum": num, "OpName": label, "Abbrev": label.replace("Hygiene", "Hyg")[:5],
+        "ItemOrder": place, **links, "DateTStamp": stamp,
+    })  # fmt: skip
+    return num
+
+
+def _provider(pen: Pen, rng: Random, place: int, order: int, hygienist: bool, stamp: str) -> int:
     num = pen.key("provider")
     female = rng.random() < (0.9 if hygienist else 0.5)
     last = last_name(rng)
     pen.put("provider", {
-        "ProvNum": num, "Abbr": f"{'HYG' if hygienist else 'DOC'}{place // 2 + 1}",
+        "ProvNum": num, "Abbr": f"{'HYG' if hygienist else 'DOC'}{order + 1}",
         "ItemOrder": place, "LName": last, "FName": first_name(rng, female),
         "Suffix": "RDH" if hygienist else "DMD", "Specialty": 264 if hygienist else 263,
         "IsSecondary": int(hygienist), "ProvColor": -4602138 + place * 4096,

@@ -249,7 +249,7 @@ class SqliteStore:
 
     def begin_bulk(self, tables: Iterable[str]) -> None:
         self._link.execute("PRAGMA synchronous=OFF")
-        self._link.execute("PRAGMA cache_size=-65536")
+        self._link.execute("PRAGMA cache_size=-16384")
         self._link.execute("BEGIN")
 
     def insert(
