@@ -162,7 +162,7 @@ class StreamText:
             alias = f"h{number}"
             joins += f" LEFT JOIN {quoted(table)} {alias} ON {column(alias, own)}={link}"
             link = column(alias, following)
-        return f"SELECT d.s,d.r,{link} FROM ({rows}) d{joins} ORDER BY d.s,d.r"
+        return f"SELECT d.s,d.r,{link} FROM ({rows}) d{joins} ORDER BY d.s,d.r,{link}"
 
 
 class BoundStream(StreamText):

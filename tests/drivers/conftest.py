@@ -17,7 +17,7 @@ from drivers.opendental.source import OpenDentalSource
 from drivers.opendental.streams import known_tables
 from drivers.sample.source import SampleSource
 from tests.support.mariadb import MariaDb
-from tests.support.odschema import load_schema
+from tests.support.odschema import SEEDS, load_schema
 
 USER = "reader"
 PASSWORD = "pencil-7"
@@ -84,14 +84,7 @@ class FilePractice(Practice):
             self.link.execute(sqlite_ddl(shape, "21.1.9"))
             for statement in sqlite_indexes(shape, "21.1.9"):
                 self.link.execute(statement)
-        self.run(
-            "INSERT INTO preference (PrefName,ValueString) VALUES ('DataBaseVersion','21.1.9.0'),"
-            "('PracticeTitle','Relaxation Dental'),('EasyNoClinics','1'),('CorruptedDatabase','0'),"
-            "('UpdateInProgressOnComputerName',''),('RandomPrimaryKeys','0')",
-            "INSERT INTO definition (DefNum,Category,ItemName) VALUES (19,2,'Not Called'),"
-            "(21,2,'Appointment Confirmed')",
-            "INSERT INTO procedurecode (CodeNum,ProcCode,ProcCat) VALUES (1,'D0120',19)",
-        )
+        self.run(*SEEDS)
 
     def run(self, *statements: str) -> None:
         for statement in statements:

@@ -1,6 +1,6 @@
 """Open Dental's own schema for tests: the vendor's dump where present, else ours.
 
-The dump is the vendor's (GPL) and stays outside the project; ``BRIDGEWORK_OD_DUMP`` or the shared
+The dump is the vendor's (GPL) and stays outside the project; ``OPENDENTAL_DUMP`` or the shared
 folder beside the tree says where it is.
 """
 
@@ -51,7 +51,7 @@ LATER_COLUMNS = (
 
 def dump_path() -> Path | None:
     """The vendor's dump, or None on a machine that has none."""
-    named = os.environ.get("BRIDGEWORK_OD_DUMP")
+    named = os.environ.get("OPENDENTAL_DUMP")
     beside = Path(__file__).parents[3] / "shared" / "data" / "opendental-21.1.9.sql.gz"
     found = Path(named) if named else beside
     return found if found.exists() else None
@@ -75,7 +75,7 @@ def load_schema(
             cursor.execute(f"CREATE DATABASE `{database}` CHARACTER SET utf8mb3")
         dump = dump_path()
         if dump is None:
-            _own_schema(server, database, engine=engine)
+            _own_schema(server, database, engine=engine, later=later)
             return
         with gzip.open(dump) as packed:
             text = packed.read().replace(b"ENGINE=MyISAM", f"ENGINE={engine}".encode())
@@ -105,7 +105,20 @@ def _only(dump: bytes, tables: Collection[str]) -> bytes:
     )
 
 
-def _own_schema(server: MariaDb, database: str, *, engine: str) -> None:
+SEEDS = (
+    "INSERT INTO preference (PrefName,ValueString) VALUES ('DataBaseVersion','21.1.9.0'),"
+    "('PracticeTitle','Relaxation Dental'),('EasyNoClinics','1'),('CorruptedDatabase','0'),"
+    "('UpdateInProgressOnComputerName',''),('RandomPrimaryKeys','0'),('DateLastAging','')",
+    "INSERT INTO definition (DefNum,Category,ItemName) VALUES (19,2,'Not Called'),"
+    "(21,2,'Appointment Confirmed'),(69,10,'Check')",
+    "INSERT INTO procedurecode (CodeNum,ProcCode,ProcCat) VALUES (1,'D0120',19)",
+    "INSERT INTO provider (ProvNum,Abbr) VALUES (1,'DOC'),(2,'HYG')",
+    "INSERT INTO operatory (OperatoryNum,OpName) VALUES (1,'OP-1')",
+)
+"""What the vendor's dump also holds, as far as tests lean on it; for SQLite and our own schema."""
+
+
+def _own_schema(server: MariaDb, database: str, *, engine: str, later: bool) -> None:
     from agent.sandbox.practice.schema import Engine
     from agent.sandbox.practice.stores import MariaDbStore
 
@@ -113,6 +126,10 @@ def _own_schema(server: MariaDb, database: str, *, engine: str) -> None:
         host="127.0.0.1", port=server.port, user="root", password="", database=database,
         engine=Engine(engine),
     )  # fmt: skip
-    store.create_tables("21.1.9")
+    store.create_tables("24.3" if later else "21.1.9")
     store.end_bulk()
+    for statement in SEEDS:
+        store.run(statement)
+    if later:
+        store.run(LATER_COLUMNS[-1])
     store.close()
