@@ -141,7 +141,8 @@ class Journal(Reads):
             names: dict[str, int] = dict(db.execute("SELECT name, id FROM stream"))
             self._streams = {stream: names[stream.value] for stream in Stream}
             # A restart is a fresh try, and a clock once set far ahead must not put work to sleep.
-            db.execute("UPDATE batch SET due_at = ?", (to_micros(now),))
+            soon = to_micros(now)
+            db.execute("UPDATE batch SET due_at = ? WHERE due_at > ?", (soon, soon))
             latest = to_micros(now + _LONGEST_WAIT)
             db.execute("UPDATE park SET due_at = ? WHERE due_at > ?", (latest, latest))
             db.execute("UPDATE chunk SET due_at = ? WHERE due_at > ?", (latest, latest))

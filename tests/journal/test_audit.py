@@ -62,6 +62,19 @@ def relinked(db: sqlite3.Connection, start: int) -> object:
     )
 
 
+def forged(db: sqlite3.Connection, seq: int) -> object:
+    """One row says something else and its own hash fits; the next row still knows the old one."""
+    fields = list(
+        db.execute(
+            "SELECT prev, seq, lsn, epoch, at, act, digest, detail FROM audit WHERE seq = ?", (seq,)
+        ).fetchone()
+    )
+    fields[-1] = "{}"
+    return db.execute(
+        "UPDATE audit SET detail = '{}', hash = ? WHERE seq = ?", (audit.link(*fields), seq)
+    )
+
+
 def test_an_honest_chain_holds(opened: Callable[[], Journal], path: Path) -> None:
     journal = opened()
     act(journal, 5)
@@ -85,6 +98,10 @@ TAMPERINGS: dict[str, tuple[Tamper, str]] = {
     "edit_digest": (
         lambda db: db.execute("UPDATE audit SET digest = zeroblob(32) WHERE seq = 3"),
         "audit.edited seq=3",
+    ),
+    "forge_one_row_with_its_hash": (
+        lambda db: forged(db, 3),
+        "audit.unlinked seq=4",
     ),
     "delete": (
         lambda db: db.execute("DELETE FROM audit WHERE seq = 3"),

@@ -153,6 +153,13 @@ def test_replanning_keeps_what_is_known_only_where_all_of_it_is(journal: Journal
     assert not any(c.loaded or c.verified_at for c in journal.chunks(PATIENT))
 
 
+def test_replanning_does_not_make_the_unverified_young(journal: Journal, clock: HandClock) -> None:
+    plan(journal, 10)
+    clock.advance(3600)
+    plan(journal, 5, 10, 15)
+    assert journal.numbers(clock.now()).oldest_unverified_at == START
+
+
 def test_replanning_against_a_model(journal: Journal) -> None:
     """Point by point: a key is loaded after a replan only if it was, and its whole chunk was."""
     chance = random.Random(5)
