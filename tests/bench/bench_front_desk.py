@@ -44,6 +44,7 @@ class Windows:
 
     spans: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     longest_ms: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    longest_sql: dict[str, str] = field(default_factory=dict)
     busy_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
@@ -76,7 +77,9 @@ def watch(rig: Rig, windows: Windows, phase: str, for_s: float) -> None:
             if phase == LOAD and ((rig.status() or {}).get("snapshot") or {}).get("load") is None:
                 break
         windows.spans[phase].append((began, time.time()))
-    windows.longest_ms[phase] = max(windows.longest_ms[phase], cost[0].longest_ms)
+    if cost[0].longest_ms > windows.longest_ms[phase]:
+        windows.longest_ms[phase] = cost[0].longest_ms
+        windows.longest_sql[phase] = cost[0].longest_sql
     windows.busy_s[phase] += cost[0].busy_s
 
 
@@ -151,6 +154,8 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         ("agent", "n", "p50", "p99", "max", "p99 to off", "server busy", "our longest ms"),
         table,
     )
+    for phase, sql in windows.longest_sql.items():
+        print(f"  longest during {phase}: {sql}")
     return report
 
 

@@ -132,6 +132,7 @@ def run(engine: str, rows: int, rate: float, for_s: float) -> dict[str, Any]:
     for name in ("left_out", "never_arrived", "traceless"):
         told = ", ".join(f"{what} ({n})" for what, n in judged[name].items())
         print(f"  {name.replace('_', ' ')}: {told or 'none'}")
+    # Until their second look, rows that vanished without a trace are still at the CRM.
     wrong = [line for line in truth.streams if not line.agrees]
     print(f"  records compared afterwards: {truth.total:,}, disagreeing: "
           f"{sum(line.missing + line.extra + line.different for line in wrong)}")  # fmt: skip
@@ -142,6 +143,7 @@ def run(engine: str, rows: int, rate: float, for_s: float) -> dict[str, Any]:
         f"  agent CPU {agent[0].cpu:.1%} of a core; server busy with us "
         f"{cost[0].busy_s / cost[0].wall_s:.1%}; longest statement {cost[0].longest_ms:.0f} ms"
     )
+    print(f"  which was: {cost[0].longest_sql}")
     return {
         "deeds": len(deeds),
         "ms": {

@@ -62,6 +62,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
             ("statements", with_proof.statements - without.statements, ""),
         ],
     )  # fmt: skip
+    print(f"  longest: {with_proof.longest_sql}")
     return {
         "engine": engine,
         "records": records,

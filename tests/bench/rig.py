@@ -62,6 +62,7 @@ class ServerCost:
     statements: int
     longest_ms: float
     """0.0: none was longer than ``SLOW_S``."""
+    longest_sql: str = ""
 
     def ms_per_look(self, every_s: float) -> float:
         return self.busy_s * 1000 / max(self.wall_s / every_s, 1)
@@ -333,9 +334,8 @@ class Rig:
         wall_s = time.monotonic() - began
         after = self._user_statistics(login)
         busy_s, cpu_s, statements = (b - a for a, b in zip(before, after, strict=True))
-        found.append(
-            ServerCost(wall_s, busy_s, cpu_s, int(statements), self.longest_ms(login, offset))
-        )
+        longest_ms, sql = self.longest(login, offset)
+        found.append(ServerCost(wall_s, busy_s, cpu_s, int(statements), longest_ms, sql))
 
     def _user_statistics(self, login: str) -> tuple[float, float, float]:
         with closing(self.server.connect()) as root, root.cursor() as cursor:
@@ -351,18 +351,23 @@ class Rig:
         return self.slow_log.stat().st_size if self.slow_log.exists() else 0
 
     def longest_ms(self, login: str = LOGIN, offset: int = 0) -> float:
-        """Longest statement of a login since ``offset`` of the server's slow log."""
-        longest, ours = 0.0, False
+        return self.longest(login, offset)[0]
+
+    def longest(self, login: str = LOGIN, offset: int = 0) -> tuple[float, str]:
+        """Longest statement of a login since ``offset`` of the server's slow log: ms and text."""
+        longest, text, took_ms, ours = 0.0, "", 0.0, False
         if not self.slow_log.exists():
-            return 0.0
-        with self.slow_log.open("rb") as log:
+            return 0.0, ""
+        with self.slow_log.open(encoding="utf-8", errors="replace") as log:
             log.seek(offset)
             for line in log:
-                if line.startswith(b"# User@Host: "):
-                    ours = line.startswith(f"# User@Host: {login}[".encode())
-                elif ours and (took := re.match(rb"# Query_time: ([0-9.]+)", line)):
-                    longest = max(longest, float(took[1]) * 1000)
-        return longest
+                if line.startswith("# User@Host: "):
+                    ours = line.startswith(f"# User@Host: {login}[")
+                elif took := re.match(r"# Query_time: ([0-9.]+)", line):
+                    took_ms = float(took[1]) * 1000
+                elif ours and took_ms > longest and not line.startswith(("#", "SET time", "use ")):
+                    longest, text = took_ms, _in_brief(line)
+        return longest, text
 
     def agent_cost(self, for_s: float) -> AgentCost:
         """Watches the agent's process, children included, for a while."""
@@ -434,6 +439,12 @@ class Rig:
 
 
 # --- showing -------------------------------------------------------------------------------------
+
+
+def _in_brief(sql: str) -> str:
+    """Where a statement reads and how it chooses, without its list of columns."""
+    found = re.search(r"FROM `.*", sql.replace("\n", " "))
+    return f"{sql[:40].strip()} ... {(found[0] if found else '')[:200]}"
 
 
 def percentile(values: Sequence[float], share: float) -> float:
