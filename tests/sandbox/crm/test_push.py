@@ -391,7 +391,7 @@ def test_nothing_of_a_request_stays_when_its_commit_fails(
 
 
 def test_any_order_of_any_resends_ends_in_the_same_state(desk: Desk, server: CrmServer) -> None:
-    """A day of changes, delivered in torn batches, twice and out of order: one truth, no repeats."""
+    """Changes delivered in torn batches, twice and out of order: one truth, no repeats."""
     rng = random.Random(4)
     changes = []
     for n in range(400):
