@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from agent import __version__
 from agent.config import Paths, load_settings, open_secrets
@@ -20,7 +22,7 @@ from agent.crm.enroll import enroll
 from agent.crm.pairing import PairingStore
 from agent.errors import AgentError
 from agent.runtime.clock import SystemClock
-from agent.sandbox.compare import Report, compare
+from agent.sandbox.compare import Report
 from agent.sandbox.crm import CrmServer
 from agent.sandbox.practice.create import PracticePlan, create_practice
 from agent.sandbox.practice.desk import SqliteDesk
@@ -48,13 +50,23 @@ DEMO_SETTINGS: dict[str, object] = {
 class Stage:
     """``with Stage(folder, patients=300) as stage:`` sets everything up and takes it down again."""
 
-    def __init__(self, folder: Path, *, patients: int, years: int, seed: int, port: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        patients: int,
+        years: int = 1,
+        seed: int = 1,
+        port: int = 0,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
         self.folder = folder
         self.practice_file = folder / "practice.db"
         self.crm_file = folder / "crm.db"
         self.paths = Paths.locate(folder / "agent")
         self._plan = PracticePlan(patients=patients, years=years, seed=seed, zone=ZONE)
         self._port = port
+        self._settings = {**DEMO_SETTINGS, **(settings or {})}
         self._agent: subprocess.Popen[bytes] | None = None
         self._open = contextlib.ExitStack()
 
@@ -85,7 +97,7 @@ class Stage:
 
     def _pair(self) -> None:
         self.paths.prepare()
-        settings = {**DEMO_SETTINGS, "crm.url": self.crm.url}
+        settings = {**self._settings, "crm.url": self.crm.url}
         settings["pms.sqlite_path"] = str(self.practice_file)
         for name, value in settings.items():
             save_setting(self.paths.config_file, name, value)
@@ -119,6 +131,11 @@ class Stage:
             except subprocess.TimeoutExpired:
                 self._agent.kill()
 
+    def restart_crm(self, port: int) -> None:
+        """The CRM again, on what it has stored."""
+        self.crm = CrmServer(self.crm_file, port=port)
+        self._open.enter_context(self.crm)
+
     def status(self) -> Status | None:
         if self._agent is not None and self._agent.poll() is not None:
             raise AgentError("demo.agent_ended", exit_code=self._agent.returncode)
@@ -136,8 +153,10 @@ class Stage:
 
     def compare(self) -> Report:
         """The independent verdict."""
-        with contextlib.closing(sqlite3.connect(self.practice_file)) as practice:
-            return compare(practice, self.crm_file, zone=ZONE)
+        files = [str(self.practice_file), str(self.crm_file)]
+        command = [sys.executable, "-m", "agent.sandbox.compare", *files, ZONE]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+        return msgspec.json.decode(done.stdout, type=Report)
 
     def wait_agreed(self, timeout_s: float) -> Report:
         """Compare until both sides agree or time is up; the last verdict."""

@@ -99,7 +99,8 @@ def _until_agreed(host: Host, *, prove: bool, timeout_s: float, quiet: bool) -> 
                 turn.due_all_chunks(None)
             asked_to_prove = True
         settled = loaded and s.pending == 0 and not host.journal.batches_waiting()
-        proven = settled and host.engine.sweeps_done
+        missing = len(host.journal.missing(host.clock.now(), 100_000))
+        proven = settled and host.engine.sweeps_done and not missing
         fatal = blocked in FATAL or (blocked or "").startswith("guard.")
         if (settled and (proven or not prove)) or fatal or time.monotonic() > deadline:
             break
@@ -109,7 +110,6 @@ def _until_agreed(host: Host, *, prove: bool, timeout_s: float, quiet: bool) -> 
     if lively:
         click.echo(err=True)
     differ = host.engine.compare_now() if settled and s.crm_error is None else -1
-    missing = len(host.journal.missing(host.clock.now(), 100_000))
     agrees = settled and differ == 0 and not blocked and s.parked == 0 and missing == 0
     return Agreement(
         agrees=agrees and (proven or not prove),

@@ -5,11 +5,12 @@ Must import nothing of the agent's engine or drivers.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+
+import apsw
 
 from agent.model.streams import Stream
 
@@ -19,24 +20,29 @@ class Watcher:
 
     def __init__(self, crm_db: Path) -> None:
         uri = f"{crm_db.resolve().as_uri()}?mode=ro"
-        self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5)
-        self._types = dict(self._db.execute("SELECT name, id FROM record_type"))
+        # The CRM's own SQLite library: two of them in one process drop each other's locks.
+        self._db = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_URI | apsw.SQLITE_OPEN_READONLY)
+        self._db.set_busy_timeout(5000)
+        self._types = self._read_types()
+
+    def _read_types(self) -> dict[str, int]:
+        return dict(self._db.execute("SELECT name, id FROM record_type"))
 
     def arrival(self, stream: Stream, key: object, since: datetime) -> float | None:
         """Epoch seconds of the first change of the record the CRM took since then, or None."""
         kind = self._types.get(stream.value)
         if kind is None:
-            self._types = dict(self._db.execute("SELECT name, id FROM record_type"))
+            self._types = self._read_types()
             return None
         since_us = int(since.timestamp() * 1e6)
-        row = self._db.execute(
+        at = self._one(
             "SELECT min(t) FROM (SELECT r.arrived_us AS t FROM record r"
             " WHERE r.type = ?1 AND r.key = ?2 AND r.arrived_us >= ?3"
             " UNION ALL SELECT p.at_us FROM past_effect p JOIN record r ON r.rid = p.rid"
             " WHERE r.type = ?1 AND r.key = ?2 AND p.at_us >= ?3)",
             (kind, str(key), since_us),
-        ).fetchone()
-        return None if row[0] is None else row[0] / 1e6
+        )
+        return None if at is None else at / 1e6
 
     def wait(
         self, wanted: Iterable[tuple[Stream, object]], since: datetime, timeout_s: float
@@ -57,7 +63,17 @@ class Watcher:
 
     def records(self) -> int:
         """How many live records the CRM holds."""
-        return int(self._db.execute("SELECT count(*) FROM record WHERE state = 0").fetchone()[0])
+        return self._one("SELECT count(*) FROM record WHERE state = 0") or 0
+
+    def effects(self) -> tuple[int, int]:
+        """Effects the CRM ever took, and how many of them came from an event it had taken before."""
+        every = self._one("SELECT count(*) FROM effects") or 0
+        return every, every - (self._one("SELECT count(DISTINCT event_id) FROM effects") or 0)
+
+    def _one(self, sql: str, bindings: tuple[int | str, ...] = ()) -> int | None:
+        for (value,) in self._db.execute(sql, bindings):
+            return None if value is None else int(value)
+        return None
 
     def close(self) -> None:
         self._db.close()

@@ -30,7 +30,7 @@ from agent.ports import Clock, CrmPort, PmsReader, PmsSource
 from agent.sync.brakes import Brakes
 from agent.sync.capture import Capture
 from agent.sync.datamap import DataMap
-from agent.sync.guards import BrakeRule, Verdict
+from agent.sync.guards import BrakeRule, Unbelieved, Verdict
 from agent.sync.pace import Backoff
 from agent.sync.push import Dispatcher
 from agent.sync.reconcile import Comparison, compare
@@ -202,6 +202,8 @@ class Engine:
                     reader, bound_to = self._source.open(), session
                 wait_s = body(reader, session)
                 backoff.succeeded()
+            except Unbelieved:
+                wait_s = GUARD_EVERY_S
             except PmsRefused as error:
                 wait_s = self._pms_failed(name, error, REFUSED_WAIT_S)
             except PmsDrift as error:
@@ -239,6 +241,7 @@ class Engine:
                     self._clock,
                     self._tuning,
                     self.rest,
+                    self._insist,
                 )
             return self._session
 
@@ -255,6 +258,12 @@ class Engine:
             return False
         self._set_code(_VERDICT_CODES[verdict])
         return False
+
+    def _insist(self, reader: PmsReader) -> None:
+        """Called between a read and taking it. Raises Unbelieved; the status then says why."""
+        session = self._session
+        if session is None or not self._believe(reader, session):
+            raise Unbelieved
 
     def _note_read(self) -> None:
         self.pms = PmsLine(None, 0.0, self._clock.mono(), self._clock.now())
@@ -281,12 +290,13 @@ class Engine:
         for stream, key, _ in self._journal.missing(before, READ_KEYS):
             if stream in session.maps and stream not in self.brakes.on:
                 vanished.setdefault(stream, []).append(key)
-        if not vanished or not self._believe(reader, session):
+        if not vanished:
             return 0
         did = 0
         for stream, keys in vanished.items():
             read_lsn = self.capture.last_lsn
             page = reader.read_keys(stream, keys)
+            self._insist(reader)
             mapped = session.maps[stream]
             self.capture.take(mapped, page, read_lsn=read_lsn, urgency=Urgency.REPAIR)
             present = {row[0] for row in page.rows} | {bad.key for bad in page.unreadable}
@@ -312,6 +322,7 @@ class Engine:
             asked = keys[start : start + READ_KEYS]
             read_lsn = self.capture.last_lsn
             page = reader.read_keys(stream, asked)
+            self._insist(reader)
             taken = self.capture.take(
                 session.maps[stream],
                 page,

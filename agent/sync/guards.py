@@ -10,6 +10,10 @@ from enum import StrEnum
 from agent.model.reading import SourceGuard
 
 
+class Unbelieved(Exception):
+    """What was just read must not be taken: the source is not (or no longer) the one we know."""
+
+
 class Verdict(StrEnum):
     """What the engine does about the source. Stored in the journal and shown; never silent."""
 

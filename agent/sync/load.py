@@ -82,6 +82,7 @@ class Load:
         chunk_rows: int,
         window_days: int,
         rest: Callable[[float], bool],
+        believe: Callable[[PmsReader], None],
     ) -> None:
         self._journal = journal
         self._capture = capture
@@ -92,6 +93,7 @@ class Load:
         self._chunk_rows = chunk_rows
         self._window_days = window_days
         self._rest = rest
+        self._believe = believe
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="load-read")
         self.progress = Progress(total_rows=sum(facts.streams[s].rows for s in maps))
         for stream in maps:
@@ -174,6 +176,7 @@ class Load:
                 return False
             read_lsn = self._capture.last_lsn
             page = reader.read_keys(mapped.stream, keys[start : start + WINDOW_PAGE])
+            self._believe(reader)
             self._capture.take(mapped, page, read_lsn=read_lsn, urgency=Urgency.REPAIR)
             if patients is not None:
                 patients.update(self._patients_of(mapped, page))
@@ -221,7 +224,9 @@ class Load:
             if not self._rest(rest_s):
                 return None
             read_lsn = self._capture.last_lsn
-            return reader.read_range(chunk.stream, at, chunk.hi, self._pace.rows), read_lsn
+            page = reader.read_range(chunk.stream, at, chunk.hi, self._pace.rows)
+            self._believe(reader)
+            return page, read_lsn
 
         at = chunk.lo
         ahead = self._reads.submit(fetch, at, 0.0)

@@ -1,7 +1,8 @@
 """Notice when a site suddenly offers less than it did, and hold the streams concerned back.
 
 A table that crashed, lost its grant or is being rebuilt looks like a missing column to a probe.
-Were we to map on without it, thousands of records would seem changed, and the CRM be told so. As long as PMS version and map are the same, fewer columns means trouble, not news. Pure.
+Were we to map on without it, thousands of records would seem changed, and the CRM be told so.
+While PMS version and map are the same, fewer columns means trouble, not news. Pure.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from agent.sync.narrowing import Bound, narrowed
 from agent.sync.pace import Pace
 from agent.sync.streammap import StreamMap
 from agent.sync.sweep import Rotation, Sweep
-from agent.sync.watch import Watch
+from agent.sync.watch import KEY_TAIL, TAIL, Watch
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +77,7 @@ def open_session(
     clock: Clock,
     tuning: Tuning,
     rest: Callable[[float], bool],
+    believe: Callable[[PmsReader], None],
 ) -> Session:
     """Probe, compile the map against the live schema, bind. Raises Pms errors; PmsDrift if nothing
     readable is left."""
@@ -105,7 +106,9 @@ def open_session(
         findings=(*facts.findings, *compiled.findings, *findings),
         held=held,
         opened_mono=clock.mono(),
-        watch=Watch(journal, capture, clock, facts, maps, overlap_s=tuning.overlap_s),
+        watch=Watch(
+            journal, capture, clock, facts, maps, overlap_s=tuning.overlap_s, believe=believe
+        ),
         load=Load(
             journal,
             capture,
@@ -116,8 +119,9 @@ def open_session(
             chunk_rows=tuning.rotation.chunk_rows,
             window_days=tuning.window_days,
             rest=rest,
+            believe=believe,
         ),
-        sweep=Sweep(journal, capture, clock, tuning.rotation, tiers, sweep_pace, rest),
+        sweep=Sweep(journal, capture, clock, tuning.rotation, tiers, sweep_pace, rest, believe),
     )
 
 
@@ -163,6 +167,10 @@ def check_source(reader: PmsReader, journal: Journal, session: Session) -> Verdi
     guard = reader.guard()
     known = journal.source()
     identity, state, marks = known if known is not None else (None, "", {})
+    # The log tails are newer than the last stored marks: a backup restored between two looks at
+    # the guard still shows as a log that became shorter.
+    read = {table: mark for table, mark in session.watch.marks.items() if table in marks}
+    marks = merge_marks(marks, read)
     verdict = judge_source(
         guard, identity=identity, version=session.facts.version, high_marks=marks
     )
@@ -184,6 +192,8 @@ def accept_source(reader: PmsReader, journal: Journal) -> None:
     with journal.turn() as turn:
         turn.set_source(guard.identity, Verdict.OK.value, guard.high_marks)
         turn.due_all_chunks(None)
-        for name in journal.marks(_BOUND):
-            turn.set_mark(name, "")
+        # How far logs and keys were read says nothing about another (or older) database.
+        for prefix in (_BOUND, TAIL, KEY_TAIL):
+            for name in journal.marks(prefix):
+                turn.set_mark(name, "")
         turn.audit("source.accepted", {"version": guard.version})

@@ -63,6 +63,7 @@ class Sweep:
         tiers: dict[Stream, str],
         pace: Pace,
         rest: Callable[[float], bool],
+        believe: Callable[[PmsReader], None],
     ) -> None:
         self._journal = journal
         self._capture = capture
@@ -74,6 +75,7 @@ class Sweep:
             rows=rotation.chunk_rows, target_ms=50.0, duty=pace.duty, ceiling_rows=50_000
         )
         self._rest = rest
+        self._believe = believe
 
     def visit(self, reader: PmsReader, mapped: StreamMap, chunk: Chunk) -> Swept:
         """Prove one chunk. PmsErrors pass through; the ledger then keeps the last proof's time."""
@@ -141,6 +143,7 @@ class Sweep:
         while True:
             read_lsn = self._capture.last_lsn
             page = reader.read_range(stream, at, hi, self._pace.rows)
+            self._believe(reader)
             last = page.rows[-1][0] if page.rows else None
             upto = hi if page.exhausted else last
             held = self._journal.held_range(stream, at, upto)  # type: ignore[arg-type]

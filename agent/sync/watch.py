@@ -7,7 +7,7 @@ these rungs miss, the sweep finds: they buy latency, never correctness.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ import structlog
 
 from agent.journal.journal import Journal, Turn
 from agent.journal.rows import Urgency
-from agent.model.reading import Hint, Key, LaneFacts, SourceFacts, Stamped
+from agent.model.reading import Hint, Key, LaneFacts, Page, SourceFacts, Stamped
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader
 from agent.sync.capture import Capture
@@ -48,6 +48,16 @@ class LaneState:
     next_mono: float = 0.0
     next_wide_mono: float = 0.0
     span_mono: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A keyed read not yet taken."""
+
+    stream: Stream
+    asked: list[Key]
+    read_lsn: int
+    page: Page
 
 
 @dataclass(slots=True)
@@ -97,12 +107,14 @@ class Watch:
         maps: dict[Stream, StreamMap],
         *,
         overlap_s: float,
+        believe: Callable[[PmsReader], None],
     ) -> None:
         self._journal = journal
         self._capture = capture
         self._clock = clock
         self._facts = facts
         self._maps = maps
+        self._believe = believe
         self._overlap = timedelta(seconds=overlap_s)
         self._marks = {k.removeprefix(TAIL): int(v) for k, v in journal.marks(TAIL).items() if v}
         self._tables = sorted({t for s in maps for t in facts.streams[s].tables})
@@ -115,6 +127,11 @@ class Watch:
         self._tails: dict[Stream, KeyTail] = {}
         self._server_now: datetime | None = None
         self.clock_stepped_back = False
+
+    @property
+    def marks(self) -> dict[str, int]:
+        """How far each of the PMS's own logs has been read, by table."""
+        return dict(self._marks)
 
     def start(self, reader: PmsReader) -> None:
         """Fix where the lane begins, before the load reads; a journal's marks are kept."""
@@ -156,11 +173,17 @@ class Watch:
                 wanted.setdefault(stream, set()).update(hit.key for hit in hits)
             if stream in self._tails:
                 wanted.setdefault(stream, set()).update(self._tail_keys(reader, stream))
-        changed = 0
-        for stream in Stream:  # parents before children
-            keys = wanted.get(stream)
-            if keys and stream in self._maps and stream not in skip:
-                changed += self._read(reader, stream, keys, deleted.get(stream, set()))
+        pages = [
+            looked
+            for stream in Stream  # parents before children
+            if stream in self._maps and stream not in skip
+            for looked in self._read(reader, stream, wanted.get(stream, set()))
+        ]
+        if pages:
+            # After the reads and before any is taken: a backup restored in between would show old
+            # rows, and a guard looked at earlier would not know.
+            self._believe(reader)
+        changed = sum(self._take(looked, deleted) for looked in pages)
         self._remember(tail.marks, stamped, server.now, server.oldest_open)
         return changed
 
@@ -254,29 +277,27 @@ class Watch:
             tail.advance(keys, now)
         return found
 
-    def _read(self, reader: PmsReader, stream: Stream, keys: set[Key], deleted: set[Key]) -> int:
-        mapped = self._maps[stream]
+    def _read(self, reader: PmsReader, stream: Stream, keys: set[Key]) -> Iterator[Looked]:
         ordered = sorted(keys, key=lambda key: (isinstance(key, str), key))
-        changed = 0
         for start in range(0, len(ordered), READ_KEYS):
             asked = ordered[start : start + READ_KEYS]
             read_lsn = self._capture.last_lsn
-            page = reader.read_keys(stream, asked)
-            taken = self._capture.take(
-                mapped,
-                page,
-                read_lsn=read_lsn,
-                urgency=Urgency.LIVE,
-                asked=asked,
-                log_says_deleted=deleted,
-            )
-            changed += taken.changed
-            tail = self._tails.get(stream)
-            if tail is not None:
-                tail.advance(
-                    (row[0] for row in page.rows if isinstance(row[0], int)), self._clock.mono()
-                )
-        return changed
+            yield Looked(stream, asked, read_lsn, reader.read_keys(stream, asked))
+
+    def _take(self, looked: Looked, deleted: Mapping[Stream, set[Key]]) -> int:
+        taken = self._capture.take(
+            self._maps[looked.stream],
+            looked.page,
+            read_lsn=looked.read_lsn,
+            urgency=Urgency.LIVE,
+            asked=looked.asked,
+            log_says_deleted=deleted.get(looked.stream, set()),
+        )
+        tail = self._tails.get(looked.stream)
+        if tail is not None:
+            found = (row[0] for row in looked.page.rows if isinstance(row[0], int))
+            tail.advance(found, self._clock.mono())
+        return taken.changed
 
     def _remember(
         self,
