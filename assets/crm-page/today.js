@@ -174,7 +174,7 @@ export class Today {
     const when = `${clock(visit.start)} – ${clock(visit.start + visit.minutes)}`;
     const who = visit.look === "note" ? visit.note || "Note" : visit.patient;
     const people = [visit.provider, visit.hygienist].filter(Boolean).join(" · ");
-    const spoken = `${when}, ${who}, ${visit.label}${visit.work ? `, ${visit.work}` : ""}`;
+    const spoken = `${when.replace(" – ", " to ")}, ${who}, ${visit.label}${visit.work ? `, ${visit.work}` : ""}`;
     if (isFresh) say(`Changed: ${spoken}, ${day(date)}`);
     const height = visit.minutes * PX_PER_MIN - 2;
     return h(`a.visit.look-${visit.look}${isFresh ? ".arrived" : ""}${height < 40 ? ".small" : ""}`, {
