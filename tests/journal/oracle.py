@@ -123,6 +123,8 @@ def end_findings(world: World, journal: Journal) -> list[str]:
                 f"record {key}: {expected.get(key)!r} here, {crm.rows.get(key)!r} there"
             )
     findings += [f"effect twice: {op.hex()}" for (op, _), n in crm.effects.items() if n > 1]
+    if b"" not in crm.history[7]:
+        findings.append("the deletion of record 7 was never told")
     if world.epochs != sorted(set(world.epochs)):
         findings.append(f"epochs {world.epochs}")
     return findings + world.violations

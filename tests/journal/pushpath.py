@@ -212,6 +212,10 @@ class PushPath:
         if due:
             self.sweep(due[0])
             return True
+        missing = self.journal.missing(now + timedelta(seconds=1), 9)
+        if missing:
+            self.look_again([key for _, key, _ in missing])
+            return True
         return False
 
     # --- reading ------------------------------------------------------------------------------
@@ -242,6 +246,12 @@ class PushPath:
         with self.turn() as turn:
             self.take(turn, rows, absent, Urgency.REPAIR)
             turn.chunk_failed(chunk, now, "different")
+
+    def look_again(self, keys: list[Key]) -> None:
+        """A record that vanished is believed gone at the second look."""
+        rows: dict[Key, str] = {k: self.practice.rows[k] for k in keys if k in self.practice.rows}
+        with self.turn() as turn:
+            self.take(turn, rows, [key for key in keys if key not in rows], Urgency.REPAIR)
 
     def take(
         self, turn: Turn, rows: dict[Key, str], absent: Iterable[Key], urgency: Urgency

@@ -71,6 +71,18 @@ def test_digest_is_count_sum_and_xor_of_present_rows(journal: Journal) -> None:
     assert journal.digest(PATIENT, 49, None) == EMPTY_DIGEST
 
 
+def test_digest_leaves_out_what_the_practice_was_seen_without(journal: Journal) -> None:
+    """A vanished record waits for its second look; the range is otherwise proven meanwhile."""
+    put(journal, 1, 2, 3)
+    with journal.turn() as turn:
+        turn.miss(PATIENT, [2], START)
+    one, three = seen(1), seen(3)
+    assert journal.digest(PATIENT, None, None) == Digest(
+        2, one.sum48 + three.sum48, one.xor64 ^ three.xor64
+    )
+    assert list(journal.held_range(PATIENT, None, None)) == [1, 2, 3]
+
+
 def test_sums_beyond_64_bits_are_exact(journal: Journal) -> None:
     with journal.turn() as turn:
         turn.see(PATIENT, [seen(key) for key in range(70_000)], None)
