@@ -103,4 +103,5 @@ class Brakes:
             with self._journal.turn() as turn:
                 for stream in released:
                     turn.set_mark(_MARK + stream.value, "")
+                    turn.due_all_chunks(stream)  # what the live lane passed over meanwhile
                     turn.audit("brake.allowed", {"stream": stream.value})

@@ -34,9 +34,35 @@ WIDE_EVERY_S = 60.0  # the overlap is re-read this often, and once at the start
 GAP_YOUNG_S = 60.0  # a hole below the highest key may still be filled by a slower transaction
 MAX_GAPS = 500
 UNINDEXED_ROWS = 200_000  # an unindexed lane on a larger table is left to hints and sweep
-LANE_DUTY = 0.04  # share of server time the lanes may use together per lane
+GATE_DUTY = 0.04  # share of the time the change gate may use
+SCAN_DUTY = 0.05  # share all unindexed lanes may use together
+SCAN_CREDIT_S = 0.1  # what they may save up
+LOOK_EVERY_S = 0.15  # a table that moved lately is looked at this often, and at once when it moves
+REREAD_S = 0.5  # a row stamped in the running second may change again without moving its stamp
 SPAN_EVERY_S = 10.0
 MARK_EVERY_S = 1.0  # marks trail the rows they stand for: a restart re-reads a second of logs
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A stamped row as last read. ``final``: its second was over, a change must move the stamp."""
+
+    stamp: int
+    final: bool
+    at_mono: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one look at a lane brought; remembered only after its rows were taken."""
+
+    stream: Stream
+    lane: str
+    state: LaneState
+    hits: list[Stamped]
+    low: datetime
+    read_at: datetime
+    wide: bool
 
 
 @dataclass(slots=True)
@@ -44,9 +70,9 @@ class LaneState:
     """One timestamp lane. ``low``: every stamp before it has been seen (server clock)."""
 
     low: datetime
-    recent: dict[int, int] = field(default_factory=dict)  # row -> stamp read after its second ended
-    next_mono: float = 0.0
+    recent: dict[int, Read] = field(default_factory=dict)  # by row
     next_wide_mono: float = 0.0
+    looked_mono: float = 0.0
     span_mono: float = 0.0
 
 
@@ -83,10 +109,17 @@ class KeyTail:
         return list(self.gaps)
 
 
-def final_stamps(found: Iterable[Stamped], read_at: datetime) -> dict[int, int]:
-    """Rows whose stamp second was over when they were read: a later change must move the stamp."""
+def reads_of(hits: Iterable[Stamped], read_at: datetime, now_mono: float) -> dict[int, Read]:
+    """What is known of rows read at ``read_at`` (server clock)."""
     edge = int(read_at.timestamp()) - 1
-    return {hit.row: hit.stamp for hit in found if hit.stamp < edge}
+    return {hit.row: Read(hit.stamp, hit.stamp < edge, now_mono) for hit in hits}
+
+
+def is_news(hit: Stamped, known: Read | None, now_mono: float) -> bool:
+    """Must this row be read (again)? Not if nothing can have changed since we did."""
+    if known is None or known.stamp != hit.stamp:
+        return True
+    return not known.final and now_mono - known.at_mono >= REREAD_S
 
 
 def next_low(now: datetime, oldest_open: datetime | None) -> datetime:
@@ -126,6 +159,9 @@ class Watch:
         self._lanes: dict[tuple[Stream, str], LaneState] = {}
         self._tails: dict[Stream, KeyTail] = {}
         self._server_now: datetime | None = None
+        self._looked_mono: dict[Stream, float] = {}
+        self._scan_credit_s = SCAN_CREDIT_S
+        self._credited_mono = clock.mono()
         self.clock_stepped_back = False
 
     @property
@@ -161,18 +197,20 @@ class Watch:
         deleted: dict[Stream, set[Key]] = {}
         tail = reader.tail(self._marks, TAIL_LIMIT)
         self._collect_hints(tail.hints, wanted, deleted)
-        stamped: list[tuple[Stream, str, LaneState, list[Stamped], datetime]] = []
+        low = next_low(server.now, server.oldest_open)
+        looks: list[Found] = []
+        new_keys: dict[Stream, list[int]] = {}
         for stream, due in self._capture.settling_due().items():
             wanted.setdefault(stream, set()).update(due)
         for stream in self._streams_to_look_at(reader):
-            for lane in self._usable_lanes(stream):
-                state = self._lanes[stream, lane.name]
-                hits = self._look(reader, stream, lane, state)
-                low = next_low(server.now, server.oldest_open)
-                stamped.append((stream, lane.name, state, hits, low))
-                wanted.setdefault(stream, set()).update(hit.key for hit in hits)
+            for lane in self._lanes_to_look_at(stream):
+                found = self._look(reader, stream, lane, low, server.now)
+                looks.append(found)
+                wanted.setdefault(stream, set()).update(hit.key for hit in found.hits)
             if stream in self._tails:
-                wanted.setdefault(stream, set()).update(self._tail_keys(reader, stream))
+                new_keys[stream] = self._keys_above(reader, stream)
+                young = self._tails[stream].young(self._clock.mono())
+                wanted.setdefault(stream, set()).update(new_keys[stream], young)
         pages = [
             looked
             for stream in Stream  # parents before children
@@ -184,7 +222,9 @@ class Watch:
             # rows, and a guard looked at earlier would not know.
             self._believe(reader)
         changed = sum(self._take(looked, deleted) for looked in pages)
-        self._remember(tail.marks, stamped, server.now, server.oldest_open)
+        for stream, keys in new_keys.items():
+            self._tails[stream].advance(keys, self._clock.mono())
+        self._remember(tail.marks, looks, server.now, server.oldest_open)
         return changed
 
     def _collect_hints(
@@ -199,25 +239,30 @@ class Watch:
                 deleted.setdefault(hint.stream, set()).add(hint.key)
 
     def _streams_to_look_at(self, reader: PmsReader) -> list[Stream]:
-        """Streams one of whose tables moved lately (or whose overlap is due)."""
+        """Streams one of whose tables moved just now or lately, or whose overlap is due."""
         now = self._clock.mono()
+        moved: set[str] = set()
         if now >= self._gate_next_mono:
             tokens = reader.moved(self._tables)
-            took = self._clock.mono() - now
-            self._gate_next_mono = now + took / LANE_DUTY
-            for table, token in tokens.items():
-                if not token or self._tokens.get(table) != token:
-                    self._moved_mono[table] = now
-                self._tokens[table] = token
+            self._gate_next_mono = now + (self._clock.mono() - now) / GATE_DUTY
+            moved = {t for t, token in tokens.items() if not token or self._tokens.get(t) != token}
+            self._tokens.update(tokens)
+            self._moved_mono.update(dict.fromkeys(moved, now))
         warm = {t for t, at in self._moved_mono.items() if now - at <= HOT_AFTER_MOVE_S}
-        return [
-            stream
-            for stream in self._maps
-            if warm.intersection(self._facts.streams[stream].tables)
-            or any(
-                state.next_wide_mono <= now for (s, _), state in self._lanes.items() if s is stream
-            )
-        ]
+        wide = {s for (s, _), state in self._lanes.items() if state.next_wide_mono <= now}
+        chosen = []
+        for stream in self._maps:
+            tables = self._facts.streams[stream].tables
+            waited = now - self._looked_mono.get(stream, -LOOK_EVERY_S) >= LOOK_EVERY_S
+            certain = any(self._tokens.get(table) for table in tables)
+            if (
+                (certain and not moved.isdisjoint(tables))
+                or (waited and not warm.isdisjoint(tables))
+                or stream in wide
+            ):
+                self._looked_mono[stream] = now
+                chosen.append(stream)
+        return chosen
 
     def _usable_lanes(self, stream: Stream) -> list[LaneFacts]:
         return [
@@ -226,31 +271,40 @@ class Watch:
             if lane.indexed or lane.rows <= UNINDEXED_ROWS
         ]
 
-    def _look(
-        self, reader: PmsReader, stream: Stream, lane: LaneFacts, state: LaneState
-    ) -> list[Stamped]:
+    def _lanes_to_look_at(self, stream: Stream) -> list[LaneFacts]:
+        """Indexed lanes always; scans while their common credit lasts, least recent first."""
         now = self._clock.mono()
-        if now < state.next_mono:
-            return []
+        earned = (now - self._credited_mono) * SCAN_DUTY
+        self._scan_credit_s = min(self._scan_credit_s + earned, SCAN_CREDIT_S)
+        self._credited_mono = now
+        lanes = self._usable_lanes(stream)
+        lanes.sort(key=lambda lane: self._lanes[stream, lane.name].looked_mono)
+        return [lane for lane in lanes if lane.indexed or self._scan_credit_s > 0]
+
+    def _look(
+        self,
+        reader: PmsReader,
+        stream: Stream,
+        lane: LaneFacts,
+        low: datetime,
+        read_at: datetime,
+    ) -> Found:
+        state = self._lanes[stream, lane.name]
+        now = self._clock.mono()
         wide = now >= state.next_wide_mono
         since = state.low - (self._overlap if wide else timedelta(0))
-        fresh: list[Stamped] = []
+        news: list[Stamped] = []
         after: tuple[int, int] | None = None
-        read_at = reader.clock().now
         while True:
             hits = reader.keys_since(stream, lane.name, since, after, LANE_LIMIT)
-            fresh.extend(hit for hit in hits if state.recent.get(hit.row) != hit.stamp)
+            news.extend(hit for hit in hits if is_news(hit, state.recent.get(hit.row), now))
             if len(hits) < LANE_LIMIT:
                 break
             after = (hits[-1].stamp, hits[-1].row)
-        state.recent.update(final_stamps(fresh, read_at))
-        if wide:
-            state.next_wide_mono = now + WIDE_EVERY_S
-            edge = int((state.low - self._overlap).timestamp()) - 5
-            state.recent = {row: stamp for row, stamp in state.recent.items() if stamp >= edge}
-        took = self._clock.mono() - now
-        state.next_mono = now + took / LANE_DUTY if not lane.indexed else 0.0
-        return fresh
+        state.looked_mono = now
+        if not lane.indexed:
+            self._scan_credit_s -= self._clock.mono() - now
+        return Found(stream, lane.name, state, news, low, read_at, wide)
 
     def _start_key_tail(self, reader: PmsReader, stream: Stream, turn: Turn) -> None:
         if self._facts.random_keys:
@@ -262,19 +316,17 @@ class Watch:
             self._tails[stream] = KeyTail(int(high))
             turn.set_mark(KEY_TAIL + stream.value, str(high))
 
-    def _tail_keys(self, reader: PmsReader, stream: Stream) -> list[Key]:
-        tail = self._tails[stream]
-        now = self._clock.mono()
-        found: list[Key] = list(tail.young(now))
+    def _keys_above(self, reader: PmsReader, stream: Stream) -> list[int]:
+        """Keys higher than any looked at before; the tail moves on once they were taken."""
+        high = self._tails[stream].high
+        found: list[int] = []
         top = reader.max_key(stream)
-        while isinstance(top, int) and top > tail.high:
-            keys = [
-                k for k in reader.keys_after(stream, tail.high, LANE_LIMIT) if isinstance(k, int)
-            ]
+        while isinstance(top, int) and top > high:
+            keys = [k for k in reader.keys_after(stream, high, LANE_LIMIT) if isinstance(k, int)]
             if not keys:
                 break
             found.extend(keys)
-            tail.advance(keys, now)
+            high = keys[-1]
         return found
 
     def _read(self, reader: PmsReader, stream: Stream, keys: set[Key]) -> Iterator[Looked]:
@@ -302,7 +354,7 @@ class Watch:
     def _remember(
         self,
         marks: dict[str, int],
-        stamped: list[tuple[Stream, str, LaneState, list[Stamped], datetime]],
+        looks: list[Found],
         server_now: datetime,
         oldest_open: datetime | None,
     ) -> None:
@@ -312,13 +364,15 @@ class Watch:
             {name: mark for name, mark in marks.items() if self._marks.get(name) != mark}
         )
         self._marks = marks
-        due = [
-            (stream, lane, state, low)
-            for stream, lane, state, _, low in stamped
-            if now - state.span_mono >= SPAN_EVERY_S
-        ]
-        for _, _, state, _, low in stamped:
-            state.low = max(state.low, low) if not self.clock_stepped_back else low
+        for found in looks:
+            state = found.state
+            state.low = found.low if self.clock_stepped_back else max(state.low, found.low)
+            state.recent.update(reads_of(found.hits, found.read_at, now))
+            if found.wide:
+                state.next_wide_mono = now + WIDE_EVERY_S
+                edge = int((state.low - self._overlap).timestamp()) - 5
+                state.recent = {r: read for r, read in state.recent.items() if read.stamp >= edge}
+        due = [found for found in looks if now - found.state.span_mono >= SPAN_EVERY_S]
         marks_due = self._unsaved_marks and now - self._marks_mono >= MARK_EVERY_S
         if not (marks_due or due):
             return
@@ -327,10 +381,11 @@ class Watch:
                 turn.set_mark(TAIL + name, str(mark))
             self._unsaved_marks.clear()
             self._marks_mono = now
-            for stream, lane, state, low in due:
-                begin = min(state.low, low) - self._overlap
-                turn.open_span(stream, lane, begin, low, server_now, oldest_open)
-                state.span_mono = now
+            for found in due:
+                stream, low = found.stream, found.low
+                begin = min(found.state.low, low) - self._overlap
+                turn.open_span(stream, found.lane, begin, low, server_now, oldest_open)
+                found.state.span_mono = now
                 if stream in self._tails:
                     turn.set_mark(KEY_TAIL + stream.value, str(self._tails[stream].high))
 
