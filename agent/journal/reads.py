@@ -123,6 +123,15 @@ class Reads(ABC):
         sql = f"SELECT 1 FROM record WHERE stream = ?{clause} LIMIT 1"
         return self._one(sql, (self._streams[stream], *bound)) is None
 
+    def nth_key(self, stream: Stream, lo: Key | None, n: int) -> Key | None:
+        """The n-th mirrored key above ``lo`` (1-based), or None when fewer exist."""
+        clause, bound = range_clause(lo, None)
+        key: Key | None = self._one(
+            f"SELECT key FROM record WHERE stream = ?{clause} ORDER BY key LIMIT 1 OFFSET ?",
+            (self._streams[stream], *bound, n - 1),
+        )
+        return key
+
     def max_key(self, stream: Stream) -> Key | None:
         """Highest key ever mirrored, gone ones too."""
         key: Key | None = self._one(

@@ -76,6 +76,7 @@ class Host:
     clock: SystemClock
     chores: Chores
     _threads: list[threading.Thread]
+    _anchored: str = ""  # audit head the CRM last acknowledged
 
     def start(self) -> None:
         self._lane("watch", self.engine.watch)
@@ -105,10 +106,17 @@ class Host:
     def beat(self) -> None:
         snapshot = self.report().snapshot
         numbers = self.journal.numbers(self.clock.now())
+        beat = heartbeat(snapshot, self.journal, numbers)
         try:
-            self.crm.heartbeat(heartbeat(snapshot, self.journal, numbers))
+            self.crm.heartbeat(beat)
         except AgentError as error:
             log.info("heartbeat.failed", code=error.code)
+            return
+        if beat.audit_head and beat.audit_head != self._anchored:
+            # From now on a chain that lacks this head was tampered with or rolled back.
+            with self.journal.turn() as turn:
+                turn.anchor(beat.audit_head)
+            self._anchored = beat.audit_head
 
     def back_up(self) -> None:
         self.journal.backup(self.paths.backup_dir)

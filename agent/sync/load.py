@@ -21,7 +21,7 @@ from agent.model.reading import Key, Page, SourceFacts
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader
 from agent.sync.capture import Capture
-from agent.sync.pace import Pace
+from agent.sync.pace import Paces
 from agent.sync.streammap import StreamMap
 from agent.sync.sweep import chunk_boundaries
 
@@ -77,7 +77,7 @@ class Load:
         clock: Clock,
         facts: SourceFacts,
         maps: dict[Stream, StreamMap],
-        pace: Pace,
+        paces: Paces,
         *,
         chunk_rows: int,
         window_days: int,
@@ -89,7 +89,7 @@ class Load:
         self._clock = clock
         self._facts = facts
         self._maps = maps
-        self._pace = pace
+        self._paces = paces
         self._chunk_rows = chunk_rows
         self._window_days = window_days
         self._rest = rest
@@ -180,7 +180,7 @@ class Load:
             self._capture.take(mapped, page, read_lsn=read_lsn, urgency=Urgency.REPAIR)
             if patients is not None:
                 patients.update(self._patients_of(mapped, page))
-            if not self._rest(self._pace.after(len(page.rows), page.took_ms)):
+            if not self._rest(self._paces.of(mapped.stream).after(len(page.rows), page.took_ms)):
                 return False
         return True
 
@@ -220,11 +220,13 @@ class Load:
         normalise. Ends early when told to stop.
         """
 
+        pace = self._paces.of(chunk.stream)
+
         def fetch(at: Key | None, rest_s: float) -> tuple[Page, int] | None:
             if not self._rest(rest_s):
                 return None
             read_lsn = self._capture.last_lsn
-            page = reader.read_range(chunk.stream, at, chunk.hi, self._pace.rows)
+            page = reader.read_range(chunk.stream, at, chunk.hi, pace.rows)
             self._believe(reader)
             return page, read_lsn
 
@@ -235,9 +237,7 @@ class Load:
             lo = at
             if not page.exhausted:
                 at = page.rows[-1][0]  # type: ignore[assignment]
-                ahead = self._reads.submit(
-                    fetch, at, self._pace.after(len(page.rows), page.took_ms)
-                )
+                ahead = self._reads.submit(fetch, at, pace.after(len(page.rows), page.took_ms))
             yield lo, page, read_lsn
             if page.exhausted:
                 return

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.model.streams import Stream
+
 
 @dataclass(slots=True)
 class Pace:
@@ -42,6 +44,17 @@ class Pace:
             self.rows = int(min(max(step, self.floor_rows), self.ceiling_rows))
         rest = took_ms / 1000 * (1 / self.duty - 1) * (1 << self._strikes)
         return min(rest, self.max_rest_s)
+
+
+class Paces:
+    """One pace a stream: a perio exam costs a hundred times what a recall does."""
+
+    def __init__(self, make: Callable[[], Pace]) -> None:
+        self._make = make
+        self._by_stream: dict[Stream, Pace] = {}
+
+    def of(self, stream: Stream) -> Pace:
+        return self._by_stream.setdefault(stream, self._make())
 
 
 @dataclass(slots=True)

@@ -22,13 +22,14 @@ from agent.sync.datamap import DataMap
 from agent.sync.guards import Verdict, judge_source, merge_marks
 from agent.sync.load import Load
 from agent.sync.narrowing import Bound, narrowed
-from agent.sync.pace import Pace
+from agent.sync.pace import Pace, Paces
 from agent.sync.streammap import StreamMap
 from agent.sync.sweep import Rotation, Sweep
 from agent.sync.watch import KEY_TAIL, TAIL, Watch
 
 log = structlog.get_logger(__name__)
 
+FIRST_PAGE_ROWS = 250  # before anything is known of what a row costs
 _BOUND = "bound:"  # journal marks: what each stream was last read with
 
 
@@ -94,10 +95,11 @@ def open_session(
         maps.pop(stream, None)
     for stream, mapped in maps.items():
         source.bind(stream, mapped.columns)
-    pace = Pace(tuning.page_rows, tuning.page_ms, tuning.load_duty, ceiling_rows=tuning.page_rows)
-    sweep_pace = Pace(
-        tuning.page_rows, tuning.page_ms, tuning.sweep_duty, ceiling_rows=tuning.page_rows
-    )
+
+    def paces(duty: float) -> Paces:
+        rows, ceiling = min(FIRST_PAGE_ROWS, tuning.page_rows), tuning.page_rows
+        return Paces(lambda: Pace(rows, tuning.page_ms, duty, ceiling_rows=ceiling))
+
     tiers = {stream: facts.streams[stream].tier for stream in maps}
     log.info("session.opened", streams=len(maps), findings=len(compiled.findings))
     return Session(
@@ -115,13 +117,23 @@ def open_session(
             clock,
             facts,
             maps,
-            pace,
+            paces(tuning.load_duty),
             chunk_rows=tuning.rotation.chunk_rows,
             window_days=tuning.window_days,
             rest=rest,
             believe=believe,
         ),
-        sweep=Sweep(journal, capture, clock, tuning.rotation, tiers, sweep_pace, rest, believe),
+        sweep=Sweep(
+            journal,
+            capture,
+            clock,
+            tuning.rotation,
+            tiers,
+            paces(tuning.sweep_duty),
+            tuning.sweep_duty,
+            rest,
+            believe,
+        ),
     )
 
 

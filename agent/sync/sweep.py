@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -19,11 +19,13 @@ from agent.model.reading import Digest, Key
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader
 from agent.sync.capture import Capture
-from agent.sync.pace import Pace
+from agent.sync.pace import Pace, Paces
 from agent.sync.streammap import StreamMap
 
 log = structlog.get_logger(__name__)
 
+FIRST_DIGEST_ROWS = 200  # before anything is known of what a row costs
+DIGEST_MS = 25.0  # target of one digest statement
 MAX_TRIES = 3  # repairs of one chunk before it is split: somebody keeps writing into it
 
 
@@ -36,6 +38,15 @@ class Swept:
     late: int = 0
     missing: int = 0
     unreadable: int = 0
+
+    def plus(self, other: Swept) -> Swept:
+        return Swept(
+            self.verified and other.verified,
+            self.rows + other.rows,
+            self.late + other.late,
+            self.missing + other.missing,
+            self.unreadable + other.unreadable,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,8 @@ class Sweep:
         clock: Clock,
         rotation: Rotation,
         tiers: dict[Stream, str],
-        pace: Pace,
+        paces: Paces,
+        duty: float,
         rest: Callable[[float], bool],
         believe: Callable[[PmsReader], None],
     ) -> None:
@@ -70,29 +82,58 @@ class Sweep:
         self._clock = clock
         self._rotation = rotation
         self._tiers = tiers
-        self._pace = pace
-        self._digest_pace = Pace(
-            rows=rotation.chunk_rows, target_ms=50.0, duty=pace.duty, ceiling_rows=50_000
+        self._paces = paces
+        self._digest_paces = Paces(
+            lambda: Pace(FIRST_DIGEST_ROWS, DIGEST_MS, duty, ceiling_rows=rotation.chunk_rows)
         )
         self._rest = rest
         self._believe = believe
 
     def visit(self, reader: PmsReader, mapped: StreamMap, chunk: Chunk) -> Swept:
-        """Prove one chunk. PmsErrors pass through; the ledger then keeps the last proof's time."""
+        """Prove one chunk, piece by piece, each piece a short statement.
+
+        PmsErrors pass through; the ledger then keeps the last proof's time.
+        """
+        began = self._clock.now()
+        total = Swept(True)
+        at = chunk.lo
+        while True:
+            end = self._piece_end(chunk, at)
+            piece = self._prove(reader, mapped, at, end)
+            total = total.plus(piece)
+            if not piece.verified:
+                self._split_or_fail(chunk)
+                return total
+            if end == chunk.hi:
+                self._accept(reader, chunk, began, total.rows)
+                return total
+            at = end
+
+    def _piece_end(self, chunk: Chunk, at: Key | None) -> Key | None:
+        """Upper bound of the next piece: so many mirrored rows on, or the chunk's own end."""
+        rows = self._digest_paces.of(chunk.stream).rows
+        end = self._journal.nth_key(chunk.stream, at, rows)
+        if end is None or (chunk.hi is not None and not _below(end, chunk.hi)):
+            return chunk.hi
+        return end
+
+    def _prove(self, reader: PmsReader, mapped: StreamMap, lo: Key | None, hi: Key | None) -> Swept:
+        stream = mapped.stream
         late = missing = unreadable = rows = 0
         for _ in range(MAX_TRIES):
-            live = self._server_digest(reader, chunk.stream, chunk.lo, chunk.hi)
-            if live == self._journal.digest(chunk.stream, chunk.lo, chunk.hi):
-                self._accept(reader, chunk, live.count)
-                return Swept(True, live.count, late, missing, unreadable)
-            found = self._repair(reader, mapped, chunk.lo, chunk.hi, live)
-            rows, late, missing = live.count, late + found.late, missing + found.missing
-            unreadable = found.unreadable
+            live = self._server_digest(reader, stream, lo, hi)
+            rows = live.count
+            if live == self._journal.digest(stream, lo, hi):
+                return Swept(True, rows, late, missing, unreadable)
+            found = self._repair(reader, mapped, lo, hi, live)
+            late, missing, unreadable = (
+                late + found.late,
+                missing + found.missing,
+                found.unreadable,
+            )
             if unreadable and not found.late and not found.missing:
                 # All that is readable is equal, the rest is parked in sight: proven but for it.
-                self._accept(reader, chunk, rows)
                 return Swept(True, rows, late, missing, unreadable)
-        self._split_or_fail(chunk)
         return Swept(False, rows, late, missing, unreadable)
 
     def _server_digest(
@@ -101,7 +142,7 @@ class Sweep:
         started = self._clock.mono()
         digest = reader.digest(stream, lo, hi)
         took_ms = (self._clock.mono() - started) * 1000
-        self._rest(self._digest_pace.after(max(digest.count, 1), took_ms))
+        self._rest(self._digest_paces.of(stream).after(digest.count, took_ms))
         return digest
 
     def _repair(
@@ -113,7 +154,8 @@ class Sweep:
         if live == held:
             return Swept(True, live.count)
         size = max(live.count, held.count)
-        middle = self._middle(reader, stream, lo, size) if size > self._pace.rows else None
+        few = self._paces.of(stream).rows
+        middle = reader.nth_key(stream, lo, size // 2) if size > few else None
         if middle is None or middle == hi:
             return self._reread(reader, mapped, lo, hi)
         left = self._repair(
@@ -122,27 +164,18 @@ class Sweep:
         right = self._repair(
             reader, mapped, middle, hi, self._server_digest(reader, stream, middle, hi)
         )
-        return Swept(
-            False,
-            left.rows + right.rows,
-            left.late + right.late,
-            left.missing + right.missing,
-            left.unreadable + right.unreadable,
-        )
-
-    def _middle(self, reader: PmsReader, stream: Stream, lo: Key | None, size: int) -> Key | None:
-        """The key half-way into the range: the server's when it has enough rows."""
-        return reader.nth_key(stream, lo, size // 2)
+        return left.plus(right)
 
     def _reread(
         self, reader: PmsReader, mapped: StreamMap, lo: Key | None, hi: Key | None
     ) -> Swept:
         stream = mapped.stream
+        pace = self._paces.of(stream)
         rows = late = missing = unreadable = 0
         at = lo
         while True:
             read_lsn = self._capture.last_lsn
-            page = reader.read_range(stream, at, hi, self._pace.rows)
+            page = reader.read_range(stream, at, hi, pace.rows)
             self._believe(reader)
             last = page.rows[-1][0] if page.rows else None
             upto = hi if page.exhausted else last
@@ -160,12 +193,12 @@ class Sweep:
             late += taken.changed
             missing += taken.missing
             unreadable += taken.unreadable
-            self._rest(self._pace.after(len(page.rows), page.took_ms))
+            self._rest(pace.after(len(page.rows), page.took_ms))
             if page.exhausted or last is None:
                 return Swept(False, rows, late, missing, unreadable)
             at = last  # type: ignore[assignment]
 
-    def _accept(self, reader: PmsReader, chunk: Chunk, count: int) -> None:
+    def _accept(self, reader: PmsReader, chunk: Chunk, began: datetime, count: int) -> None:
         now = self._clock.now()
         period_s = self._rotation.period_s(self._tiers[chunk.stream])
         # Come back a little early: the promise is "within R", not "about R".
@@ -173,7 +206,7 @@ class Sweep:
         grown = count > 2 * self._rotation.chunk_rows
         at = reader.nth_key(chunk.stream, chunk.lo, self._rotation.chunk_rows) if grown else None
         with self._journal.turn() as turn:
-            turn.chunk_verified(chunk, now, due)
+            turn.chunk_verified(chunk, began, due)
             if at is not None and at != chunk.hi:
                 turn.split_chunk(chunk, at)
 
@@ -187,6 +220,11 @@ class Sweep:
                 due = self._clock.now() + timedelta(seconds=5)
                 turn.chunk_failed(chunk, due, "unsettled")
         log.info("sweep.unsettled", stream=chunk.stream.value, rows=len(held))
+
+
+def _below(left: Key, right: Key) -> bool:
+    """Key order of the journal: numbers before text."""
+    return (isinstance(left, str), left) < (isinstance(right, str), right)
 
 
 def chunk_boundaries(
