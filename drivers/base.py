@@ -283,7 +283,7 @@ class TableReader:
         if not keys:
             return [], []
         try:
-            rows, bad, _ = self._read_plain(bound, keys)
+            fetched = self._session.rows(bound.read(bound.among(keys), len(keys)))
         except RowTrouble as trouble:
             if len(keys) == 1:
                 return [], [BadRow(keys[0], trouble.reason)]
@@ -291,18 +291,7 @@ class TableReader:
             left, left_bad = self._bisect(bound, keys[:middle])
             right, right_bad = self._bisect(bound, keys[middle:])
             return left + right, left_bad + right_bad
-        return rows, bad
-
-    def _read_plain(
-        self, bound: BoundStream, keys: list[Key]
-    ) -> tuple[list[Row], list[BadRow], int]:
-        where = bound.among(keys)
-        try:
-            fetched = self._session.rows(bound.read(where, len(keys)))
-        except UndecodableText:
-            return self._read_raw(bound, where, len(keys))
-        rows, bad = split_hashes(fetched)
-        return rows, bad, len(fetched)
+        return split_hashes(fetched)
 
 
 class TableSource:

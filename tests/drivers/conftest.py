@@ -127,7 +127,9 @@ def _pseudo(facts: Any, table: str, name: str) -> bool:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[MariaDb]:
-    with MariaDb(options=("--max-allowed-packet=4M",)) as running:
+    # A server that lives in another zone than UTC, as the office's does.
+    options = ("--max-allowed-packet=4M", "--default-time-zone=-07:00")
+    with MariaDb(options=options) as running:
         link = running.connect()
         with link.cursor() as cursor:
             cursor.execute(f"CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}'")

@@ -205,6 +205,27 @@ def test_two_rows_that_swap_their_content_do_not_cancel_out(practice: Practice) 
     reader.close()
 
 
+def test_the_hash_cannot_be_fooled_by_where_text_ends(practice: Practice) -> None:
+    contents = [
+        ("NULL", "NULL"), ("''", "NULL"), ("NULL", "''"), ("''", "''"), ("'ab'", "'c'"),
+        ("'a'", "'bc'"), ("'a|1|b'", "'c'"), ("'~'", "NULL"), ("'0|'", "''"),
+    ]  # fmt: skip
+    practice.run("INSERT INTO patient (PatNum) VALUES (1)")
+    source = practice.source()
+    source.bind(
+        Stream.PATIENT, [Column("patient", "AddrNote"), Column("patient", "FamFinUrgNote")]
+    )
+    reader = source.open()
+    seen = set()
+    for first, second in contents:
+        practice.run(f"UPDATE patient SET AddrNote={first}, FamFinUrgNote={second}")
+        page = reader.read_keys(Stream.PATIENT, [1])
+        assert reader.digest(Stream.PATIENT, None, None) == digest_of(page)
+        seen.add(page.rows[0][1:3])
+    reader.close()
+    assert len(seen) == len(contents)
+
+
 def test_ranges_are_half_open_and_pages_say_when_they_are_all(practice: Practice) -> None:
     add_patients(practice, 1, 2, 3, 7, BIG)
     reader = practice.reader()
