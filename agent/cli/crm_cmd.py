@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,21 +127,24 @@ def records(
     app: App, type_name: str | None, key: str | None, limit: int, db: Path | None, *, as_json: bool
 ) -> ExitCode:
     """Count what the CRM holds; list a TYPE; show one record by its KEY with its history."""
-    with _reading(_existing(app, db)) as store:
-        if type_name is None:
-            told: Any = _counts(store)
-            lines = [f"  {name:<18}{count:>10,}" for name, count in told.items()]
-        elif key is None:
-            told = _listed(store, type_name, limit)
-            lines = [
-                f"  {r['key']:<12} {r['state']:<8} {r['content_hash'] or '-':<33} {r['arrived_at']}"
-                for r in told
-            ]
-        else:
-            told = _one(store, type_name, key)
-            if told is None:
-                raise _Failed(f"no {type_name} with this key", ExitCode.FAILED)
-            lines = [json.dumps(told, indent=2, ensure_ascii=False)]
+    from agent.sandbox.crm import look
+
+    file = _existing(app, db)
+    told: Any
+    if type_name is None:
+        told = look.counts(file)
+        lines = [f"  {name:<18}{count:>10,}" for name, count in told.items()]
+    elif key is None:
+        told = look.listed(file, type_name, limit)
+        lines = [
+            f"  {r['key']:<12} {r['state']:<8} {r['content_hash'] or '-':<33} {r['arrived_at']}"
+            for r in told
+        ]
+    else:
+        told = look.one(file, type_name, key)
+        if told is None:
+            raise _Failed(f"no {type_name} with this key", ExitCode.FAILED)
+        lines = [json.dumps(told, indent=2, ensure_ascii=False)]
     click.echo(json.dumps(told, ensure_ascii=False) if as_json else "\n".join(lines))
     return ExitCode.OK
 
@@ -155,6 +156,7 @@ def records(
 @click.pass_obj
 def agents(app: App, revoke: str | None, db: Path | None, *, as_json: bool) -> ExitCode:
     """List the agents linked to this CRM, or withdraw one."""
+    from agent.sandbox.crm import look
     from agent.sandbox.crm.accounts import revoke_agent
     from agent.sandbox.crm.schema import connect
 
@@ -163,21 +165,7 @@ def agents(app: App, revoke: str | None, db: Path | None, *, as_json: bool) -> E
         with contextlib.closing(connect(file)) as store:
             if not revoke_agent(store, revoke):
                 raise _Failed("no such agent, or withdrawn already", ExitCode.FAILED)
-    with _reading(file) as reader:
-        told = [
-            {
-                "client_id": client_id,
-                "label": label,
-                "agent_version": version,
-                "enrolled_at": _instant(enrolled_us),
-                "last_heartbeat_at": _instant(beat_us),
-                "revoked_at": _instant(revoked_us),
-            }
-            for client_id, label, version, enrolled_us, beat_us, revoked_us in reader.execute(
-                "SELECT client_id, label, agent_version, enrolled_us, beat_us, revoked_us"
-                " FROM agent ORDER BY enrolled_us"
-            )
-        ]
+    told = look.agents(file)
     if as_json:
         click.echo(json.dumps(told, ensure_ascii=False))
     else:
@@ -197,33 +185,13 @@ def agents(app: App, revoke: str | None, db: Path | None, *, as_json: bool) -> E
 @click.pass_obj
 def verify(app: App, db: Path | None, *, as_json: bool) -> ExitCode:
     """Recompute every hash and digest from the stored bytes. Exit code 1 when one differs."""
-    from hashlib import sha256
+    from agent.sandbox.crm import look
 
-    from agent.sandbox.crm.digests import recompute
-    from agent.sandbox.crm.schema import connect
-
-    with contextlib.closing(connect(_existing(app, db), read_only=True)) as store:
-        wrong = sum(
-            sha256(str(content).encode()).digest()[:16] != digest
-            for digest, content in store.execute(
-                "SELECT r.hash, b.json FROM record r LEFT JOIN body b ON b.rid = r.rid"
-                " WHERE r.state = 0"
-            )
-        )
-        kept = {
-            (row[0], row[1]): (row[2], row[3], row[4])
-            for row in store.execute("SELECT * FROM digest WHERE count > 0")
-        }
-        derived = recompute(store)
-    buckets = sum(kept.get(p) != derived.get(p) for p in kept.keys() | derived.keys())
-    told = {
-        "records": sum(entry[0] for entry in derived.values()),
-        "wrong_hashes": wrong,
-        "wrong_buckets": buckets,
-    }
-    words = f"{told['records']:,} records, {wrong} wrong hashes, {buckets} wrong digests"
-    click.echo(json.dumps(told) if as_json else words)
-    return ExitCode.FAILED if wrong or buckets else ExitCode.OK
+    told = look.verify(_existing(app, db))
+    wrong = told["wrong_hashes"] + told["wrong_buckets"]
+    words = f"{told['records']:,} records, {told['wrong_hashes']} wrong hashes"
+    click.echo(json.dumps(told) if as_json else f"{words}, {told['wrong_buckets']} wrong digests")
+    return ExitCode.FAILED if wrong else ExitCode.OK
 
 
 def _usual_file(app: App) -> Path:
@@ -236,80 +204,3 @@ def _existing(app: App, db: Path | None) -> Path:
     if not file.is_file():
         raise _Failed(f"there is no CRM database at {file}", ExitCode.USAGE)
     return file
-
-
-@contextlib.contextmanager
-def _reading(file: Path) -> Iterator[sqlite3.Connection]:
-    with contextlib.closing(
-        sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
-    ) as store:
-        yield store
-
-
-def _counts(store: sqlite3.Connection) -> dict[str, int]:
-    rows = dict(
-        store.execute(
-            "SELECT t.name, sum(d.count) FROM digest d JOIN record_type t ON t.id = d.type"
-            " GROUP BY t.name"
-        )
-    )
-    return {stream.value: int(rows.get(stream.value, 0)) for stream in Stream}
-
-
-def _listed(store: sqlite3.Connection, type_name: str, limit: int) -> list[dict[str, Any]]:
-    rows = store.execute(
-        "SELECT key, state, version, content_hash, arrived_us FROM records WHERE type = ?"
-        " ORDER BY rid LIMIT ?",
-        (type_name, limit),
-    )
-    return [
-        {
-            "key": key,
-            "state": state,
-            "version": version,
-            "content_hash": digest or None,
-            "arrived_at": _instant(arrived_us),
-        }
-        for key, state, version, digest, arrived_us in rows
-    ]
-
-
-def _one(store: sqlite3.Connection, type_name: str, key: str) -> dict[str, Any] | None:
-    row = store.execute(
-        "SELECT state, version, content_hash, arrived_us, data FROM records"
-        " WHERE type = ? AND key = ?",
-        (type_name, key),
-    ).fetchone()
-    if row is None:
-        return None
-    state, version, digest, arrived_us, content = row
-    effects = store.execute(
-        "SELECT seq, event_id, op, version, at_us FROM effects WHERE type = ? AND key = ?"
-        " ORDER BY seq",
-        (type_name, key),
-    )
-    return {
-        "type": type_name,
-        "key": key,
-        "state": state,
-        "version": version,
-        "content_hash": digest or None,
-        "arrived_at": _instant(arrived_us),
-        "data": None if content is None else json.loads(content),
-        "effects": [
-            {
-                "seq": seq,
-                "event_id": event_id,
-                "op": ("upsert", "delete", "merge")[op],
-                "version": effect_version,
-                "at": _instant(at_us),
-            }
-            for seq, event_id, op, effect_version, at_us in effects
-        ],
-    }
-
-
-def _instant(at_us: int | None) -> str | None:
-    from agent.sandbox.crm.http import instant
-
-    return None if at_us is None else instant(at_us)

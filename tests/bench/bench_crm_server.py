@@ -24,7 +24,9 @@ from tests.sandbox.crm.desk import Desk, canon, content_hash, uuid7
 BATCH = 1000
 
 
-def records(patients: int, per_patient: int, seed: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def records(
+    patients: int, per_patient: int, seed: int
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Patients, then visits and procedures pointing at random ones, as a first load sends them."""
     rng = random.Random(seed)
     for n in range(1, patients + 1):
@@ -32,13 +34,23 @@ def records(patients: int, per_patient: int, seed: int) -> Iterator[tuple[str, s
             "patient",
             str(n),
             {
-                "key": str(n), "last_name": f"Name{n % 997}", "first_name": f"Given{n % 313}",
-                "birthdate": f"19{n % 90 + 10}-0{n % 9 + 1}-1{n % 9}", "guarantor_key": str(n - n % 3 or 1),
-                "phone_mobile": f"+1555{n:07d}", "address": f"{n % 999} Maple Street", "city": "Salem",
-                "state": "OR", "postal_code": "97301", "status": "patient", "gender": "female",
-                "emails": [f"p{n}@example.org"], "primary_provider_key": "1", "has_insurance": True,
+                "key": str(n),
+                "last_name": f"Name{n % 997}",
+                "first_name": f"Given{n % 313}",
+                "birthdate": f"19{n % 90 + 10}-0{n % 9 + 1}-1{n % 9}",
+                "guarantor_key": str(n - n % 3 or 1),
+                "phone_mobile": f"+1555{n:07d}",
+                "address": f"{n % 999} Maple Street",
+                "city": "Salem",
+                "state": "OR",
+                "postal_code": "97301",
+                "status": "patient",
+                "gender": "female",
+                "emails": [f"p{n}@example.org"],
+                "primary_provider_key": "1",
+                "has_insurance": True,
             },
-        )  # fmt: skip
+        )
     for n in range(1, patients * per_patient + 1):
         patient = str(rng.randrange(1, patients + 1))
         if n % 3 == 0:
@@ -47,26 +59,43 @@ def records(patients: int, per_patient: int, seed: int) -> Iterator[tuple[str, s
                 "appointment",
                 str(n),
                 {
-                    "key": str(n), "patient_key": patient, "status": "complete",
-                    "start": f"{day}T15:{n % 60:02d}:00Z", "end": f"{day}T16:{n % 60:02d}:00Z",
-                    "zone": "America/Los_Angeles", "minutes": 60, "provider_key": "1",
-                    "operatory_key": str(n % 8 + 1), "procedures_text": "PerEx, Pro, BWX4",
-                    "confirmation": "Confirmed", "confirmation_category": "confirmed",
-                    "pattern": "//XXXXXXXX//", "created": "2020-01-01T10:00:00Z",
+                    "key": str(n),
+                    "patient_key": patient,
+                    "status": "complete",
+                    "start": f"{day}T15:{n % 60:02d}:00Z",
+                    "end": f"{day}T16:{n % 60:02d}:00Z",
+                    "zone": "America/Los_Angeles",
+                    "minutes": 60,
+                    "provider_key": "1",
+                    "operatory_key": str(n % 8 + 1),
+                    "procedures_text": "PerEx, Pro, BWX4",
+                    "confirmation": "Confirmed",
+                    "confirmation_category": "confirmed",
+                    "pattern": "//XXXXXXXX//",
+                    "created": "2020-01-01T10:00:00Z",
                 },
-            )  # fmt: skip
+            )
         else:
             yield (
                 "procedure",
                 str(n),
                 {
-                    "key": str(n), "patient_key": patient, "code": "D1110", "fee": "104.00",
-                    "amount": "104.00", "status": "treatment_planned" if n % 40 == 1 else "completed",
-                    "date": "2024-03-01", "description": "prophylaxis - adult", "provider_key": "1",
-                    "appointment_key": str(n), "date_entered": "2024-03-01", "base_units": 0,
-                    "unit_quantity": 1, "code_key": "17",
+                    "key": str(n),
+                    "patient_key": patient,
+                    "code": "D1110",
+                    "fee": "104.00",
+                    "amount": "104.00",
+                    "status": "treatment_planned" if n % 40 == 1 else "completed",
+                    "date": "2024-03-01",
+                    "description": "prophylaxis - adult",
+                    "provider_key": "1",
+                    "appointment_key": str(n),
+                    "date_entered": "2024-03-01",
+                    "base_units": 0,
+                    "unit_quantity": 1,
+                    "code_key": "17",
                 },
-            )  # fmt: skip
+            )
 
 
 def bodies(patients: int, per_patient: int, seed: int, journal: str) -> list[tuple[str, bytes]]:
@@ -90,10 +119,15 @@ def bodies(patients: int, per_patient: int, seed: int, journal: str) -> list[tup
     for version, (kind, key, content) in enumerate(records(patients, per_patient, seed), 1):
         pending.append(
             {
-                "event_id": rng.randbytes(16).hex(), "type": kind, "key": key, "op": "upsert",
-                "version": version, "content_hash": content_hash(canon(content)), "data": content,
+                "event_id": rng.randbytes(16).hex(),
+                "type": kind,
+                "key": key,
+                "op": "upsert",
+                "version": version,
+                "content_hash": content_hash(canon(content)),
+                "data": content,
             }
-        )  # fmt: skip
+        )
         if len(pending) == BATCH:
             close()
     if pending:
@@ -152,7 +186,7 @@ def _load(desk: Desk, remote: Remote, patients: int, per_patient: int) -> dict[s
     slowest = 0.0
     for batch_id, body in batches:
         sent = time.perf_counter()
-        answer = desk.send(body, batch_id, **{"Content-Encoding": "gzip"})
+        answer = desk.send(body, batch_id, headers={"Content-Encoding": "gzip"})
         assert answer.status_code == 200
         slowest = max(slowest, time.perf_counter() - sent)
     wall_s, cpu_s = time.perf_counter() - began, remote.ask("cpu") - cpu_s
@@ -169,8 +203,12 @@ def _singles(desk: Desk) -> dict[str, Any]:
     took = []
     for n in range(400):
         batch_id = uuid7()
-        change = desk.change("appointment", str(n + 1), {"key": str(n), "patient_key": "1", "n": n},
-                             version=10_000_000 + n)  # fmt: skip
+        change = desk.change(
+            "appointment",
+            str(n + 1),
+            {"key": str(n), "patient_key": "1", "n": n},
+            version=10_000_000 + n,
+        )
         body = desk.body([change], batch_id)
         began = time.perf_counter()
         answer = desk.send(body, batch_id)

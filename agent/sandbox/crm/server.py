@@ -115,7 +115,7 @@ class FaultMiddleware:
         fault = self._faults.of_request(scope["path"]) if scope["type"] == "http" else None
         try:
             await self._serve(fault, scope, receive, send)
-        except Exception:  # noqa: BLE001
+        except Exception:
             # Starlette answers and logs, then raises again for the server to log the traceback,
             # whose texts may hold what the request carried.
             if scope["type"] != "http":

@@ -12,6 +12,7 @@ import json
 import secrets
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -142,9 +143,14 @@ class Desk:
         )
 
     def send(
-        self, body: bytes, key: str, *, zipped: bool = False, **headers: str
+        self,
+        body: bytes,
+        key: str,
+        *,
+        zipped: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        sent = {"Content-Type": "application/json", "Idempotency-Key": key} | headers
+        sent = {"Content-Type": "application/json", "Idempotency-Key": key, **(headers or {})}
         if zipped:
             sent["Content-Encoding"] = "gzip"
             body = gzip.compress(body, 1)
