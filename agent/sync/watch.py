@@ -33,9 +33,10 @@ HOT_AFTER_MOVE_S = 2.5  # gates have whole-second tokens: keep looking after the
 WIDE_EVERY_S = 60.0  # the overlap is re-read this often, and once at the start
 GAP_YOUNG_S = 60.0  # a hole below the highest key may still be filled by a slower transaction
 MAX_GAPS = 500
+TINY_ROWS = 100
 UNINDEXED_ROWS = 200_000  # an unindexed lane on a larger table is left to hints and sweep
 GATE_DUTY = 0.04  # share of the time the change gate may use
-SCAN_DUTY = 0.05  # share all unindexed lanes may use together
+SCAN_DUTY = 0.08  # share all unindexed lanes may use together
 SCAN_CREDIT_S = 0.1  # what they may save up
 LOOK_EVERY_S = 0.15  # a table that moved lately is looked at this often, and at once when it moves
 REREAD_S = 0.5  # a row stamped in the running second may change again without moving its stamp
@@ -153,6 +154,7 @@ class Watch:
         self._tables = sorted({t for s in maps for t in facts.streams[s].tables})
         self._tokens: dict[str, str] = {}
         self._moved_mono: dict[str, float] = {}
+        self._warm: set[str] = set()
         self._gate_next_mono = 0.0
         self._marks_mono = 0.0
         self._unsaved_marks: dict[str, int] = {}
@@ -202,12 +204,19 @@ class Watch:
         new_keys: dict[Stream, list[int]] = {}
         for stream, due in self._capture.settling_due().items():
             wanted.setdefault(stream, set()).update(due)
-        for stream in self._streams_to_look_at(reader):
-            for lane in self._lanes_to_look_at(stream):
-                found = self._look(reader, stream, lane, low, server.now)
-                looks.append(found)
-                wanted.setdefault(stream, set()).update(hit.key for hit in found.hits)
-            if stream in self._tails:
+        chosen = self._streams_to_look_at(reader)
+        for stream, lane in self._lanes_to_look_at(chosen):
+            if not lane.indexed and self._scan_credit_s <= 0:
+                continue
+            found = self._look(reader, stream, lane, low, server.now)
+            looks.append(found)
+            wanted.setdefault(stream, set()).update(hit.key for hit in found.hits)
+        for stream in chosen:
+            facts = self._facts.streams[stream]
+            if not facts.lanes and facts.rows <= TINY_ROWS:
+                # Nothing tells which row moved, and reading all of them costs nothing.
+                wanted.setdefault(stream, set()).update(reader.keys_after(stream, None, TINY_ROWS))
+            elif stream in self._tails and facts.table in self._warm:
                 new_keys[stream] = self._keys_above(reader, stream)
                 young = self._tails[stream].young(self._clock.mono())
                 wanted.setdefault(stream, set()).update(new_keys[stream], young)
@@ -248,7 +257,7 @@ class Watch:
             moved = {t for t, token in tokens.items() if not token or self._tokens.get(t) != token}
             self._tokens.update(tokens)
             self._moved_mono.update(dict.fromkeys(moved, now))
-        warm = {t for t, at in self._moved_mono.items() if now - at <= HOT_AFTER_MOVE_S}
+        self._warm = {t for t, at in self._moved_mono.items() if now - at <= HOT_AFTER_MOVE_S}
         wide = {s for (s, _), state in self._lanes.items() if state.next_wide_mono <= now}
         chosen = []
         for stream in self._maps:
@@ -257,7 +266,7 @@ class Watch:
             certain = any(self._tokens.get(table) for table in tables)
             if (
                 (certain and not moved.isdisjoint(tables))
-                or (waited and not warm.isdisjoint(tables))
+                or (waited and not self._warm.isdisjoint(tables))
                 or stream in wide
             ):
                 self._looked_mono[stream] = now
@@ -271,15 +280,21 @@ class Watch:
             if lane.indexed or lane.rows <= UNINDEXED_ROWS
         ]
 
-    def _lanes_to_look_at(self, stream: Stream) -> list[LaneFacts]:
-        """Indexed lanes always; scans while their common credit lasts, least recent first."""
+    def _lanes_to_look_at(self, streams: Iterable[Stream]) -> list[tuple[Stream, LaneFacts]]:
+        """Lanes whose own table moved or whose overlap is due: indexed first, then the scans, those
+        not looked at for longest before the others; scans share one credit."""
         now = self._clock.mono()
         earned = (now - self._credited_mono) * SCAN_DUTY
         self._scan_credit_s = min(self._scan_credit_s + earned, SCAN_CREDIT_S)
         self._credited_mono = now
-        lanes = self._usable_lanes(stream)
-        lanes.sort(key=lambda lane: self._lanes[stream, lane.name].looked_mono)
-        return [lane for lane in lanes if lane.indexed or self._scan_credit_s > 0]
+        lanes = [
+            (stream, lane)
+            for stream in streams
+            for lane in self._usable_lanes(stream)
+            if lane.table in self._warm or self._lanes[stream, lane.name].next_wide_mono <= now
+        ]
+        lanes.sort(key=lambda at: (not at[1].indexed, self._lanes[at[0], at[1].name].looked_mono))
+        return lanes
 
     def _look(
         self,
