@@ -10,11 +10,10 @@ from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Final
 from urllib.parse import parse_qsl
 
 import msgspec
-from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,6 +25,18 @@ from agent.sandbox.crm.core import Core
 from agent.sandbox.crm.http import answer, instant, read_body, read_json
 from agent.sandbox.crm.problems import Refusal
 from agent.sandbox.crm.schema import TYPE_ID, TYPE_NAME, State
+from agent.sandbox.crm.shapes import (
+    AddKey,
+    Beat,
+    ChangesQuery,
+    CommandResult,
+    Diff,
+    Enroll,
+    EventsQuery,
+    Poll,
+    RejectsQuery,
+    TypeQuery,
+)
 from agent.sandbox.crm.wire import MAX_BODY_BYTES, MAX_ITEMS, MAX_RAW_BYTES, unpack
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -33,113 +44,6 @@ CallerEndpoint = Callable[[Request, Caller], Awaitable[Response]]
 
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _KEY_CHARS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-")
-
-_Big = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-_Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,128}\Z")]
-_Short = Annotated[str, Meta(max_length=64)]
-_Key = Annotated[str, Meta(min_length=1, max_length=200)]
-_Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
-_Coordinate = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{64}\Z")]
-_Seconds = Annotated[float, Meta(ge=0, le=1e12)] | None
-_Reason = Literal[
-    "slot_taken", "patient_not_found", "patient_ambiguous", "provider_not_found",
-    "operatory_invalid", "outside_hours", "in_past", "locked_by_user", "version_conflict",
-    "permission_denied", "not_supported_by_pms", "validation_failed", "pms_unavailable", "expired",
-    "duplicate_of", "policy_blocked", "internal",
-]  # fmt: skip
-
-
-class _PublicJwk(msgspec.Struct, frozen=True):
-    kty: Literal["EC"]
-    crv: Literal["P-384"]
-    x: _Coordinate
-    y: _Coordinate
-    kid: Annotated[str, Meta(max_length=128)] = ""
-    alg: Literal["ES384"] = "ES384"
-    use: Literal["sig"] = "sig"
-    d: Any = msgspec.UNSET
-
-    def public(self) -> dict[str, str]:
-        if self.d is not msgspec.UNSET:
-            raise Refusal(400, "invalid-request", "Keep the private part of the key")
-        return {"kty": self.kty, "crv": self.crv, "x": self.x, "y": self.y}
-
-
-class _Enroll(msgspec.Struct, frozen=True):
-    code: Annotated[str, Meta(min_length=4, max_length=40)]
-    public_jwk: _PublicJwk
-    agent_version: Annotated[str, Meta(min_length=1, max_length=64)]
-    label: Annotated[str, Meta(max_length=100)] = ""
-
-
-class _AddKey(msgspec.Struct, frozen=True):
-    public_jwk: _PublicJwk
-    proof: Annotated[str, Meta(min_length=1, max_length=8192)]
-
-
-class _Beat(msgspec.Struct, frozen=True):
-    agent_version: _Short
-    pms_kind: _Short
-    pms_version: _Short
-    journal_uuid: _Token
-    epoch: _Big
-    last_read_at: Annotated[str, Meta(max_length=40)] | None
-    last_write_at: Annotated[str, Meta(max_length=40)] | None
-    oldest_unsent_s: _Seconds
-    oldest_unverified_s: _Seconds
-    open_conflicts: _Big
-    parked: _Big
-    pending_batches: _Big
-    audit_head: Annotated[str, Meta(max_length=128)] = ""
-
-
-class _DiffItem(msgspec.Struct, frozen=True):
-    type: str
-    key: _Key
-    hash: _Hash
-
-
-class _Diff(msgspec.Struct, frozen=True):
-    items: Annotated[list[_DiffItem], Meta(max_length=2000)]
-
-
-class _Error(msgspec.Struct, frozen=True):
-    reason: _Reason
-
-
-class _Poll(msgspec.Struct, frozen=True):
-    capabilities: Annotated[list[_Token], Meta(max_length=64)]
-    ack: Annotated[list[_Token], Meta(max_length=1000)] = []
-    errs: Annotated[dict[str, _Error], Meta(max_length=1000)] = {}
-    max: Annotated[int, Meta(ge=0, le=100)] = 20
-    wait_s: Annotated[int, Meta(ge=0, le=50)] = 0
-
-
-class _CommandResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    state: Literal["applied", "rejected", "expired", "superseded", "unknown"]
-    reason_code: _Reason | msgspec.UnsetType = msgspec.UNSET
-    staff_text: Annotated[str, Meta(max_length=500)] | msgspec.UnsetType = msgspec.UNSET
-    pms_key: _Key | msgspec.UnsetType = msgspec.UNSET
-    observed_version: _Big | msgspec.UnsetType = msgspec.UNSET
-
-
-class _ChangesQuery(msgspec.Struct, frozen=True):
-    cursor: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,200}\Z")] = ""
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 200
-    wait_s: Annotated[int, Meta(ge=0, le=25)] = 0
-
-
-class _RejectsQuery(msgspec.Struct, frozen=True):
-    state: Literal["open", "resolved", "all"] = "open"
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 200
-
-
-class _EventsQuery(msgspec.Struct, frozen=True):
-    for_s: Annotated[int, Meta(ge=0, le=3600)] = 3600
-
-
-class _TypeQuery(msgspec.Struct, frozen=True):
-    type: str
 
 
 class Api:
@@ -288,7 +192,7 @@ class Api:
     # --- agents ---------------------------------------------------------------------------------
 
     async def enroll(self, request: Request) -> Response:
-        asked = await read_json(request, _Enroll)
+        asked = await read_json(request, Enroll)
         accounts = self._core.accounts
         client_id, kid = accounts.enroll(
             asked.code, asked.public_jwk.public(), asked.label, asked.agent_version
@@ -311,7 +215,7 @@ class Api:
         return answer(self._key_list(caller))
 
     async def add_key(self, request: Request, caller: Caller) -> Response:
-        asked = await read_json(request, _AddKey)
+        asked = await read_json(request, AddKey)
         self._core.accounts.add_key(caller.client_id, asked.public_jwk.public(), asked.proof)
         return answer(self._key_list(caller), 201)
 
@@ -350,7 +254,7 @@ class Api:
         return answer(body, headers={"ETag": tag})
 
     async def heartbeat(self, request: Request, caller: Caller) -> Response:
-        beat = await read_json(request, _Beat)
+        beat = await read_json(request, Beat)
         self._core.heard(caller.client_id, msgspec.json.encode(beat).decode())
         return answer(
             {
@@ -386,7 +290,7 @@ class Api:
         return answer(taken.body, headers=headers)
 
     async def diff(self, request: Request, _: Caller) -> Response:
-        asked = await read_json(request, _Diff, 2_000_000)
+        asked = await read_json(request, Diff, 2_000_000)
         if not {item.type for item in asked.items} <= TYPE_ID.keys():
             raise Refusal(400, "invalid-request", "type")
         differing: list[dict[str, str | None]] = []
@@ -410,7 +314,7 @@ class Api:
         return answer({"checked": len(asked.items), "items": differing})
 
     async def digests(self, request: Request, _: Caller) -> Response:
-        type_name = http.query(request, _TypeQuery).type
+        type_name = http.query(request, TypeQuery).type
         buckets = self._core.intake.digests.of_type(_type_id(type_name))
         return answer({"type": type_name, "buckets": buckets})
 
@@ -427,7 +331,7 @@ class Api:
         return answer({str(key): str(digest) for key, digest in rows})
 
     async def changes(self, request: Request, _: Caller) -> Response:
-        asked = http.query(request, _ChangesQuery)
+        asked = http.query(request, ChangesQuery)
         page, cursor, more = self._core.commands.changes(asked.cursor, asked.limit)
         if not page and await self._core.wakeups.wait_for(
             frozenset({"changes"}), self._wait_s(asked.wait_s)
@@ -436,7 +340,7 @@ class Api:
         return answer({"changes": page, "next_cursor": cursor, "has_more": more})
 
     async def poll(self, request: Request, caller: Caller) -> Response:
-        asked = await read_json(request, _Poll)
+        asked = await read_json(request, Poll)
         commands = self._core.commands
         errors = {command_id: error.reason for command_id, error in asked.errs.items()}
         commands.acknowledge(caller.client_id, asked.ack, errors)
@@ -455,14 +359,14 @@ class Api:
         command_id = request.path_params["id"]
         if not 0 < len(command_id) <= 128 or not set(command_id) <= _KEY_CHARS:
             raise Refusal(400, "invalid-request", "id")
-        result = await read_json(request, _CommandResult)
+        result = await read_json(request, CommandResult)
         if result.state == "rejected" and result.reason_code is msgspec.UNSET:
             raise Refusal(400, "invalid-request", "reason_code")
         state = self._core.commands.finish(command_id, result.state, msgspec.to_builtins(result))
         return answer({"command_id": command_id, "state": state})
 
     async def events(self, request: Request, _: Caller) -> Response:
-        asked = http.query(request, _EventsQuery)
+        asked = http.query(request, EventsQuery)
         return self._core.wakeups.stream(
             frozenset({"commands", "changes", "config"}), self._wait_s(asked.for_s)
         )
@@ -476,7 +380,7 @@ class Api:
     # --- records --------------------------------------------------------------------------------
 
     async def rejects(self, request: Request, _: Caller) -> Response:
-        asked = http.query(request, _RejectsQuery)
+        asked = http.query(request, RejectsQuery)
         return answer(self._core.rejects(asked.state, asked.limit))
 
     async def retry_reject(self, request: Request, _: Caller) -> Response:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 import apsw
 import msgspec
@@ -33,27 +32,20 @@ from agent.sandbox.crm.wire import (
     read_batch,
     read_item,
 )
+from agent.sandbox.crm.work import (
+    HELD_COLUMNS,
+    INSERT_RECORD,
+    UPDATE_RECORD,
+    Held,
+    Work,
+    bucket_of,
+    index,
+    read_held,
+)
 
 ANSWER_KEPT_US: Final = 7 * 86_400 * 1_000_000
 _PATIENTS_REMEMBERED: Final = 400_000
 _STATE_AFTER = {Op.UPSERT: State.LIVE, Op.DELETE: State.DELETED, Op.MERGE: State.MERGED}
-
-
-@dataclass(slots=True)
-class Held:
-    """The stored state of one record."""
-
-    rid: int
-    state: int
-    journal: int
-    epoch: int
-    version: int
-    hash: bytes
-    seq: int
-    event: bytes | None
-    event_version: int
-    arrived_us: int
-    merged_into: str | None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -62,27 +54,6 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
     replayed: bool = False
     moved: bool = False
-
-
-@dataclass(slots=True)
-class _Work:
-    """Rows one transaction will write, gathered while the batch is judged."""
-
-    journal: int
-    epoch: int
-    at_us: int
-    new: list[tuple[object, ...]] = field(default_factory=list)
-    changed: list[tuple[object, ...]] = field(default_factory=list)
-    bodies: list[tuple[int, str]] = field(default_factory=list)
-    unbodied: list[tuple[int]] = field(default_factory=list)
-    past: list[tuple[object, ...]] = field(default_factory=list)
-    confirmed: list[tuple[int, int, int, int]] = field(default_factory=list)
-    names: list[tuple[int, str, str]] = field(default_factory=list)
-    slots: list[tuple[int, int, str]] = field(default_factory=list)
-    unslotted: list[tuple[int]] = field(default_factory=list)
-    unnamed: list[tuple[int]] = field(default_factory=list)
-    kin: list[tuple[str, int, int]] = field(default_factory=list)
-    touched: set[tuple[int, str]] = field(default_factory=set)
 
 
 class Intake:
@@ -178,13 +149,13 @@ class Intake:
         self.last_push_us = work.at_us
         return results
 
-    def _begin(self, journal_uuid: str, epoch: int) -> _Work:
-        return _Work(self._journal_id(journal_uuid), epoch, now_us())
+    def _begin(self, journal_uuid: str, epoch: int) -> Work:
+        return Work(self._journal_id(journal_uuid), epoch, now_us())
 
     # --- judging --------------------------------------------------------------------------------
 
     def _judge_all(
-        self, work: _Work, client: str, batch_id: str, items: Sequence[Item | BadItem]
+        self, work: Work, client: str, batch_id: str, items: Sequence[Item | BadItem]
     ) -> list[Result]:
         held = self._look_up(items)
         results: list[Result] = []
@@ -205,7 +176,7 @@ class Intake:
             results.append(self._judge(work, item, held.get(place)))
         return results
 
-    def _judge(self, work: _Work, item: Item, held: Held | None) -> Result:
+    def _judge(self, work: Work, item: Item, held: Held | None) -> Result:
         if held is not None and held.state != State.STUB:
             settled = self._settled(work, item, held)
             if settled is not None:
@@ -229,7 +200,7 @@ class Intake:
             self._leave_stub(work, *missing)
         return Result(item.event_id, Outcome.DEFERRED, f"parent-missing:{TYPE_NAME[missing[0]]}")
 
-    def _settled(self, work: _Work, item: Item, held: Held) -> Result | None:
+    def _settled(self, work: Work, item: Item, held: Held) -> Result | None:
         """The outcome when nothing needs to be stored, else None."""
         if held.event == item.event or self._was_taken(held.rid, item.event):
             return Result(item.event_id, Outcome.DUPLICATE, server_version=held.version)
@@ -255,7 +226,7 @@ class Intake:
         ).fetchone()
         return row is not None
 
-    def _apply(self, work: _Work, item: Item, held: Held | None, found: x.Found) -> None:
+    def _apply(self, work: Work, item: Item, held: Held | None, found: x.Found) -> None:
         state = _STATE_AFTER[item.op]
         content = item.hash if item.op is Op.UPSERT else b""
         bucket = bucket_of(item.key)
@@ -293,7 +264,7 @@ class Intake:
         if state is State.LIVE:
             work.bodies.append((rid, item.data.decode()))
             self._digests.add(item.type_id, bucket, content)
-            _index(work, rid, item.type_id, found, is_new=is_new)
+            index(work, rid, item.type_id, found, is_new=is_new)
             if item.type_id == x.PATIENT:
                 self._patients.add(item.key)
         elif held is not None:
@@ -302,7 +273,7 @@ class Intake:
             work.unnamed.append((rid,))
         self._telling.note(rid, item, is_new=is_new)
 
-    def _leave_stub(self, work: _Work, type_id: int, key: str) -> None:
+    def _leave_stub(self, work: Work, type_id: int, key: str) -> None:
         place = (type_id, key)
         if place in work.touched or self._look_up_one(type_id, key) is not None:
             return
@@ -330,7 +301,7 @@ class Intake:
 
     # --- rejects --------------------------------------------------------------------------------
 
-    def _forced(self, work: _Work, client: str, batch_id: str, item: Item) -> Result | None:
+    def _forced(self, work: Work, client: str, batch_id: str, item: Item) -> Result | None:
         type_name = TYPE_NAME[item.type_id]
         fault = self._faults.of_item(type_name, item.key)
         if fault is None:
@@ -343,7 +314,7 @@ class Intake:
         retry_after_s = float(fault.retry_after_s or 0) if outcome is Outcome.RETRY else None
         return Result(item.event_id, outcome, fault.reason, retry_after_s)
 
-    def _reject(self, work: _Work, client: str, batch_id: str, bad: BadItem) -> Result:
+    def _reject(self, work: Work, client: str, batch_id: str, bad: BadItem) -> Result:
         """Keep the item among the rejects; the same item refused again stays one reject."""
         row = self._db.execute(
             "INSERT INTO reject(at_us, client, batch, journal, epoch, event, type, key, reason,"
@@ -363,7 +334,7 @@ class Intake:
         assert row is not None
         return int(row[0])
 
-    def _resolve_rejects(self, work: _Work) -> None:
+    def _resolve_rejects(self, work: Work) -> None:
         """A newer state of a record makes an older refusal of it history."""
         if not self.open_rejects:
             return
@@ -383,21 +354,21 @@ class Intake:
         held: dict[tuple[int, str], Held] = {}
         for type_id, keys in wanted.items():
             rows = self._db.execute(
-                f"SELECT key, {_HELD} FROM record WHERE type = ?"
+                f"SELECT key, {HELD_COLUMNS} FROM record WHERE type = ?"
                 " AND key IN (SELECT value FROM json_each(?))",
                 (type_id, msgspec.json.encode(keys).decode()),
             )
             for key, *rest in rows:
-                held[type_id, key] = _held(rest)
+                held[type_id, key] = read_held(rest)
         return held
 
     def _look_up_one(self, type_id: int, key: str) -> Held | None:
         row = self._db.execute(
-            f"SELECT {_HELD} FROM record WHERE type = ? AND key = ?", (type_id, key)
+            f"SELECT {HELD_COLUMNS} FROM record WHERE type = ? AND key = ?", (type_id, key)
         ).fetchone()
-        return None if row is None else _held(row)
+        return None if row is None else read_held(row)
 
-    def _finish(self, work: _Work, batch_id: str) -> None:
+    def _finish(self, work: Work, batch_id: str) -> None:
         touched = bool(work.touched)
         self._telling.before(work.at_us, batch_id)
         self._write(work)
@@ -408,10 +379,10 @@ class Intake:
             self.open_rejects = self._count_rejects()
         self._digests.flush()
 
-    def _write(self, work: _Work) -> None:
+    def _write(self, work: Work) -> None:
         for sql, rows in (
-            (_INSERT, work.new),
-            (_UPDATE, work.changed),
+            (INSERT_RECORD, work.new),
+            (UPDATE_RECORD, work.changed),
             ("INSERT OR REPLACE INTO body VALUES(?, ?)", work.bodies),
             ("DELETE FROM body WHERE rid = ?", work.unbodied),
             ("INSERT INTO past_effect VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", work.past),
@@ -494,40 +465,6 @@ class _Transaction:
         with suppress(apsw.Error):
             self._db.execute("ROLLBACK")
         self._intake.rolled_back()
-
-
-_HELD = (
-    "rid, state, journal, epoch, version, hash, seq, event, event_version, arrived_us, merged_into"
-)
-_INSERT = (
-    "INSERT INTO record(rid, type, key, bucket, state, journal, epoch, version, hash, seq, event,"
-    " event_version, arrived_us, merged_into) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-)
-_UPDATE = (
-    "UPDATE record SET state=?, journal=?, epoch=?, version=?, hash=?, seq=?, event=?,"
-    " event_version=?, arrived_us=?, merged_into=? WHERE rid=?"
-)
-
-
-def bucket_of(key: str) -> int:
-    """The digest bucket of a key."""
-    return sha256(key.encode()).digest()[0]
-
-
-def _held(row: Sequence[Any]) -> Held:
-    rid, state, journal, epoch, version, digest, *rest = row
-    return Held(rid, state, journal, epoch, version, digest or b"", *rest)
-
-
-def _index(work: _Work, rid: int, type_id: int, found: x.Found, *, is_new: bool) -> None:
-    if found.search is not None:
-        work.names.append((rid, found.sort or "", found.search))
-    if found.starts is not None:
-        work.slots.append((rid, type_id, found.starts))
-    elif not is_new and type_id in {x.APPOINTMENT, x.SCHEDULE_BLOCK}:
-        work.unslotted.append((rid,))
-    if found.kin is not None:
-        work.kin.append((found.kin, type_id, rid))
 
 
 def _answer(batch_id: str, results: Sequence[Result], ack_seq: int) -> bytes:

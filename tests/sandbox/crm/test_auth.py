@@ -236,9 +236,11 @@ def test_rotation_without_a_gap(desk: Desk) -> None:
     assert added.status_code == 201
     assert [k["kid"] for k in added.json()["keys"]] == [old, new.thumbprint()]
     assert desk.ask_token(desk.assertion()).status_code == 200, "the old one still signs"
+    with_old = desk.assertion()
     desk.key, desk.kid = new, new.thumbprint()
     desk.authorize()
     assert desk.http.delete(f"/v1/agents/self/keys/{old}").status_code == 204
+    assert desk.ask_token(with_old).json()["code"] == "unknown-key", "retired"
     assert desk.http.get("/v1/agents/self/keys").json()["keys"][0]["kid"] == new.thumbprint()
     assert desk.http.delete(f"/v1/agents/self/keys/{old}").status_code == 404
     answer = desk.http.delete(f"/v1/agents/self/keys/{new.thumbprint()}")

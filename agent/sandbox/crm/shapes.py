@@ -1,0 +1,120 @@
+"""What requests must look like: the contract's request schemas as msgspec structs.
+
+Imports msgspec only. Tests hold them against ``assets/openapi/crm-sync.yaml`` by fuzzing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from agent.sandbox.crm.problems import Refusal
+
+_Big = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+_Token = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,128}\Z")]
+_Short = Annotated[str, Meta(max_length=64)]
+_Key = Annotated[str, Meta(min_length=1, max_length=200)]
+_Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
+_Coordinate = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{64}\Z")]
+_Seconds = Annotated[float, Meta(ge=0, le=1e12)] | None
+_Reason = Literal[
+    "slot_taken", "patient_not_found", "patient_ambiguous", "provider_not_found",
+    "operatory_invalid", "outside_hours", "in_past", "locked_by_user", "version_conflict",
+    "permission_denied", "not_supported_by_pms", "validation_failed", "pms_unavailable", "expired",
+    "duplicate_of", "policy_blocked", "internal",
+]  # fmt: skip
+
+
+class PublicJwk(msgspec.Struct, frozen=True):
+    kty: Literal["EC"]
+    crv: Literal["P-384"]
+    x: _Coordinate
+    y: _Coordinate
+    kid: Annotated[str, Meta(max_length=128)] = ""
+    alg: Literal["ES384"] = "ES384"
+    use: Literal["sig"] = "sig"
+    d: Any = msgspec.UNSET
+
+    def public(self) -> dict[str, str]:
+        if self.d is not msgspec.UNSET:
+            raise Refusal(400, "invalid-request", "Keep the private part of the key")
+        return {"kty": self.kty, "crv": self.crv, "x": self.x, "y": self.y}
+
+
+class Enroll(msgspec.Struct, frozen=True):
+    code: Annotated[str, Meta(min_length=4, max_length=40)]
+    public_jwk: PublicJwk
+    agent_version: Annotated[str, Meta(min_length=1, max_length=64)]
+    label: Annotated[str, Meta(max_length=100)] = ""
+
+
+class AddKey(msgspec.Struct, frozen=True):
+    public_jwk: PublicJwk
+    proof: Annotated[str, Meta(min_length=1, max_length=8192)]
+
+
+class Beat(msgspec.Struct, frozen=True):
+    agent_version: _Short
+    pms_kind: _Short
+    pms_version: _Short
+    journal_uuid: _Token
+    epoch: _Big
+    last_read_at: Annotated[str, Meta(max_length=40)] | None
+    last_write_at: Annotated[str, Meta(max_length=40)] | None
+    oldest_unsent_s: _Seconds
+    oldest_unverified_s: _Seconds
+    open_conflicts: _Big
+    parked: _Big
+    pending_batches: _Big
+    audit_head: Annotated[str, Meta(max_length=128)] = ""
+
+
+class DiffItem(msgspec.Struct, frozen=True):
+    type: str
+    key: _Key
+    hash: _Hash
+
+
+class Diff(msgspec.Struct, frozen=True):
+    items: Annotated[list[DiffItem], Meta(max_length=2000)]
+
+
+class Error(msgspec.Struct, frozen=True):
+    reason: _Reason
+
+
+class Poll(msgspec.Struct, frozen=True):
+    capabilities: Annotated[list[_Token], Meta(max_length=64)]
+    ack: Annotated[list[_Token], Meta(max_length=1000)] = []
+    errs: Annotated[dict[str, Error], Meta(max_length=1000)] = {}
+    max: Annotated[int, Meta(ge=0, le=100)] = 20
+    wait_s: Annotated[int, Meta(ge=0, le=50)] = 0
+
+
+class CommandResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    state: Literal["applied", "rejected", "expired", "superseded", "unknown"]
+    reason_code: _Reason | msgspec.UnsetType = msgspec.UNSET
+    staff_text: Annotated[str, Meta(max_length=500)] | msgspec.UnsetType = msgspec.UNSET
+    pms_key: _Key | msgspec.UnsetType = msgspec.UNSET
+    observed_version: _Big | msgspec.UnsetType = msgspec.UNSET
+
+
+class ChangesQuery(msgspec.Struct, frozen=True):
+    cursor: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,200}\Z")] = ""
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 200
+    wait_s: Annotated[int, Meta(ge=0, le=25)] = 0
+
+
+class RejectsQuery(msgspec.Struct, frozen=True):
+    state: Literal["open", "resolved", "all"] = "open"
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 200
+
+
+class EventsQuery(msgspec.Struct, frozen=True):
+    for_s: Annotated[int, Meta(ge=0, le=3600)] = 3600
+
+
+class TypeQuery(msgspec.Struct, frozen=True):
+    type: str
