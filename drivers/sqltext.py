@@ -188,9 +188,7 @@ class MariaDbText:
         )
 
     def key_digest(self, source: str, key: str) -> str:
-        return (
-            f"SELECT COUNT(*),SUM({key} & 281474976710655),BIT_XOR({key}) FROM {source}"
-        )
+        return f"SELECT COUNT(*),SUM({key} & 281474976710655),BIT_XOR({key}) FROM {source}"
 
     def range_source(self, table: str) -> str:
         return f"{quoted(table)} b FORCE INDEX (PRIMARY)"

@@ -66,7 +66,7 @@ class Watcher:
         return self._one("SELECT count(*) FROM record WHERE state = 0") or 0
 
     def effects(self) -> tuple[int, int]:
-        """Effects the CRM ever took, and how many of them came from an event it had taken before."""
+        """Effects the CRM ever took, and how many came of an event it had taken before."""
         every = self._one("SELECT count(*) FROM effects") or 0
         return every, every - (self._one("SELECT count(DISTINCT event_id) FROM effects") or 0)
 

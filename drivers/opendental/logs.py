@@ -78,9 +78,7 @@ def tail_sql(logs: Iterable[Log], marks: Mapping[str, int], limit: int) -> str:
     return " UNION ALL ".join(asked)
 
 
-def read_tail(
-    rows: Iterable[tuple[object, ...]], marks: Mapping[str, int]
-) -> Tail:
+def read_tail(rows: Iterable[tuple[object, ...]], marks: Mapping[str, int]) -> Tail:
     """Hints of the rows, each record once, in the order met; and the marks to continue from."""
     reached = dict(marks)
     hints: dict[tuple[Stream, int], bool] = {}

@@ -109,8 +109,11 @@ class MySqlSession:
     def _translated(self, error: Exception) -> PmsError | RowTrouble:
         number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         found = consequence(number, self._login.host)
-        if number < 1000 or 2000 <= number < 3000 or isinstance(found, RowTrouble) or (
-            isinstance(found, PmsUnavailable) and found.code == PmsUnavailable.code
+        if (
+            number < 1000
+            or 2000 <= number < 3000
+            or isinstance(found, RowTrouble)
+            or (isinstance(found, PmsUnavailable) and found.code == PmsUnavailable.code)
         ):
             self._drop()
         return found

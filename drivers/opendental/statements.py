@@ -57,10 +57,7 @@ def practice_shape() -> TableShape:
 
 
 def _preference(name: str) -> str:
-    return (
-        "(SELECT MAX(`ValueString`) FROM `preference`"
-        f" WHERE `PrefName`={text_literal(name)})"
-    )
+    return f"(SELECT MAX(`ValueString`) FROM `preference` WHERE `PrefName`={text_literal(name)})"
 
 
 def practice_source(tables: Mapping[str, TableShape]) -> str:
@@ -82,9 +79,7 @@ def practice_source(tables: Mapping[str, TableShape]) -> str:
 class StreamText:
     """Statements of one stream that do not depend on the bound columns."""
 
-    def __init__(
-        self, stream: Stream, dialect: Dialect, tables: Mapping[str, TableShape]
-    ) -> None:
+    def __init__(self, stream: Stream, dialect: Dialect, tables: Mapping[str, TableShape]) -> None:
         self.stream = stream
         self.spec: StreamSpec = STREAMS[stream]
         self.dialect = dialect
@@ -141,9 +136,7 @@ class StreamText:
         )
         return f"SELECT d.k FROM ({found}) d ORDER BY d.k LIMIT {limit}"
 
-    def lane(
-        self, lane: Lane, since: datetime, after: tuple[int, int] | None, limit: int
-    ) -> str:
+    def lane(self, lane: Lane, since: datetime, after: tuple[int, int] | None, limit: int) -> str:
         """Rows ``(stamp, row, key or NULL)`` in order; the limit counts the lane's own rows."""
         stamp, row = quoted(lane.stamp), quoted(lane.row)
         test = f"{stamp}>={stamp_literal(since)}"

@@ -130,11 +130,21 @@ STREAMS: dict[Stream, StreamSpec] = {
             ),
             _many("patfield", "pairs", "PatNum", "PatNum", "FieldName FieldValue", "PatFieldNum"),
             Attachment(
-                "merge", "patientlink", Join.FOLDED, "PatNumFrom", BASE, "PatNum",
+                "merge",
+                "patientlink",
+                Join.FOLDED,
+                "PatNumFrom",
+                BASE,
+                "PatNum",
                 where=("LinkType", 1),
             ),
             _many(
-                "refattach", "from", "PatNum", "PatNum", "ReferralNum", "ItemOrder RefAttachNum",
+                "refattach",
+                "from",
+                "PatNum",
+                "PatNum",
+                "ReferralNum",
+                "ItemOrder RefAttachNum",
                 where=("RefType", 1),
             ),
         ),
@@ -151,9 +161,7 @@ STREAMS: dict[Stream, StreamSpec] = {
         "hot",
         attached=(
             _definition("confirmed", "Confirmed"),
-            _one(
-                "appointmenttype", "appointmenttype", "AppointmentTypeNum", "AppointmentTypeNum"
-            ),
+            _one("appointmenttype", "appointmenttype", "AppointmentTypeNum", "AppointmentTypeNum"),
             _many("procedurelog", "procs", "AptNum", "AptNum", "ProcNum CodeNum", "ProcNum"),
             _many("apptfield", "pairs", "AptNum", "AptNum", "FieldName FieldValue", "ApptFieldNum"),
             _definition("unsched", "UnschedStatus"),
@@ -202,11 +210,19 @@ STREAMS: dict[Stream, StreamSpec] = {
             _own("patplan", "PatPlanNum", "SecDateTEdit"),
             Lane("inssub", "inssub", "SecDateTEdit", "InsSubNum", "InsSubNum", (_TO_PATPLAN,)),
             Lane(
-                "insplan", "insplan", "SecDateTEdit", "PlanNum", "PlanNum",
+                "insplan",
+                "insplan",
+                "SecDateTEdit",
+                "PlanNum",
+                "PlanNum",
                 (_TO_INSSUB, _TO_PATPLAN),
             ),
             Lane(
-                "carrier", "carrier", "SecDateTEdit", "CarrierNum", "CarrierNum",
+                "carrier",
+                "carrier",
+                "SecDateTEdit",
+                "CarrierNum",
+                "CarrierNum",
                 (_TO_INSPLAN, _TO_INSSUB, _TO_PATPLAN),
             ),
         ),
@@ -224,7 +240,10 @@ STREAMS: dict[Stream, StreamSpec] = {
         "warm",
         attached=(
             _many(
-                "claimproc", "lines", "ClaimNum", "ClaimNum",
+                "claimproc",
+                "lines",
+                "ClaimNum",
+                "ClaimNum",
                 "ClaimProcNum ProcNum Status FeeBilled InsPayEst InsPayAmt WriteOff DedApplied"
                 " DateCP",
                 "ClaimProcNum",
@@ -243,7 +262,10 @@ STREAMS: dict[Stream, StreamSpec] = {
         "warm",
         attached=(
             _many(
-                "paysplit", "splits", "PayNum", "PayNum",
+                "paysplit",
+                "splits",
+                "PayNum",
+                "PayNum",
                 "SplitNum PatNum ProcNum ProvNum SplitAmt DatePay UnearnedType ClinicNum",
                 "SplitNum",
             ),
@@ -277,15 +299,16 @@ STREAMS: dict[Stream, StreamSpec] = {
         "cold",
         attached=(
             _many(
-                "periomeasure", "measures", "PerioExamNum", "PerioExamNum",
+                "periomeasure",
+                "measures",
+                "PerioExamNum",
+                "PerioExamNum",
                 "SequenceType IntTooth ToothValue MBvalue Bvalue DBvalue MLvalue Lvalue DLvalue",
                 "PerioMeasureNum",
             ),
         ),
         lanes=(
-            Lane(
-                "periomeasure", "periomeasure", "SecDateTEdit", "PerioMeasureNum", "PerioExamNum"
-            ),
+            Lane("periomeasure", "periomeasure", "SecDateTEdit", "PerioMeasureNum", "PerioExamNum"),
         ),
     ),
     Stream.LAB_CASE: StreamSpec(

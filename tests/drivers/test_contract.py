@@ -212,9 +212,7 @@ def test_the_hash_cannot_be_fooled_by_where_text_ends(practice: Practice) -> Non
     ]  # fmt: skip
     practice.run("INSERT INTO patient (PatNum) VALUES (1)")
     source = practice.source()
-    source.bind(
-        Stream.PATIENT, [Column("patient", "AddrNote"), Column("patient", "FamFinUrgNote")]
-    )
+    source.bind(Stream.PATIENT, [Column("patient", "AddrNote"), Column("patient", "FamFinUrgNote")])
     reader = source.open()
     seen = set()
     for first, second in contents:
@@ -381,8 +379,7 @@ def test_the_guard_knows_the_database_and_its_unrest(practice: Practice) -> None
     finally:
         practice.run(
             "DROP TABLE tempConv_patient4711",
-            "UPDATE preference SET ValueString='' WHERE"
-            " PrefName='UpdateInProgressOnComputerName'",
+            "UPDATE preference SET ValueString='' WHERE PrefName='UpdateInProgressOnComputerName'",
             "UPDATE preference SET ValueString='0' WHERE PrefName='CorruptedDatabase'",
         )
     assert reader.guard() == calm
@@ -452,9 +449,7 @@ def test_binding_what_the_schema_lacks_is_drift(practice: Practice) -> None:
 
 def test_separators_inside_values_cannot_forge_items(practice: Practice) -> None:
     add_patients(practice, 1)
-    practice.run(
-        "INSERT INTO patfield (PatNum,FieldName,FieldValue) VALUES (1,'A\x1fB','C\x1eD')"
-    )
+    practice.run("INSERT INTO patfield (PatNum,FieldName,FieldValue) VALUES (1,'A\x1fB','C\x1eD')")
     source = practice.source()
     source.bind(Stream.PATIENT, [Column("patfield", "pairs")])
     reader = source.open()

@@ -92,9 +92,7 @@ def test_a_second_commit_within_the_second_may_hide(gated: ServerPractice) -> No
 
 
 def test_an_open_transaction_moves_it_only_when_it_commits(innodb: ServerPractice) -> None:
-    innodb.run(
-        "DELETE FROM patient", "INSERT INTO patient (PatNum,LName) VALUES (1,'Ohm')"
-    )
+    innodb.run("DELETE FROM patient", "INSERT INTO patient (PatNum,LName) VALUES (1,'Ohm')")
     token, close = watch(innodb)
     at_the_start_of_a_second()
     before = token()

@@ -33,9 +33,7 @@ def session(myisam: ServerPractice) -> Iterator[MySqlSession]:
 
 def test_the_session_cannot_write_even_with_every_right(myisam: ServerPractice) -> None:
     for engine in ("MyISAM", "InnoDB"):
-        myisam.run(
-            "DROP TABLE IF EXISTS scratch", f"CREATE TABLE scratch (a int) ENGINE={engine}"
-        )
+        myisam.run("DROP TABLE IF EXISTS scratch", f"CREATE TABLE scratch (a int) ENGINE={engine}")
         mighty = MySqlSession(myisam.login(user="root", password=""), 100)
         try:
             for statement in ("INSERT INTO scratch VALUES (1)", "DELETE FROM scratch"):
@@ -231,9 +229,7 @@ def test_a_row_larger_than_a_packet_costs_only_itself(myisam: ServerPractice) ->
 
 
 def test_a_crashed_table_is_drift_and_spoils_no_other_stream(myisam: ServerPractice) -> None:
-    myisam.run(
-        "DELETE FROM labcase", "INSERT INTO labcase (LabCaseNum,PatNum) VALUES (1,1),(2,1)"
-    )
+    myisam.run("DELETE FROM labcase", "INSERT INTO labcase (LabCaseNum,PatNum) VALUES (1,1),(2,1)")
     source = myisam.source()
     source.bind(Stream.LAB_CASE, [Column("labcase", "PatNum")])
     reader = source.open()
@@ -346,9 +342,7 @@ def test_versions_engines_and_indexes_are_said(
 
 
 def test_a_large_table_without_a_stamp_index_is_a_note(myisam: ServerPractice) -> None:
-    myisam.run(
-        "DELETE FROM recall", "INSERT INTO recall (PatNum) SELECT seq FROM seq_1_to_20001"
-    )
+    myisam.run("DELETE FROM recall", "INSERT INTO recall (PatNum) SELECT seq FROM seq_1_to_20001")
     found = myisam.source().probe()
     myisam.run("DELETE FROM recall")
     (note,) = [f for f in found.findings if f.code == "pms.index_missing"]

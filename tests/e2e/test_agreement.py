@@ -1,6 +1,7 @@
 """The whole product against real parts: MariaDB, the reference CRM, the agent as a process.
 
-A practice lives at 20 changes a second while the agent is killed and the server dies; after quiet an independent comparer must find nothing missing, extra or different.
+A practice lives at 20 changes a second while the agent is killed and the server dies; after quiet
+an independent comparer must find nothing missing, extra or different.
 """
 
 from __future__ import annotations

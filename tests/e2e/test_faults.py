@@ -1,4 +1,4 @@
-"""What goes wrong in an office, done to the real agent process: lines, brakes, backups, bad rows."""
+"""What goes wrong in an office, done to the real agent: lines, brakes, backups, bad rows."""
 
 from __future__ import annotations
 
@@ -155,9 +155,10 @@ def test_a_restored_backup_is_fenced_until_a_person_accepts_it(
         pass
     agree(stage)
     before = effects(stage)
-    with closing(sqlite3.connect(old)) as source, closing(
-        sqlite3.connect(stage.practice_file, timeout=10)
-    ) as target:
+    with (
+        closing(sqlite3.connect(old)) as source,
+        closing(sqlite3.connect(stage.practice_file, timeout=10)) as target,
+    ):
         source.backup(target)
     until(lambda: said(stage).snapshot.pms_error == "pms.suspect_restored")
     assert said(stage).state is State.ACTION_NEEDED

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pymysql
 
@@ -21,7 +21,7 @@ def free_port() -> int:
 
 
 class MariaDb:
-    """``with MariaDb() as db:`` gives ``db.port``; root has no password; sql_mode is '' as in the field."""
+    """``with MariaDb() as db:`` gives ``db.port``; root has no password; sql_mode is empty."""
 
     def __init__(self, *, engine: str = "MyISAM", options: tuple[str, ...] = ()) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="bw-mariadb-"))
@@ -30,8 +30,8 @@ class MariaDb:
         self.options = options
         self._server: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> MariaDb:
-        os.chmod(self.home, 0o755)
+    def __enter__(self) -> Self:
+        self.home.chmod(0o755)
         user = [] if os.geteuid() else ["--user=mysql"]
         if user:
             shutil.chown(self.home, "mysql")
@@ -39,7 +39,7 @@ class MariaDb:
             ["mariadb-install-db", "--no-defaults", f"--datadir={self.home}/data",
              "--auth-root-authentication-method=normal", "--skip-test-db", *user],
             check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
+        )  # fmt: skip
         self.start()
         return self
 
@@ -56,7 +56,7 @@ class MariaDb:
              f"--pid-file={self.home}/pid", f"--log-error={self.home}/error.log",
              *user, *self.options],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
+        )  # fmt: skip
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -77,7 +77,7 @@ class MariaDb:
         return pymysql.connect(
             host="127.0.0.1", port=self.port, user="root", password="", database=database,
             charset="utf8mb4", autocommit=True, **options,
-        )
+        )  # fmt: skip
 
     def __exit__(self, *_: object) -> None:
         if self._server is not None and self._server.poll() is None:
