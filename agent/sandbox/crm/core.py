@@ -53,7 +53,7 @@ class Core:
     def __init__(self, path: Path, settings: CrmSettings, faults: Faults) -> None:
         self.path = path
         self._guard = _hold(path)
-        self.store = connect(path)
+        self.store = connect(path, cache_mb=128)
         self._reader = connect(path, cache_mb=32, read_only=True)
         self._reader_lock = threading.Lock()
         self.settings = settings

@@ -45,6 +45,7 @@ from agent.sandbox.crm.work import (
 
 ANSWER_KEPT_US: Final = 7 * 86_400 * 1_000_000
 _PATIENTS_REMEMBERED: Final = 400_000
+_LIVE: Final = int(State.LIVE)
 _STATE_AFTER = {Op.UPSERT: State.LIVE, Op.DELETE: State.DELETED, Op.MERGE: State.MERGED}
 
 
@@ -193,7 +194,10 @@ class Intake:
             survivor = self._look_up_one(item.type_id, item.merge_into)
             if survivor is None or survivor.state == State.STUB:
                 missing = (item.type_id, item.merge_into)
-        self._apply(work, item, held, found)
+        if held is None and item.op is Op.UPSERT:
+            self._apply_new(work, item, found)
+        else:
+            self._apply(work, item, held, found)
         if missing is None:
             return Result(item.event_id, Outcome.APPLIED)
         if missing != (item.type_id, item.key):
@@ -225,6 +229,24 @@ class Intake:
             "SELECT 1 FROM past_effect WHERE rid = ? AND event = ?", (rid, event)
         ).fetchone()
         return row is not None
+
+    def _apply_new(self, work: Work, item: Item, found: x.Found) -> None:
+        """A record never seen before: what a first load consists of, kept short for its sake."""
+        rid, seq, key, type_id = self._next_rid, self._next_seq, item.key, item.type_id
+        self._next_rid, self._next_seq = rid + 1, seq + 1
+        bucket = bucket_of(key)
+        work.new.append(
+            (rid, type_id, key, bucket, _LIVE, work.journal, work.epoch, item.version, item.hash,
+             seq, item.event, item.version, work.at_us, None)
+        )  # fmt: skip
+        work.touched.add((type_id, key))
+        work.bodies.append((rid, item.data.decode()))
+        self._digests.add(type_id, bucket, item.hash)
+        if found is not x.NOTHING:
+            index(work, rid, type_id, found, is_new=True)
+            if type_id == x.PATIENT:
+                self._remember_patient(key)
+        self._telling.note(rid, item, is_new=True)
 
     def _apply(self, work: Work, item: Item, held: Held | None, found: x.Found) -> None:
         state = _STATE_AFTER[item.op]
@@ -266,7 +288,7 @@ class Intake:
             self._digests.add(item.type_id, bucket, content)
             index(work, rid, item.type_id, found, is_new=is_new)
             if item.type_id == x.PATIENT:
-                self._patients.add(item.key)
+                self._remember_patient(item.key)
         elif held is not None:
             work.unbodied.append((rid,))
             work.unslotted.append((rid,))
