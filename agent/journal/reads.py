@@ -59,6 +59,7 @@ _DIGEST = """
 SELECT count(*), sum(sum48 >> 24), sum(sum48 & 16777215), xor64(xor64)
 FROM record WHERE stream = ? AND gone_at IS NULL AND missing_since IS NULL
 """
+_BATCH = "number, id, stream, rank, attempts, planned_at, operations, body"
 _AGREED = """
 SELECT key, agreed FROM record WHERE stream = ? AND gone_at IS NULL AND batch IS NULL
   AND agreed IS NOT NULL AND agreed <> x''
@@ -178,22 +179,41 @@ class Reads(ABC):
 
     # --- work --------------------------------------------------------------------------------
 
-    def due_batches(self, now: datetime, limit: int, busy: frozenset[Stream]) -> list[Batch]:
-        """Next batches to send: by urgency then number, at most one per stream, none of ``busy``.
+    def due_batches(
+        self,
+        now: datetime,
+        limit: int,
+        busy: frozenset[Stream],
+        flying: frozenset[int] = frozenset(),
+    ) -> list[Batch]:
+        """Next batches to send, most urgent first, none of ``flying`` (numbers under way).
 
-        A deferred batch lets later ones of its stream pass: records stay in order by version.
+        Changes of a stream leave one batch after the other: none of ``busy`` streams, at most one
+        each. Batches of the first load carry distinct records and may fly side by side. A deferred
+        batch lets later ones of its stream pass: records stay in order by version.
         """
-        free = [number for stream, number in self._streams.items() if stream not in busy]
-        if not free or limit < 1:
+        if limit < 1:
             return []
         names = self._names
-        rows = self._rows(
-            "SELECT number, id, stream, rank, attempts, planned_at, operations, body FROM batch"
-            " WHERE number IN (SELECT (SELECT b.number FROM batch b WHERE b.stream = s.value"
-            "   AND b.due_at <= ? ORDER BY b.rank, b.number LIMIT 1) FROM carray(?) s)"
-            " ORDER BY rank, number LIMIT ?",
-            (to_micros(now), bound_keys(free), limit),
+        load = RANK_OF_URGENCY[Urgency.LOAD]
+        free = [number for stream, number in self._streams.items() if stream not in busy]
+        rows = (
+            self._rows(
+                f"SELECT {_BATCH} FROM batch"
+                " WHERE number IN (SELECT (SELECT b.number FROM batch b WHERE b.stream = s.value"
+                "   AND b.rank < ? AND b.due_at <= ? ORDER BY b.rank, b.number LIMIT 1)"
+                "   FROM carray(?) s) ORDER BY rank, number LIMIT ?",
+                (load, to_micros(now), bound_keys(free), limit),
+            )
+            if free
+            else []
         )
+        if len(rows) < limit:
+            rows += self._rows(
+                f"SELECT {_BATCH} FROM batch WHERE rank = ? AND due_at <= ?"
+                " AND number NOT IN (SELECT value FROM carray(?)) ORDER BY number LIMIT ?",
+                (load, to_micros(now), bound_keys([-1, *flying]), limit - len(rows)),
+            )
         return [
             Batch(
                 number=number,

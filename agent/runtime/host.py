@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,6 +80,9 @@ class Host:
     _anchored: str = ""  # audit head the CRM last acknowledged
 
     def start(self) -> None:
+        # Lanes hand work to each other all the time; the interpreter's usual 5 ms between threads
+        # would be most of a change's way to the CRM while the load computes.
+        sys.setswitchinterval(0.0005)
         self._lane("watch", self.engine.watch)
         self._lane("bulk", self.engine.bulk)
         self._lane("push", lambda: self.engine.dispatcher.run(self.engine.stopping))

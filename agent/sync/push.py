@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -24,13 +24,14 @@ from agent.errors import (
 )
 from agent.journal.journal import Journal
 from agent.journal.rows import Batch, Operation, Outgoing, ParkClass, Urgency
-from agent.model.streams import Stream
 from agent.model.writing import Change, ItemOutcome, Outcome
 from agent.ports import Clock, CrmPort
 from agent.sync.pace import Backoff, item_retry_s
 from agent.sync.plan import operations_of
 
 log = structlog.get_logger(__name__)
+
+IN_FLIGHT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Dispatcher:
         backoff: Backoff,
         *,
         on_limits: Callable[[], None],
-        in_flight: int = 2,
+        in_flight: int = IN_FLIGHT,
     ) -> None:
         self._journal = journal
         self._crm = crm
@@ -94,7 +95,7 @@ class Dispatcher:
         self._on_limits = on_limits
         self._in_flight = in_flight
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="push")
-        self._busy: dict[Stream, Future[None]] = {}
+        self._flying: dict[int, Batch] = {}
         self._awake = threading.Event()
         self._lock = threading.Lock()
         self._not_before = 0.0
@@ -120,18 +121,21 @@ class Dispatcher:
         if self.fenced or self.line.auth_lost or self._clock.mono() < self._not_before:
             return 0
         with self._lock:
-            busy = frozenset(self._busy)
-            room = self._in_flight - len(busy)
+            flying = self._flying.values()
+            busy = frozenset(b.stream for b in flying if b.urgency is not Urgency.LOAD)
+            room = self._in_flight - len(flying)
             if room <= 0:
                 return 0
-            batches = self._journal.due_batches(self._clock.now(), room, busy)
+            numbers = frozenset(self._flying)
+            batches = self._journal.due_batches(self._clock.now(), room, busy, numbers)
             for batch in batches:
-                self._busy[batch.stream] = self._pool.submit(self._carry, batch)
+                self._flying[batch.number] = batch
+                self._pool.submit(self._carry, batch)
         return len(batches)
 
     def idle(self) -> bool:
         with self._lock:
-            return not self._busy
+            return not self._flying
 
     def retry_auth(self) -> None:
         """The pairing was renewed."""
@@ -151,7 +155,7 @@ class Dispatcher:
             self._failed(error, 5.0)
         finally:
             with self._lock:
-                self._busy.pop(batch.stream, None)
+                del self._flying[batch.number]
             self.wake()
 
     def _send(self, batch: Batch) -> None:
