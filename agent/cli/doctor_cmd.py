@@ -5,41 +5,77 @@ from __future__ import annotations
 import click
 import msgspec
 
-from agent.cli.render import findings_lines
+from agent.cli.render import MARKS, findings_lines
 from agent.cli.root import App
 from agent.errors import ExitCode
 from agent.model.reading import Severity
 from agent.runtime.checks import all_checks
 from agent.support.doctor import Checked, run_checks
+from agent.support.messages import Catalogue
+
+# The data map's notes fill pages and need no attention; ``bridgework map check --notes`` has them.
+_NO_NOTES = frozenset({"map"})
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 @click.pass_obj
 def doctor(app: App, as_json: bool) -> ExitCode:
-    """Check settings, practice system, data map, CRM, journal and machine, step by step.
+    """Check every step between practice and CRM, and say how to mend what fails.
+
+    It looks at this computer, settings, practice system, data map, CRM and sync record, and
+    changes nothing. A refused password is tried once only.
 
     Exit codes: 0 all well, 2 settings, 3 practice system, 4 CRM, 6 a person must act.
     """
     results, code = run_checks(all_checks(app.settings(), app.paths))
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode({"exit_code": code, "checks": results})))
+        told = {"exit_code": int(code), "checks": [_described(result) for result in results]}
+        click.echo(msgspec.json.format(msgspec.json.encode(told)))
         return code
+    titles = {result.topic: result.title for result in results}
     for result in results:
-        click.echo(_line(result))
-        shown = [f for f in result.findings if f.severity is not Severity.OK]
-        for line in findings_lines(shown):
-            click.echo(line)
+        click.echo("\n".join(_lines(result, titles)))
     failed = sum(r.worst is Severity.ERROR for r in results)
+    warned = sum(r.worst is Severity.WARNING for r in results)
     click.echo()
-    click.echo("All well." if not failed else f"{failed} of {len(results)} checks failed.")
+    if failed:
+        click.echo(f"{failed} of {len(results)} checks failed.")
+    else:
+        click.echo("All well." if not warned else "All works; mind the warnings.")
     return code
 
 
-def _line(result: Checked) -> str:
+def _lines(result: Checked, titles: dict[str, str]) -> list[str]:
     if result.skipped:
-        return f"  --   {result.title}: not looked at, an earlier step failed"
-    mark = {Severity.OK: "ok", Severity.NOTE: "ok", Severity.WARNING: "warn"}.get(
-        result.worst, "FAIL"
-    )
-    return f"  {mark:<5}{result.title}"
+        return [f"--    {result.title}: not looked at, for '{titles[result.needs]}' failed"]
+    mark = "ok" if result.worst is Severity.NOTE else MARKS[result.worst]
+    shown = [
+        f
+        for f in result.findings
+        if f.severity is not Severity.NOTE or result.topic not in _NO_NOTES
+    ]
+    return [f"{mark:<6}{result.title}", *findings_lines(shown, indent=6)]
+
+
+def _described(result: Checked) -> dict[str, object]:
+    """One check for scripts: codes and facts to act on, texts to show."""
+    catalogue = Catalogue.load()
+    findings = []
+    for finding in result.findings:
+        text = catalogue.render(finding.code, finding.facts)
+        findings.append(
+            {
+                "code": finding.code,
+                "severity": finding.severity,
+                "facts": finding.facts,
+                "text": text.title,
+                "next": text.next_step,
+            }
+        )
+    return {
+        "topic": result.topic,
+        "title": result.title,
+        "result": "skipped" if result.skipped else result.worst,
+        "findings": findings,
+    }

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 from agent.model.reading import Finding, Severity
-from agent.model.status import Snapshot, State
+from agent.model.status import FATAL, State
+from agent.model.streams import Stream
 from agent.support.health import Report
 from agent.support.messages import Catalogue
 
+_REMEDIES = {
+    State.NOT_SET_UP: "Link this computer to the CRM: bridgework pair CODE --url https://...",
+    State.UNREACHABLE: "Start it: bridgework run",
+}
 _HEADLINES = {
     State.NOT_SET_UP: "Not set up yet",
     State.ACTION_NEEDED: "A person must act",
@@ -20,7 +28,8 @@ _HEADLINES = {
     State.BEHIND: "Running behind",
     State.UP_TO_DATE: "Up to date",
 }
-_MARKS = {
+WIDTH = 100
+MARKS = {
     Severity.OK: "ok",
     Severity.NOTE: "note",
     Severity.WARNING: "warn",
@@ -41,9 +50,9 @@ def span(seconds: float | None) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def ago(moment: str | None, now: datetime | None = None) -> str:
+def ago(moment: str | None, now: datetime | None = None, *, never: str = "never") -> str:
     if moment is None:
-        return "never"
+        return never
     age = (now or datetime.now(UTC)) - datetime.fromisoformat(moment)
     return f"{span(max(age.total_seconds(), 0.0))} ago"
 
@@ -62,43 +71,94 @@ def progress_line(report: Report) -> str:
 def status_text(report: Report) -> str:
     """The whole status for ``bridgework status``."""
     s = report.snapshot
-    lines = [f"{_HEADLINES[report.state]}{_because(s)}", ""]
-    numbers = (
-        ("Oldest unsent change", span(s.oldest_unsent_s)),
-        ("Oldest unproven chunk", span(s.oldest_unverified_s)),
-        ("Open conflicts", str(s.open_conflicts)),
-        ("Parked records", str(s.parked)),
-        ("Last read from the practice", ago(s.last_read_at)),
-        ("Last write to the CRM", ago(s.last_write_at)),
-        ("Practice system", f"{s.pms_kind} {s.pms_version}".strip()),
-    )
+    lines = [f"{_HEADLINES[report.state]}{_what_to_do(report.state)}", ""]
+    numbers = [
+        ("Oldest change not sent yet", span(s.oldest_unsent_s)),
+        ("Oldest proof of equality", _proof(s.oldest_unverified_s)),
+        ("Open conflicts", f"{s.open_conflicts:,}"),
+        ("Parked records", f"{s.parked:,}"),
+    ]
+    if s.is_running:
+        numbers += [
+            ("Last read from the practice", ago(s.last_read_at)),
+            ("Last write to the CRM", ago(s.last_write_at, never="none since the agent started")),
+        ]
+    numbers.append(("Practice system", f"{s.pms_kind} {s.pms_version}".strip()))
     lines += [f"  {name:<29}{value}" for name, value in numbers]
     if s.load is not None:
         lines += ["", f"  {progress_line(report)}"]
     if s.streams:
-        lines += ["", f"  {'stream':<17}{'records':>10}{'agreed':>10}{'waiting':>9}{'parked':>8}"]
-        lines += [
-            f"  {t.stream.value:<17}{t.present:>10,}{t.agreed:>10,}{t.waiting:>9,}{t.parked:>8,}"
-            for t in s.streams
-        ]
-    shown = [f for f in s.findings if f.severity is not Severity.OK]
-    if shown:
-        lines += ["", *findings_lines(shown)]
+        lines += ["", *stream_table(s.streams, ("present", "agreed", "waiting", "parked"))]
+    codes = [code for code in (s.pms_error, s.crm_error) if code]
+    trouble = [
+        *(Finding(c, Severity.ERROR if c in FATAL else Severity.WARNING) for c in codes),
+        *(f for f in s.findings if f.severity in {Severity.WARNING, Severity.ERROR}),
+    ]
+    if trouble:
+        lines += ["", *findings_lines(trouble)]
+    if s.parked:
+        lines += ["", "  Which records are parked, and why: bridgework journal parked"]
     return "\n".join(lines)
 
 
-def findings_lines(findings: list[Finding]) -> list[str]:
-    """One block per finding: mark, what, what to do next."""
+class Counted(Protocol):
+    """A line of a stream table."""
+
+    @property
+    def stream(self) -> Stream: ...
+
+
+def stream_table(lines: Sequence[Counted], columns: Sequence[str]) -> list[str]:
+    """Counts by stream, with their totals; ``columns`` are attributes of the lines."""
+    totals = [sum(getattr(line, name) for line in lines) for name in columns]
+    widths = [
+        max(len(name), len(f"{total:,}")) + 3 for name, total in zip(columns, totals, strict=True)
+    ]
+
+    def row(name: str, counts: Sequence[int]) -> str:
+        cells = (f"{n:>{width},}" for n, width in zip(counts, widths, strict=True))
+        return f"  {name:<17}" + "".join(cells)
+
+    names = ("records" if name == "present" else name for name in columns)
+    heads = (f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
+    return [
+        f"  {'stream':<17}" + "".join(heads),
+        *(row(line.stream.value, [getattr(line, name) for name in columns]) for line in lines),
+        row("all", totals),
+    ]
+
+
+def _proof(age_s: float | None) -> str:
+    return "none" if age_s is None else f"{span(age_s)} ago"
+
+
+def _what_to_do(state: State) -> str:
+    return f". {_REMEDIES[state]}" if state in _REMEDIES else ""
+
+
+def findings_lines(findings: Sequence[Finding], *, indent: int = 2) -> list[str]:
+    """A line per finding that is well; for others what stopped, its effect, the next step."""
     catalogue = Catalogue.load()
+    steps = max((len(str(f.facts.get("step", ""))) for f in findings), default=0)
     lines = []
     for finding in findings:
         text = catalogue.render(finding.code, finding.facts)
-        lines.append(f"  {_MARKS[finding.severity]:<5}{text.title}  [{finding.code}]")
-        if finding.severity is not Severity.OK:
-            lines += [f"       {part}" for part in (text.body, text.next_step) if part]
+        step = f"{finding.facts.get('step', ''):<{steps + 2}}" if steps else ""
+        head = f"{'':<{indent}}{MARKS[finding.severity]:<6}{step}"
+        below = " " * len(head)
+        if finding.severity is Severity.OK:
+            lines.append(f"{head}{text.title}")
+            continue
+        lines += _wrapped(f"{text.title}  [{finding.code}]", head, below)
+        lines += _wrapped(text.body, below, below)
+        if text.next_step:
+            lines += _wrapped(f"Next: {text.next_step}", below, below)
     return lines
 
 
-def _because(s: Snapshot) -> str:
-    code = s.pms_error or s.crm_error
-    return f" ({code})" if code else ""
+def _wrapped(text: str, first: str, rest: str) -> list[str]:
+    """Folded at 100 columns; commands and paths are never broken inside."""
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=rest,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip

@@ -10,7 +10,7 @@ import msgspec
 
 from agent.cli.render import progress_line, span
 from agent.cli.root import App
-from agent.errors import ExitCode
+from agent.errors import AgentBusy, ExitCode
 from agent.model.status import FATAL
 from agent.model.streams import Stream
 from agent.runtime.host import Host, build
@@ -31,12 +31,21 @@ class Agreement(msgspec.Struct, frozen=True):
 
 
 @click.command()
-@click.option("--prove", is_flag=True, help="Also prove every chunk of every stream equal again.")
-@click.option("--timeout", "timeout_s", type=float, default=3600.0, show_default=True)
+@click.option("--prove", is_flag=True, help="Also prove every record of the practice equal again.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=1),
+    default=3600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up after this long.",
+)
 @click.option(
     "--allow",
     multiple=True,
     type=click.Choice([s.value for s in Stream]),
+    metavar="STREAM",
     help="Allow the mass change or deletion a brake holds back on this stream.",
 )
 @click.option(
@@ -56,11 +65,14 @@ def sync(
 ) -> ExitCode:
     """Read what changed, send it, compare both sides, stop.
 
+    --allow and --accept-source are a person's word against a brake: stop the running agent, give
+    the command, look at its result, start the agent again.
+
     Exit codes: 0 both sides agree, 1 they do not (yet), 3 practice system unreachable,
     4 CRM unreachable, 5 another agent is running (it keeps both in agreement by itself),
     6 a person must act.
     """
-    host = build(app.settings(), app.paths)
+    host = _build(app, overrides=bool(allow) or accept_source)
     try:
         if accept_source:
             host.engine.accept_source()
@@ -82,6 +94,15 @@ def sync(
     if error.pms_error:
         return ExitCode.PMS
     return ExitCode.CRM if error.crm_error else ExitCode.FAILED
+
+
+def _build(app: App, *, overrides: bool) -> Host:
+    try:
+        return build(app.settings(), app.paths)
+    except AgentBusy:
+        if overrides:
+            raise AgentBusy("agent.stop_first") from None
+        raise
 
 
 def _until_agreed(host: Host, *, prove: bool, timeout_s: float, quiet: bool) -> Agreement:
@@ -129,17 +150,17 @@ def _brake(host: Host) -> str | None:
 
 def _in_words(result: Agreement) -> str:
     if result.agrees:
-        proof = "every chunk proven equal" if result.proven else "everything sent and compared"
+        proof = "every record proven equal" if result.proven else "everything sent and compared"
         return f"Practice and CRM agree ({proof}, {span(result.took_s)})."
     lines = ["Practice and CRM do not agree yet:"]
     if result.blocked_by:
         lines.append(f"  {Catalogue.load().render(result.blocked_by).line}")
     for count, what in (
-        (result.waiting, "changes wait to be sent"),
-        (result.parked, "records are parked"),
-        (result.missing, "records vanished and await a second look"),
-        (result.differ_at_crm, "records differ at the CRM"),
+        (result.waiting, "changes not sent yet"),
+        (result.parked, "records parked; which and why: bridgework journal parked"),
+        (result.missing, "records vanished in the practice; they get a second look first"),
+        (result.differ_at_crm, "records differ at the CRM; they are sent again"),
     ):
         if count > 0:
-            lines.append(f"  {count} {what}")
+            lines.append(f"  {count:>8,}  {what}")
     return "\n".join(lines)

@@ -109,7 +109,7 @@ class PmsSettings:
     config_file: str = _setting(
         "",
         "Path of FreeDentalConfig.xml or OpenDentalWebConfig.xml, to take host, database and "
-        "login from. Empty: the usual places are searched.",
+        "login from where they are not set here. `bridgework doctor` names the files it finds.",
         shape=Shape.PATH,
     )
     sqlite_path: str = _setting(

@@ -9,12 +9,12 @@ from agent import __version__
 from agent.config import Paths, PayloadSeal, Settings, open_secrets
 from agent.config.secrets import Secrets
 from agent.crm.connect import CrmLink
-from agent.errors import AgentBusy, ExitCode
-from agent.journal.journal import Journal
+from agent.errors import ExitCode
+from agent.journal.snapshot import verify_file
 from agent.model.reading import Finding, Severity
 from agent.runtime.clock import SystemClock
 from agent.runtime.host import site_map
-from agent.runtime.sources import open_source
+from agent.runtime.sources import config_file_findings, open_source
 from agent.support.doctor import Check
 
 MIN_FREE_BYTES = 500 * 1024 * 1024
@@ -25,66 +25,77 @@ def all_checks(settings: Settings, paths: Paths) -> list[Check]:
     """Built afresh for each run; each check opens what it needs and closes it."""
     clock = SystemClock()
     secrets = open_secrets(paths)
-    source = open_source(settings, secrets)
 
     def machine() -> Sequence[Finding]:
         paths.prepare()
         free = shutil.disk_usage(paths.home).free
-        if free < MIN_FREE_BYTES:
-            return [Finding("disk.low", Severity.ERROR, {"free_mb": free // 2**20})]
-        return []
+        severity = Severity.ERROR if free < MIN_FREE_BYTES else Severity.OK
+        code = "disk.low" if severity is Severity.ERROR else "disk.ok"
+        return [Finding(code, severity, {"free_mb": free // 2**20, "step": "disk"})]
+
+    def practice() -> Sequence[Finding]:
+        findings = config_file_findings(settings)
+        if any(f.severity is Severity.ERROR for f in findings):
+            return findings
+        source = open_source(settings, secrets)
+        steps = source.diagnose()
+        if not any(f.severity is Severity.ERROR for f in steps):
+            told = {f.code for f in steps}
+            steps += [f for f in source.probe().findings if f.code not in told]
+        return [*findings, *steps]
 
     def mapped() -> Sequence[Finding]:
-        facts = source.probe()
+        facts = open_source(settings, secrets).probe()
         compiled = site_map(settings).compile(
             facts,
             zone=settings.practice.zone or facts.zone,
             carry_unknown=settings.map.carry_unknown,
         )
-        return compiled.findings
+        counts: dict[str, str | int | float | None] = {
+            "read": len(compiled.streams),
+            "streams": len(facts.streams),
+        }
+        return [Finding("map.streams", Severity.OK, counts), *compiled.findings]
 
     def crm() -> Sequence[Finding]:
-        port = CrmLink(settings, secrets, clock, __version__).client("", 0)
+        link = CrmLink(settings, secrets, clock, __version__)
+        port = link.client("", 0)
         try:
             port.limits()
             skew_s = round(port.skew_s)
         finally:
             port.close()
+        facts: dict[str, str | int | float | None] = {
+            "host": link.transport.host,
+            "practice": link.pairing.practice_name,
+        }
+        findings = [Finding("crm.reached", Severity.OK, facts)]
         if abs(skew_s) > CLOCK_SKEW_S:
-            return [Finding("clock.skew", Severity.WARNING, {"seconds": skew_s})]
-        return []
+            findings.append(Finding("clock.skew", Severity.WARNING, {"seconds": skew_s}))
+        return findings
 
     return [
-        Check("machine", "Machine: free disk space", machine, ExitCode.ACTION),
+        Check("machine", "This computer", machine, ExitCode.ACTION),
         Check("settings", "Settings", lambda: settings.findings, ExitCode.USAGE),
-        Check("secrets", "Secret store", secrets.findings, ExitCode.USAGE),
-        Check("pms", "Practice system", source.diagnose, ExitCode.PMS),
-        Check("map", "Data map against the live schema", mapped, ExitCode.PMS, needs="pms"),
-        Check("crm", "CRM: line, sign-in, clock", crm, ExitCode.CRM),
+        Check("secrets", "Store for passwords and keys", secrets.findings, ExitCode.USAGE),
+        Check("pms", "Practice system", practice, ExitCode.PMS),
+        Check("map", "Data map", mapped, ExitCode.PMS, needs="pms"),
+        Check("crm", "CRM", crm, ExitCode.CRM),
         Check(
-            "journal",
-            "Journal: integrity and audit chain",
-            lambda: _journal(settings, paths, secrets, clock),
-            ExitCode.ACTION,
+            "journal", "Sync record", lambda: _journal(settings, paths, secrets), ExitCode.ACTION
         ),
     ]
 
 
-def _journal(
-    settings: Settings, paths: Paths, secrets: Secrets, clock: SystemClock
-) -> Sequence[Finding]:
+def _journal(settings: Settings, paths: Paths, secrets: Secrets) -> Sequence[Finding]:
+    """Only looked at, never opened for writing: works beside a running agent."""
     file = paths.journal_file(settings.journal_dir)
     if not file.exists():
-        return [Finding("journal.none", Severity.NOTE)]
-    try:
-        seal = PayloadSeal.from_store(secrets, may_create=False)
-        journal = Journal.open(file, seal=seal, clock=clock)
-    except AgentBusy:
-        return [Finding("journal.in_use", Severity.OK)]  # the running agent checked it at start
-    try:
-        broken = journal.verify_audit()
-    finally:
-        journal.close()
-    return (
-        [Finding("journal.audit_broken", Severity.ERROR, {"places": len(broken)})] if broken else []
-    )
+        return [Finding("journal.none", Severity.OK)]
+    PayloadSeal.from_store(secrets, may_create=False)
+    broken = verify_file(file)
+    if not broken:
+        return [Finding("journal.whole", Severity.OK)]
+    if any(place.startswith("journal.damaged") for place in broken):
+        return [Finding("journal.damaged", Severity.ERROR)]
+    return [Finding("journal.audit_broken", Severity.ERROR, {"places": len(broken)})]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -9,8 +10,8 @@ import msgspec
 from agent.config import Origin, Settings
 from agent.config.secrets import Secrets, read_secret
 from agent.errors import ConfigError
-from agent.model.reading import Severity
-from drivers.opendental.discovery import read_config
+from agent.model.reading import Finding, Severity
+from drivers.opendental.discovery import SEARCH_FOLDERS, read_config, usual_files
 from drivers.registry import Diagnosable, SourceSettings, make_source
 
 
@@ -55,3 +56,35 @@ def _completed(found: SourceSettings, path: Path, settings: Settings) -> SourceS
     }
     password = found.password or candidate.password
     return msgspec.structs.replace(found, password=password, **taken)
+
+
+_WHERE = ("pms.host", "pms.port", "pms.database", "pms.user")
+
+
+def config_file_findings(
+    settings: Settings, folders: Iterable[str] = SEARCH_FOLDERS
+) -> list[Finding]:
+    """What Open Dental's own files say: the one in use, or those a fresh installation could use.
+
+    Nothing is guessed: a file that is merely found is a note, and its trouble too.
+    """
+    pms = settings.pms
+    if pms.kind != "opendental":
+        return []
+    if pms.config_file:
+        candidate = read_config(Path(pms.config_file))
+        if not any(f.severity is Severity.ERROR for f in candidate.findings):
+            facts = {"file": pms.config_file, "host": candidate.host, "step": "file"}
+            return [Finding("pms.config_used", Severity.OK, {**facts}), *candidate.findings]
+        return list(candidate.findings)
+    if any(settings.origin(name) is not Origin.DEFAULT for name in _WHERE):
+        return []
+    found: list[Finding] = []
+    for path in usual_files(folders):
+        candidate = read_config(path)
+        if any(f.severity is Severity.ERROR for f in candidate.findings):
+            found += [Finding(f.code, Severity.NOTE, f.facts) for f in candidate.findings]
+        else:
+            facts = {"file": str(path), "host": candidate.host, "database": candidate.database}
+            found.append(Finding("pms.config_found", Severity.NOTE, {**facts}))
+    return found

@@ -32,6 +32,7 @@ class Checked(msgspec.Struct, frozen=True):
     title: str
     findings: tuple[Finding, ...]
     skipped: bool = False
+    needs: str = ""
 
     @property
     def worst(self) -> Severity:
@@ -46,7 +47,7 @@ def run_checks(checks: Sequence[Check]) -> tuple[list[Checked], ExitCode]:
     code = ExitCode.OK
     for check in checks:
         if check.needs in failed:
-            results.append(Checked(check.topic, check.title, (), skipped=True))
+            results.append(Checked(check.topic, check.title, (), True, check.needs))
             failed.add(check.topic)
             continue
         result = Checked(check.topic, check.title, tuple(_findings(check)))

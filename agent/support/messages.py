@@ -61,9 +61,13 @@ class Catalogue:
         return frozenset(self._entries)
 
     def render(self, code: str, facts: Mapping[str, Fact] | None = None) -> Message:
-        """A code without an entry falls back to ``internal`` and keeps its own code."""
-        entry = self._entries.get(code) or self._entries["internal"]
-        words = _Words(facts or {})
+        """A code without an entry falls back to ``internal`` and keeps its own code.
+
+        ``map.unreadable:phone`` is ``map.unreadable`` of the field ``phone``.
+        """
+        base, _, field = code.partition(":")
+        entry = self._entries.get(base) or self._entries["internal"]
+        words = _Words({"field": field, **(facts or {})} if field else facts or {})
         return Message(
             code=code,
             title=_fill(entry["title"], words),
@@ -84,7 +88,7 @@ class Catalogue:
 
 
 class _Words(dict[str, Any]):
-    """Facts for a text. A fact nobody gave reads as three dots, never as a crash."""
+    """Facts for a text. A fact nobody gave reads as three dots, and in brackets as nothing."""
 
     def __init__(self, facts: Mapping[str, Fact]) -> None:
         super().__init__({k: "..." if v is None else v for k, v in facts.items()})
@@ -94,4 +98,5 @@ class _Words(dict[str, Any]):
 
 
 def _fill(text: str, words: _Words) -> str:
-    return " ".join(string.Formatter().vformat(text, (), words).split())
+    filled = string.Formatter().vformat(text, (), words).replace(" (...)", "")
+    return " ".join(filled.split())
