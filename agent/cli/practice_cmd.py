@@ -13,6 +13,7 @@ from collections import Counter
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 import msgspec
@@ -33,6 +34,13 @@ from agent.sandbox.practice.schema import Engine, SchemaVersion
 _PROGRESS_S = 1.0
 
 
+def _known_zone(_: click.Context, __: click.Parameter, value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (ZoneInfoNotFoundError, ValueError):
+        raise click.BadParameter(f"there is no time zone {value!r}") from None
+
+
 def _target(command: Any) -> Any:
     """The options that say where the practice's database is."""
     options = (
@@ -46,7 +54,7 @@ def _target(command: Any) -> Any:
         click.option("--password", default="", envvar="BRIDGEWORK_PRACTICE_PASSWORD",
                      help="Better given in the environment."),
         click.option("--database", default="opendental", show_default=True),
-        click.option("--zone", default="America/New_York", show_default=True,
+        click.option("--zone", default="America/New_York", show_default=True, callback=_known_zone,
                      help="Time zone of the practice's wall clock."),
     )  # fmt: skip
     for option in reversed(options):
@@ -136,6 +144,14 @@ def create(
             f"{made.patients:,} patients, {made.rows:,} rows in {made.took_s:.1f} s "
             f"({speed:,.0f} rows/s)"
         )
+        click.echo("\nLet the agent read it:")
+        place = {"kind": "sample", "sqlite_path": path.absolute()} if into == "sqlite" else {
+            "kind": "opendental", "host": host, "port": port, "database": database, "user": user
+        }  # fmt: skip
+        for name, value in place.items():
+            click.echo(f"  bridgework config set pms.{name} {value}")
+        if into == "mariadb":  # a server names its own zone, which need not be the practice's
+            click.echo(f"  bridgework config set practice.zone {zone}")
     return ExitCode.OK
 
 

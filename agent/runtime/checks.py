@@ -29,9 +29,9 @@ def all_checks(settings: Settings, paths: Paths) -> list[Check]:
     def machine() -> Sequence[Finding]:
         paths.prepare()
         free = shutil.disk_usage(paths.home).free
-        severity = Severity.ERROR if free < MIN_FREE_BYTES else Severity.OK
-        code = "disk.low" if severity is Severity.ERROR else "disk.ok"
-        return [Finding(code, severity, {"free_mb": free // 2**20, "step": "disk"})]
+        if free < MIN_FREE_BYTES:
+            return [Finding("disk.low", Severity.ERROR, {"free_mb": free // 10**6})]
+        return [Finding("disk.ok", Severity.OK, {"free_gb": round(free / 1e9, 1)})]
 
     def practice() -> Sequence[Finding]:
         findings = config_file_findings(settings)

@@ -29,7 +29,7 @@ from drivers.opendental.streams import known_tables
 from drivers.sample.session import SqliteSession
 from drivers.sqltext import ColumnShape, SqliteText, TableShape, kind_of, quoted, text_literal
 
-SAMPLE_ZONE = "America/Chicago"
+SAMPLE_ZONE = "America/New_York"  # of a file whose preferences name none
 
 
 class SampleObservatory:

@@ -386,6 +386,8 @@ def _preferences(
         ("EasyNoClinics", "0" if clinics else "1"),
         ("PatientPhoneUsePhonenumberTable", "1"),
         ("DateLastAging", wall.day(today - 1)),
+        # Not Open Dental's: a file cannot be asked for its zone as a server can.
+        ("BridgeworkZone", wall.zone.key),
     ]
     decided = {name for name, _ in ours}
     ours += [(n, v) for n, v in seeds.PREFERENCES if n not in decided and n not in there]

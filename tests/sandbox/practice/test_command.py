@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from agent.cli import main
 from agent.errors import ExitCode
+from drivers.sample.source import SampleSource
 from tests.support.mariadb import MariaDb, free_port
 
 
@@ -67,9 +68,27 @@ def test_create_and_live_in_mariadb(server: MariaDb) -> None:
     )  # fmt: skip
     assert made.exit_code == 0, made.output
     assert "40 patients" in made.stdout
+    assert "bridgework config set practice.zone America/New_York" in made.stdout
     done = bridgework("practice", "live", *target, "--rate", 500, "--changes", 15)
     assert done.exit_code == 0, done.output
     assert "15 deeds" in done.stdout
     denied = bridgework("practice", "live", *target, "--user", "nobody", "--password", "wrong")
     assert denied.exit_code == ExitCode.PMS
     assert "pms.auth_refused" in denied.stderr
+
+
+def test_the_reader_takes_the_zone_the_practice_was_made_with(tmp_path: Path) -> None:
+    path = tmp_path / "p.db"
+    zone = "America/Anchorage"
+    made = bridgework("practice", "create", "--path", path, "--patients", 5, "--zone", zone)
+    assert made.exit_code == 0, made.output
+    assert f"bridgework config set pms.sqlite_path {path}" in made.stdout
+    assert SampleSource(path).probe().zone == zone
+    assert SampleSource(path, zone="America/Denver").probe().zone == "America/Denver"
+
+
+def test_a_zone_nobody_knows_is_a_wrong_option(tmp_path: Path) -> None:
+    refused = bridgework("practice", "create", "--path", tmp_path / "p.db", "--zone", "Mars/Base")
+    assert refused.exit_code == ExitCode.USAGE
+    assert "Mars/Base" in refused.stderr
+    assert not (tmp_path / "p.db").exists()
