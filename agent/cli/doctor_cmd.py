@@ -14,6 +14,7 @@ from agent.support.doctor import Checked, run_checks
 from agent.support.messages import Catalogue
 
 # The data map's notes fill pages and need no attention; ``bridgework map check --notes`` has them.
+ALIKE = 3  # findings of one code shown in full
 _NO_NOTES = frozenset({"map"})
 
 
@@ -55,7 +56,7 @@ def _lines(result: Checked, titles: dict[str, str]) -> list[str]:
         for f in result.findings
         if f.severity is not Severity.NOTE or result.topic not in _NO_NOTES
     ]
-    return [f"{mark:<6}{result.title}", *findings_lines(shown, indent=6)]
+    return [f"{mark:<6}{result.title}", *findings_lines(shown, indent=6, alike=ALIKE)]
 
 
 def _described(result: Checked) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
@@ -136,12 +137,25 @@ def _what_to_do(state: State) -> str:
     return f". {_REMEDIES[state]}" if state in _REMEDIES else ""
 
 
-def findings_lines(findings: Sequence[Finding], *, indent: int = 2) -> list[str]:
-    """A line per finding that is well; for others what stopped, its effect, the next step."""
+def findings_lines(
+    findings: Sequence[Finding], *, indent: int = 2, alike: int | None = None
+) -> list[str]:
+    """A line per finding that is well; for others what stopped, its effect, the next step.
+
+    ``alike``: so many of one code are shown in full, the rest of it as a count.
+    """
     catalogue = Catalogue.load()
     steps = max((len(str(f.facts.get("step", ""))) for f in findings), default=0)
     lines = []
+    counts = Counter(f.code for f in findings)
+    told: Counter[str] = Counter()
     for finding in findings:
+        told[finding.code] += 1
+        if alike is not None and told[finding.code] > alike:
+            if told[finding.code] == alike + 1:
+                more = counts[finding.code] - alike
+                lines.append(f"{'':<{indent + 6}}and {more} more of [{finding.code}]")
+            continue
         text = catalogue.render(finding.code, finding.facts)
         step = f"{finding.facts.get('step', ''):<{steps + 2}}" if steps else ""
         head = f"{'':<{indent}}{MARKS[finding.severity]:<6}{step}"

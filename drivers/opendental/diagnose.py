@@ -19,6 +19,9 @@ from drivers.opendental.facts import (
 )
 from drivers.opendental.schema import read_rights, read_shapes, unreadable_tables
 from drivers.opendental.session import CONNECT_TIMEOUT_S, Login, MySqlSession
+from drivers.opendental.streams import PRACTICE, STREAMS
+
+SHOWN_TABLES = 6
 
 _Fact = str | int | float | None
 
@@ -92,10 +95,16 @@ def _look(session: MySqlSession, login: Login) -> list[Finding]:
         rights = read_rights(session, login.database)
     except PmsError as error:
         return [*found, _step("version", error.code, Severity.ERROR)]
+    # A server hides the tables a login may not read: not there and not allowed look the same.
+    unseen = sorted(s.table for s in STREAMS.values() if s.table not in {*shapes, PRACTICE})
+    if unseen:
+        named = ", ".join(unseen[:SHOWN_TABLES]) + (", ..." if len(unseen) > SHOWN_TABLES else "")
+        facts: dict[str, _Fact] = {"tables": len(unseen), "names": named}
+        found.append(_step("rights", "pms.tables_unseen", Severity.ERROR, **facts))
     if rights.writes:
         listed = ", ".join(rights.writes)
         found.append(_step("rights", "pms.can_write", Severity.WARNING, rights=listed))
-    elif not unreadable:
+    elif not unreadable and not unseen:
         found.append(_step("rights", "pms.rights_ok"))
     found += [_named("engine", finding) for finding in engine_findings(shapes)]
     missing = index_findings(shapes)
