@@ -148,15 +148,19 @@ class Reads(ABC):
         )
         return None if sealed is None else self._seal.open(sealed, content_context(stream, key))
 
-    def missing(self, before: datetime, limit: int) -> list[tuple[Stream, Key, datetime]]:
-        """Present records missing since before the moment: candidates for the second look."""
+    def missing(
+        self, before: datetime, limit: int, streams: Sequence[Stream] | None = None
+    ) -> list[tuple[Stream, Key, datetime]]:
+        """Present records (of these streams) missing since before the moment: candidates for the
+        second look."""
         names = self._names
+        wanted = list(self._streams if streams is None else streams)
         return [
             (names[stream], key, from_micros(since))
             for stream, key, since in self._rows(
                 "SELECT stream, key, missing_since FROM record WHERE missing_since < ?"
-                " ORDER BY missing_since LIMIT ?",
-                (to_micros(before), limit),
+                " AND +stream IN (SELECT value FROM carray(?)) ORDER BY missing_since LIMIT ?",
+                (to_micros(before), bound_keys([self._streams[s] for s in wanted]), limit),
             )
         ]
 
@@ -281,7 +285,9 @@ class Reads(ABC):
         ``loaded=False`` gives the load's next chunks in stream order, then key order
         (descending with ``newest_first``).
         """
-        wanted = sorted(streams or self._streams, key=RANK_OF_STREAM.__getitem__)
+        wanted = sorted(
+            self._streams if streams is None else streams, key=RANK_OF_STREAM.__getitem__
+        )
         micros = to_micros(now)
         if loaded is False:
             order = "lo DESC" if newest_first else "lo"

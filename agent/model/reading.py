@@ -134,6 +134,14 @@ class Page(msgspec.Struct, frozen=True):
     exhausted: bool = True
     took_ms: float = 0.0
 
+    @property
+    def last(self) -> Key | None:
+        """The highest key read, unreadable ones too: where the next page begins."""
+        ends = [bad.key for bad in self.unreadable]
+        if self.rows:
+            ends.append(self.rows[-1][0])  # type: ignore[arg-type]
+        return max(ends, default=None)
+
 
 class Hint(msgspec.Struct, frozen=True):
     """A log row named this key. ``deleted`` only says the log claims so; the reader re-reads."""

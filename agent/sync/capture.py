@@ -81,7 +81,11 @@ class Capture:
         self._settling_lock = threading.Lock()
         self._present = {c.stream: c.present for c in journal.stream_counts()}
         self.limits = CrmLimits()  # refreshed by the dispatcher whenever the CRM answers
-        self.last_lsn = 0
+
+    @property
+    def last_lsn(self) -> int:
+        """The last committed turn: asked before a read, it says later who read a record last."""
+        return self._journal.lsn
 
     def take(
         self,
@@ -135,7 +139,6 @@ class Capture:
             self._park(turn, stream, bad)
             if within is not None:
                 within(turn)
-            self.last_lsn = turn.lsn
         self._present[stream] = self._present.get(stream, 0) + plan.created - len(deleted)
         if changed or deleted:
             self._on_work()

@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 
 GUARD_EVERY_S = 2.0
 REFUSED_WAIT_S = 300.0  # a wrong password is never hammered: it would lock the account
+RIGHT_MISSING = "pms.right_missing"
 DRIFT_WAIT_S = 5.0
 IDLE_S = 0.25
 HELD_RETRY_S = 10.0
@@ -88,6 +89,7 @@ class Engine:
         self._resumed.set()
         self.paused_until: datetime | None = None
         self.pms = PmsLine()
+        self.journal_code: str | None = None  # why the journal took nothing just now
         self.brakes = Brakes(
             journal,
             clock,
@@ -117,11 +119,14 @@ class Engine:
         return self._session
 
     def pause(self, until: datetime) -> None:
+        """Neither read nor send before ``until``. What is under way is finished."""
         self.paused_until = until
+        self.dispatcher.paused = True
         self._resumed.clear()
 
     def resume(self) -> None:
         self.paused_until = None
+        self.dispatcher.paused = False
         self._resumed.set()
         self.dispatcher.wake()
 
@@ -202,25 +207,41 @@ class Engine:
                     reader, bound_to = self._source.open(), session
                 wait_s = body(reader, session)
                 backoff.succeeded()
-            except Unbelieved:
-                wait_s = GUARD_EVERY_S
-            except PmsRefused as error:
-                wait_s = self._pms_failed(name, error, REFUSED_WAIT_S)
-            except PmsDrift as error:
-                self.reprobe()
-                wait_s = self._pms_failed(name, error, DRIFT_WAIT_S)
-            except PmsUnavailable as error:
-                wait_s = self._pms_failed(name, error, backoff.failed())
-            except (JournalError, CrmError) as error:
-                log.warning("lane.failed", lane=name, code=error.code)
-                wait_s = backoff.failed()
-            except Exception as error:  # a bug in one round must not blind the office for weeks
-                log.error("lane.bug", lane=name, error=type(error).__name__, exc_info=error)
-                wait_s = max(backoff.failed(), 2.0)
+                self.journal_code = None
+            except Exception as error:  # one round's trouble never ends a lane
+                wait_s = self._after(name, error, backoff)
             if wait_s > 0:
                 self.stopping.wait(wait_s)
         if reader is not None:
             reader.close()
+
+    def _after(self, lane: str, error: Exception, backoff: Backoff) -> float:
+        """What one failed round means: note it where the status looks; seconds to wait."""
+        match error:
+            case Unbelieved():
+                return GUARD_EVERY_S
+            case PmsRefused():
+                if error.code != RIGHT_MISSING:
+                    return self._pms_failed(lane, error, REFUSED_WAIT_S)
+                # One table's right, not the login: without it the other streams go on.
+                self.reprobe()
+                return self._pms_failed(lane, error, DRIFT_WAIT_S)
+            case PmsDrift():
+                self.reprobe()
+                return self._pms_failed(lane, error, DRIFT_WAIT_S)
+            case PmsUnavailable():
+                return self._pms_failed(lane, error, backoff.failed())
+            case JournalError():
+                # Disk full, most likely. Nothing was taken; it is tried again and said until then.
+                log.warning("lane.journal", lane=lane, code=error.code)
+                self.journal_code = error.code
+                return backoff.failed()
+            case CrmError():
+                log.info("lane.crm", lane=lane, code=error.code)
+                return backoff.failed()
+            case _:  # a bug must not blind the office for weeks
+                log.error("lane.bug", lane=lane, error=type(error).__name__, exc_info=error)
+                return max(backoff.failed(), 2.0)
 
     def rest(self, seconds: float) -> bool:
         """Sleep between statements; False when the lane should return (stop, pause, trouble)."""
@@ -287,9 +308,9 @@ class Engine:
         """The second look at what vanished; only then is it a deletion, under the brake."""
         before = self._clock.now() - timedelta(seconds=self._tuning.confirm_delete_s)
         vanished: dict[Stream, list[Key]] = {}
-        for stream, key, _ in self._journal.missing(before, READ_KEYS):
-            if stream in session.maps and stream not in self.brakes.on:
-                vanished.setdefault(stream, []).append(key)
+        streams = [s for s in session.maps if s not in self.brakes.on]
+        for stream, key, _ in self._journal.missing(before, READ_KEYS, streams):
+            vanished.setdefault(stream, []).append(key)
         if not vanished:
             return 0
         did = 0

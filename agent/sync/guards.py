@@ -32,14 +32,18 @@ def judge_source(
     version: str,
     high_marks: Mapping[str, int],
 ) -> Verdict:
-    """Compare the live guard with what the journal remembers (``identity`` None: first contact)."""
+    """Compare the live guard with what the journal remembers (``identity`` None: first contact).
+
+    A table the guard does not speak of (its right was revoked, an older agent watched it) proves
+    nothing; one that is empty speaks: its mark is 0.
+    """
     if guard.corrupted:
         return Verdict.CORRUPTED
     if guard.update_running or guard.rebuilding:
         return Verdict.WAIT
     if identity is not None and guard.identity != identity:
         return Verdict.OTHER
-    if any(guard.high_marks.get(table, 0) < mark for table, mark in high_marks.items()):
+    if any(mark < high_marks.get(table, 0) for table, mark in guard.high_marks.items()):
         return Verdict.RESTORED
     if guard.version != version:
         return Verdict.REPROBE

@@ -7,8 +7,9 @@ unchanged, so nothing leaves twice. A restart continues with the first chunk not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -110,9 +111,12 @@ class Load:
                 tier = Tier(self._facts.streams[stream].tier)
                 turn.plan_chunks(stream, boundaries, tier, self._clock.now())
                 turn.set_mark(PLANNED + stream.value, "1")
-        for stream, count in ((c.stream, c.present) for c in self._journal.stream_counts()):
-            if stream in self._maps:
-                self._count(stream, count)
+        self.progress.loaded_rows = 0
+        for held in self._journal.stream_counts():
+            if held.stream in self._maps:
+                _, expected = self.progress.by_stream[held.stream]
+                self.progress.by_stream[held.stream] = (0, expected)
+                self._count(held.stream, held.present)
         self.progress.start(self._clock.mono())
 
     def run(self, reader: PmsReader) -> bool:
@@ -121,7 +125,10 @@ class Load:
         if not self._journal.mark(HOT_DONE) and not self._load_hot(reader):
             return False
         self.progress.phase = "history"
-        while chunks := self._journal.next_chunks(self._clock.now(), 1, loaded=False):
+        streams = list(self._maps)
+        while chunks := self._journal.next_chunks(
+            self._clock.now(), 1, loaded=False, streams=streams
+        ):
             if not self._load_chunk(reader, chunks[0]):
                 return False
         self.progress.phase = "done"
@@ -178,7 +185,8 @@ class Load:
             read_lsn = self._capture.last_lsn
             page = reader.read_keys(mapped.stream, keys[start : start + WINDOW_PAGE])
             self._believe(reader)
-            self._capture.take(mapped, page, read_lsn=read_lsn, urgency=Urgency.REPAIR)
+            taken = self._capture.take(mapped, page, read_lsn=read_lsn, urgency=Urgency.REPAIR)
+            self._count(mapped.stream, taken.created)
             if patients is not None:
                 patients.update(self._patients_of(mapped, page))
             if not self._rest(self._paces.of(mapped.stream).after(len(page.rows), page.took_ms)):
@@ -196,42 +204,47 @@ class Load:
 
     def _load_chunk(self, reader: PmsReader, chunk: Chunk) -> bool:
         mapped = self._maps[chunk.stream]
-        for lo, page, read_lsn in self._read_ahead(reader, chunk):
-            if not self._make_room():
-                return False
-            taken = self._capture.take(
-                mapped,
-                page,
-                read_lsn=read_lsn,
-                urgency=Urgency.LOAD,
-                fresh=(lo, chunk.hi),
-                within=_marks_loaded(chunk) if page.exhausted else None,
-            )
-            self._count(chunk.stream, taken.created)
-            if page.exhausted:
-                return True
+        with closing(self._read_ahead(reader, chunk)) as pages:
+            for lo, page, read_lsn in pages:
+                if not self._make_room():
+                    return False
+                taken = self._capture.take(
+                    mapped,
+                    page,
+                    read_lsn=read_lsn,
+                    urgency=Urgency.LOAD,
+                    fresh=(lo, chunk.hi),
+                    within=_marks_loaded(chunk) if page.exhausted else None,
+                )
+                self._count(chunk.stream, taken.created)
+                if page.exhausted:
+                    return True
         return False
 
     def _read_ahead(
         self, reader: PmsReader, chunk: Chunk
-    ) -> Iterator[tuple[Key | None, Page, int]]:
+    ) -> Generator[tuple[Key | None, Page, int], None, None]:
         """Pages of the chunk, each with its lower bound and the lsn before its read.
 
         The next page is fetched while the caller takes the current one: the server hashes while we
-        normalise. Ends early when told to stop.
+        normalise. Ends early when told to stop; closed early, it waits for the read under way, for
+        the reader is nobody else's until then.
         """
 
         at = chunk.lo
         ahead = self._reads.submit(self._fetch, reader, chunk, at)
-        while (got := ahead.result()) is not None:
-            page, read_lsn = got
-            lo = at
-            if not page.exhausted:
-                at = page.rows[-1][0]  # type: ignore[assignment]
-                ahead = self._reads.submit(self._fetch, reader, chunk, at)
-            yield lo, page, read_lsn
-            if page.exhausted:
-                return
+        try:
+            while (got := ahead.result()) is not None:
+                page, read_lsn = got
+                lo = at
+                if not page.exhausted:
+                    at = page.last
+                    ahead = self._reads.submit(self._fetch, reader, chunk, at)
+                yield lo, page, read_lsn
+                if page.exhausted:
+                    return
+        finally:
+            wait([ahead])
 
     def _fetch(self, reader: PmsReader, chunk: Chunk, at: Key | None) -> tuple[Page, int] | None:
         """About ``TAKE_ROWS`` rows above ``at``, read in as many short statements as that takes.
@@ -252,7 +265,7 @@ class Load:
             if page.exhausted or len(rows) + pace.rows // 2 >= TAKE_ROWS:
                 self._believe(reader)
                 return Page(rows, tuple(bad), page.exhausted, page.took_ms), read_lsn
-            at = page.rows[-1][0]  # type: ignore[assignment]
+            at = page.last
 
     def _make_room(self) -> bool:
         """Wait while the CRM is behind; False when told to stop."""

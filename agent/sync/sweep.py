@@ -177,9 +177,9 @@ class Sweep:
             read_lsn = self._capture.last_lsn
             page = reader.read_range(stream, at, hi, pace.rows)
             self._believe(reader)
-            last = page.rows[-1][0] if page.rows else None
+            last = page.last
             upto = hi if page.exhausted else last
-            held = self._journal.held_range(stream, at, upto)  # type: ignore[arg-type]
+            held = self._journal.held_range(stream, at, upto)
             present = {row[0] for row in page.rows}
             asked = [*present, *(key for key in held if key not in present)]
             taken = self._capture.take(
@@ -196,7 +196,7 @@ class Sweep:
             self._rest(pace.after(len(page.rows), page.took_ms))
             if page.exhausted or last is None:
                 return Swept(False, rows, late, missing, unreadable)
-            at = last  # type: ignore[assignment]
+            at = last
 
     def _accept(self, reader: PmsReader, chunk: Chunk, began: datetime, count: int) -> None:
         now = self._clock.now()

@@ -15,7 +15,7 @@ import structlog
 
 from agent.journal.journal import Journal, Turn
 from agent.journal.rows import Urgency
-from agent.model.reading import Hint, Key, LaneFacts, Page, SourceFacts, Stamped
+from agent.model.reading import Hint, Key, LaneFacts, Page, ServerClock, SourceFacts, Stamped
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader
 from agent.sync.capture import Capture
@@ -39,6 +39,7 @@ GATE_DUTY = 0.04  # share of the time the change gate may use
 SCAN_DUTY = 0.08  # share all unindexed lanes may use together
 SCAN_CREDIT_S = 0.1  # what they may save up
 LOOK_EVERY_S = 0.15  # a table that moved lately is looked at this often, and at once when it moves
+SURE_S = 120.0  # where open statements are not shown: no write becomes visible later than this
 REREAD_S = 0.5  # a row stamped in the running second may change again without moving its stamp
 SPAN_EVERY_S = 10.0
 MARK_EVERY_S = 1.0  # marks trail the rows they stand for: a restart re-reads a second of logs
@@ -46,10 +47,12 @@ MARK_EVERY_S = 1.0  # marks trail the rows they stand for: a restart re-reads a 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A stamped row as last read. ``final``: its second was over, a change must move the stamp."""
+    """A stamped row as last read. ``final``: its second was over, a change since then moves the
+    stamp. ``sure``: nor can a write of that second still become visible."""
 
     stamp: int
     final: bool
+    sure: bool
     at_mono: float
 
 
@@ -62,7 +65,7 @@ class Found:
     state: LaneState
     hits: list[Stamped]
     low: datetime
-    read_at: datetime
+    server: ServerClock
     wide: bool
 
 
@@ -110,17 +113,24 @@ class KeyTail:
         return list(self.gaps)
 
 
-def reads_of(hits: Iterable[Stamped], read_at: datetime, now_mono: float) -> dict[int, Read]:
-    """What is known of rows read at ``read_at`` (server clock)."""
-    edge = int(read_at.timestamp()) - 1
-    return {hit.row: Read(hit.stamp, hit.stamp < edge, now_mono) for hit in hits}
+def reads_of(hits: Iterable[Stamped], server: ServerClock, now_mono: float) -> dict[int, Read]:
+    """What is known of rows read when the server's clock said ``server``."""
+    edge = int(server.now.timestamp()) - 1
+    oldest = server.oldest_open or server.now - timedelta(seconds=SURE_S)
+    sure = min(edge, int(oldest.timestamp()) - 1)
+    return {hit.row: Read(hit.stamp, hit.stamp < edge, hit.stamp < sure, now_mono) for hit in hits}
 
 
-def is_news(hit: Stamped, known: Read | None, now_mono: float) -> bool:
-    """Must this row be read (again)? Not if nothing can have changed since we did."""
+def is_news(hit: Stamped, known: Read | None, now_mono: float, *, wide: bool) -> bool:
+    """Must this row be read (again)? Not if nothing can have changed since we did.
+
+    Two writes of one second, the later one visible long after (it waited for a lock): the stamp
+    says nothing. So a wide look reads such rows again until they are sure.
+    """
     if known is None or known.stamp != hit.stamp:
         return True
-    return not known.final and now_mono - known.at_mono >= REREAD_S
+    known_enough = known.sure if wide else known.final
+    return not known_enough and now_mono - known.at_mono >= REREAD_S
 
 
 def next_low(now: datetime, oldest_open: datetime | None) -> datetime:
@@ -158,6 +168,7 @@ class Watch:
         self._gate_next_mono = 0.0
         self._marks_mono = 0.0
         self._unsaved_marks: dict[str, int] = {}
+        self._saved_highs: dict[Stream, int] = {}
         self._lanes: dict[tuple[Stream, str], LaneState] = {}
         self._tails: dict[Stream, KeyTail] = {}
         self._server_now: datetime | None = None
@@ -183,7 +194,8 @@ class Watch:
             for stream in self._maps:
                 for lane in self._usable_lanes(stream):
                     known = self._journal.low_watermark(stream, lane.name)
-                    low = known or begin
+                    # A server clock set back while we were off leaves a mark in its future.
+                    low = begin if known is None else min(known, begin)
                     self._lanes[stream, lane.name] = LaneState(low=low)
                     if known is None:
                         turn.open_span(
@@ -193,6 +205,14 @@ class Watch:
 
     def tick(self, reader: PmsReader, skip: frozenset[Stream]) -> int:
         """One round; ``skip``: braked streams. PmsErrors pass through, nothing advances then."""
+        try:
+            return self._round(reader, skip)
+        except BaseException:
+            # What the gates said was not acted upon: once we can read again, all tables moved.
+            self._tokens.clear()
+            raise
+
+    def _round(self, reader: PmsReader, skip: frozenset[Stream]) -> int:
         server = reader.clock()
         self._note_clock(server.now)
         wanted: dict[Stream, set[Key]] = {}
@@ -208,7 +228,7 @@ class Watch:
         for stream, lane in self._lanes_to_look_at(chosen):
             if not lane.indexed and self._scan_credit_s <= 0:
                 continue
-            found = self._look(reader, stream, lane, low, server.now)
+            found = self._look(reader, stream, lane, low, server)
             looks.append(found)
             wanted.setdefault(stream, set()).update(hit.key for hit in found.hits)
         for stream in chosen:
@@ -233,7 +253,7 @@ class Watch:
         changed = sum(self._take(looked, deleted) for looked in pages)
         for stream, keys in new_keys.items():
             self._tails[stream].advance(keys, self._clock.mono())
-        self._remember(tail.marks, looks, server.now, server.oldest_open)
+        self._remember(tail.marks, looks, server)
         return changed
 
     def _collect_hints(
@@ -302,7 +322,7 @@ class Watch:
         stream: Stream,
         lane: LaneFacts,
         low: datetime,
-        read_at: datetime,
+        server: ServerClock,
     ) -> Found:
         state = self._lanes[stream, lane.name]
         now = self._clock.mono()
@@ -312,14 +332,16 @@ class Watch:
         after: tuple[int, int] | None = None
         while True:
             hits = reader.keys_since(stream, lane.name, since, after, LANE_LIMIT)
-            news.extend(hit for hit in hits if is_news(hit, state.recent.get(hit.row), now))
+            news.extend(
+                hit for hit in hits if is_news(hit, state.recent.get(hit.row), now, wide=wide)
+            )
             if len(hits) < LANE_LIMIT:
                 break
             after = (hits[-1].stamp, hits[-1].row)
         state.looked_mono = now
         if not lane.indexed:
             self._scan_credit_s -= self._clock.mono() - now
-        return Found(stream, lane.name, state, news, low, read_at, wide)
+        return Found(stream, lane.name, state, news, low, server, wide)
 
     def _start_key_tail(self, reader: PmsReader, stream: Stream, turn: Turn) -> None:
         if self._facts.random_keys:
@@ -329,6 +351,7 @@ class Watch:
         high = 0 if high is None else high
         if isinstance(high, int) or str(high).lstrip("-").isdigit():
             self._tails[stream] = KeyTail(int(high))
+            self._saved_highs[stream] = int(high)
             turn.set_mark(KEY_TAIL + stream.value, str(high))
 
     def _keys_above(self, reader: PmsReader, stream: Stream) -> list[int]:
@@ -370,8 +393,7 @@ class Watch:
         self,
         marks: dict[str, int],
         looks: list[Found],
-        server_now: datetime,
-        oldest_open: datetime | None,
+        server: ServerClock,
     ) -> None:
         """Advance watermarks; written now and then only, a restart just re-reads a little more."""
         now = self._clock.mono()
@@ -379,16 +401,20 @@ class Watch:
             {name: mark for name, mark in marks.items() if self._marks.get(name) != mark}
         )
         self._marks = marks
+        due: list[tuple[Found, datetime]] = []
         for found in looks:
             state = found.state
+            if now - state.span_mono >= SPAN_EVERY_S:
+                # From where the last look ended: hours without a line are one span, not a hole.
+                due.append((found, min(state.low, found.low) - self._overlap))
             state.low = found.low if self.clock_stepped_back else max(state.low, found.low)
-            state.recent.update(reads_of(found.hits, found.read_at, now))
+            state.recent.update(reads_of(found.hits, found.server, now))
             if found.wide:
                 state.next_wide_mono = now + WIDE_EVERY_S
                 edge = int((state.low - self._overlap).timestamp()) - 5
                 state.recent = {r: read for r, read in state.recent.items() if read.stamp >= edge}
-        due = [found for found in looks if now - found.state.span_mono >= SPAN_EVERY_S]
-        marks_due = self._unsaved_marks and now - self._marks_mono >= MARK_EVERY_S
+        highs = {s: t.high for s, t in self._tails.items() if self._saved_highs.get(s) != t.high}
+        marks_due = (self._unsaved_marks or highs) and now - self._marks_mono >= MARK_EVERY_S
         if not (marks_due or due):
             return
         with self._journal.turn() as turn:
@@ -396,13 +422,14 @@ class Watch:
                 turn.set_mark(TAIL + name, str(mark))
             self._unsaved_marks.clear()
             self._marks_mono = now
-            for found in due:
-                stream, low = found.stream, found.low
-                begin = min(found.state.low, low) - self._overlap
-                turn.open_span(stream, found.lane, begin, low, server_now, oldest_open)
+            for stream, high in highs.items():
+                turn.set_mark(KEY_TAIL + stream.value, str(high))
+            self._saved_highs.update(highs)
+            for found, begin in due:
+                turn.open_span(
+                    found.stream, found.lane, begin, found.low, server.now, server.oldest_open
+                )
                 found.state.span_mono = now
-                if stream in self._tails:
-                    turn.set_mark(KEY_TAIL + stream.value, str(self._tails[stream].high))
 
     def _note_clock(self, server_now: datetime) -> None:
         """A server clock set back would hide changes behind the watermark: begin there again."""

@@ -328,10 +328,13 @@ SENTINELS: dict[str, str] = {
     "securitylog": "SecurityLogNum",
     "histappointment": "HistApptNum",
     "patient": "PatNum",
-    "appointment": "AptNum",
     "procedurelog": "ProcNum",
 }
-"""Tables whose highest key never falls in an honest database, and their keys."""
+"""Tables whose highest key never falls in an honest database, and their keys.
+
+Patients and procedures are marked deleted, logs only grow; visits are really deleted, and the one
+booked by mistake a minute ago is the newest of all.
+"""
 
 
 def tables_behind(spec: StreamSpec) -> tuple[str, ...]:

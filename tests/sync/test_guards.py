@@ -32,7 +32,8 @@ def guard(**facts: object) -> SourceGuard:
         ({"rebuilding": True, "high_marks": {"patient": 0}}, Verdict.WAIT),
         ({"corrupted": True}, Verdict.CORRUPTED),
         ({"high_marks": {"patient": 99}}, Verdict.RESTORED),
-        ({"high_marks": {}}, Verdict.RESTORED),
+        ({"high_marks": {}}, Verdict.OK),  # not readable any more: that is another finding's
+        ({"high_marks": {"patient": 0}}, Verdict.RESTORED),  # emptied
         ({"high_marks": {"patient": 101}}, Verdict.OK),
     ],
 )
