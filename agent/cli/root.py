@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("agent.cli.status_cmd:status", "What agrees, what waits, what needs a person."),
     "doctor": ("agent.cli.doctor_cmd:doctor", "Check every step and name the remedy."),
     "sync": ("agent.cli.sync_cmd:sync", "Prove records equal now."),
+    "pause": ("agent.cli.pause_cmd:pause", "Stand still for a while."),
+    "resume": ("agent.cli.pause_cmd:resume", "End a pause."),
     "pair": ("agent.cli.pair_cmd:pair", "Link this computer to the CRM."),
     "config": ("agent.cli.config_cmd:config", "Show and change settings."),
     "map": ("agent.cli.map_cmd:map_", "Check and export the data map."),

@@ -11,6 +11,7 @@ import threading
 import time
 
 import click
+import msgspec
 
 from agent.cli.render import progress_line
 from agent.cli.root import App
@@ -20,9 +21,10 @@ from agent.runtime.host import build
 
 @click.command()
 @click.option("--quiet", is_flag=True, help="No progress line.")
+@click.option("--json", "as_json", is_flag=True, help="One status report a line, as it changes.")
 @click.option("--for", "for_s", type=float, metavar="SECONDS", help="Stop by itself after this.")
 @click.pass_obj
-def run(app: App, quiet: bool, for_s: float | None) -> ExitCode:
+def run(app: App, quiet: bool, as_json: bool, for_s: float | None) -> ExitCode:
     """Keep practice and CRM in agreement until stopped (Ctrl+C or SIGTERM)."""
     host = build(app.settings(), app.paths)
     stop = threading.Event()
@@ -30,11 +32,16 @@ def run(app: App, quiet: bool, for_s: float | None) -> ExitCode:
         signal.signal(name, lambda *_: stop.set())
     host.start()
     deadline = time.monotonic() + for_s if for_s else None
-    lively = not quiet and sys.stderr.isatty()
+    lively = not quiet and not as_json and sys.stderr.isatty()
+    told = None
     while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
         stop.wait(0.5)
+        report = host.report()
+        if as_json and report.state is not told:
+            told = report.state
+            click.echo(msgspec.json.encode(report))
         if lively:
-            click.echo(f"\r{progress_line(host.report()):<100}", nl=False, err=True)
+            click.echo(f"\r{progress_line(report):<100}", nl=False, err=True)
     if lively:
         click.echo(err=True)
     return ExitCode.OK if host.stop() else ExitCode.FAILED

@@ -70,6 +70,11 @@ class Paths:
         return self.home / "status.json"
 
     @property
+    def pause_file(self) -> Path:
+        """Holds the end of a pause; the running agent looks at it every second."""
+        return self.home / "paused-until"
+
+    @property
     def control_socket(self) -> Path:
         return self.home / "control.sock"
 

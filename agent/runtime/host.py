@@ -23,6 +23,7 @@ from agent.errors import AgentError
 from agent.journal.journal import Journal
 from agent.ports import CrmPort, PmsSource
 from agent.runtime.clock import SystemClock
+from agent.runtime.pause import read_pause
 from agent.runtime.scheduler import Chores
 from agent.runtime.sources import open_source
 from agent.support.health import Report, heartbeat, report, take_snapshot
@@ -83,6 +84,7 @@ class Host:
         # Lanes hand work to each other all the time; the interpreter's usual 5 ms between threads
         # would be most of a change's way to the CRM while the load computes.
         sys.setswitchinterval(0.0005)
+        self.obey_pause()
         self._lane("watch", self.engine.watch)
         self._lane("bulk", self.engine.bulk)
         self._lane("push", lambda: self.engine.dispatcher.run(self.engine.stopping))
@@ -104,7 +106,18 @@ class Host:
         )
         return report(snapshot, pid=os.getpid(), now=self.clock.now())
 
+    def obey_pause(self) -> None:
+        """Take up what ``bridgework pause`` and ``resume`` left in the agent's folder."""
+        until = read_pause(self.paths.pause_file, self.clock.now())
+        if until is None and self.engine.paused_until is not None:
+            self.engine.resume()
+            log.info("agent.resumed")
+        elif until is not None and until != self.engine.paused_until:
+            self.engine.pause(until)
+            log.info("agent.paused")
+
     def write_status(self) -> None:
+        self.obey_pause()
         write_atomic(self.paths.status_file, msgspec.json.encode(self.report()))
 
     def beat(self) -> None:
@@ -148,9 +161,6 @@ class Host:
         self.paths.status_file.unlink(missing_ok=True)
         log.info("agent.stopped", clean=clean)
         return clean
-
-    def pause(self, seconds: float) -> None:
-        self.engine.pause(self.clock.now() + timedelta(seconds=seconds))
 
     def _lane(self, name: str, run: Callable[[], None]) -> None:
         thread = threading.Thread(target=run, name=name, daemon=True)

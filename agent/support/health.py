@@ -43,11 +43,15 @@ def age_s(now: datetime, then: datetime | None) -> float | None:
     return None if then is None else max((now - then).total_seconds(), 0.0)
 
 
-def brake_findings(engine: Engine) -> tuple[Finding, ...]:
-    return tuple(
+def trouble(engine: Engine) -> tuple[Finding, ...]:
+    """What a person must know now: brakes that hold, a journal that cannot write."""
+    braked = tuple(
         Finding("guard.mass_change", Severity.ERROR, {"stream": stream.value})
         for stream in sorted(engine.brakes.on)
     )
+    if engine.journal_code is None:
+        return braked
+    return (Finding(engine.journal_code, Severity.ERROR), *braked)
 
 
 def take_snapshot(
@@ -91,7 +95,7 @@ def take_snapshot(
         pending=numbers.pending_operations,
         load=load,
         streams=_streams(journal.stream_counts(), engine),
-        findings=(*findings, *(session.findings if session else ()), *brake_findings(engine)),
+        findings=(*findings, *(session.findings if session else ()), *trouble(engine)),
     )
 
 

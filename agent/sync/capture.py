@@ -165,11 +165,19 @@ class Capture:
                 log.warning("capture.braked", stream=stream.value, code=braked.code)
                 return 0
             self._send(turn, mapped, [], present, Urgency.REPAIR)
-            self.last_lsn = turn.lsn
         self._present[stream] = self._present.get(stream, 0) - len(present)
         if present:
             self._on_work()
         return len(present)
+
+    def retract(self, stream: Stream, keys: Sequence[Key]) -> None:
+        """Tell the CRM that these records do not exist; the mirror holds none of them."""
+        with self._journal.turn() as turn:
+            prefix = operation_prefix(self._journal.uuid, stream, turn.lsn)
+            for part in self._split(make_deletions(stream, keys, prefix=prefix, lsn=turn.lsn)):
+                self._enqueue(turn, stream, part, Urgency.REPAIR)
+            turn.audit("reconcile.retract", {"stream": stream.value, "count": len(keys)})
+        self._on_work()
 
     def settling_due(self) -> dict[Stream, list[Key]]:
         """Half-built records whose second look is due, by stream."""

@@ -208,7 +208,7 @@ class Engine:
                 wait_s = body(reader, session)
                 backoff.succeeded()
                 self.journal_code = None
-            except Exception as error:  # one round's trouble never ends a lane
+            except Exception as error:  # noqa: BLE001 - one round must not end a lane
                 wait_s = self._after(name, error, backoff)
             if wait_s > 0:
                 self.stopping.wait(wait_s)
@@ -413,8 +413,11 @@ class Engine:
             )
             with self._journal.turn() as turn:
                 turn.note("reconcile.differs", stream, len(result.send) + len(result.extra))
-            if not result.is_too_much:
-                self.send_again(reader, session, stream, result.send)
+            if result.is_too_much:
+                continue  # a CRM restored from a backup, perhaps: a person looks first
+            self.send_again(reader, session, stream, result.send)
+            if result.extra:
+                self.capture.retract(stream, result.extra)
         self.last_proof = (self._clock.now(), results)
         return results
 

@@ -99,7 +99,8 @@ class Dispatcher:
         self._awake = threading.Event()
         self._lock = threading.Lock()
         self._not_before = 0.0
-        self.fenced = False
+        self.fenced = False  # the source is not believed: nothing leaves
+        self.paused = False
         self.line = Line()
         self.last_write_at: datetime | None = None
         self.written = 0
@@ -118,7 +119,9 @@ class Dispatcher:
 
     def dispatch(self) -> int:
         """Start what may start now; returns how many batches left."""
-        if self.fenced or self.line.auth_lost or self._clock.mono() < self._not_before:
+        if self.fenced or self.paused or self.line.auth_lost:
+            return 0
+        if self._clock.mono() < self._not_before:
             return 0
         with self._lock:
             flying = self._flying.values()

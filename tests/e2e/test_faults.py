@@ -219,3 +219,16 @@ def test_a_second_agent_is_refused_and_the_first_stops_in_time(stage: Stage) -> 
     asked = command(stage, "status", "--json")
     assert asked.returncode == ExitCode.FAILED  # not running is never green
     assert '"engine_unreachable"' in asked.stdout
+
+
+def test_a_pause_stands_still_says_so_and_ends(stage: Stage) -> None:
+    assert command(stage, "pause", "--for", "30").returncode == ExitCode.OK
+    until(lambda: said(stage).state is State.PAUSED)
+    time.sleep(0.5)
+    before = effects(stage)
+    for _ in Life(stage.desk, seed=11).run(rate=50, changes=10):
+        pass
+    time.sleep(1)
+    assert effects(stage) == before
+    assert command(stage, "resume").returncode == ExitCode.OK
+    agree(stage)

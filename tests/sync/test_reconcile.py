@@ -1,0 +1,83 @@
+"""Rung 8: what the CRM lost is sent again, what only the CRM has is retracted; a flood waits."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.cli.stage import Stage
+from agent.config import load_settings
+from agent.model.streams import Stream
+from agent.model.writing import BucketDigest, Change, Verb
+from agent.runtime.host import Host, build
+from agent.sync.reconcile import Comparison, compare, differing_buckets, native_key
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    with Stage(tmp_path, patients=40) as stage:
+        settings = load_settings((), home=stage.paths.home)
+        made = build(settings, stage.paths)
+        made.start()
+        until(lambda: made.report().snapshot.load is None and not made.journal.batches_waiting())
+        yield made
+        made.stop()
+
+
+def until(look: Callable[[], object], timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not look():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.02)
+
+
+def tell_crm(host: Host, *changes: Change) -> None:
+    """Behind the journal's back, as a bug or a restored CRM would leave it."""
+    reply = host.crm.push("behind-its-back", host.crm.pack("behind-its-back", changes))
+    assert all(item.outcome.is_done for item in reply.outcomes)
+
+
+def change(host: Host, key: int, verb: Verb, canon: bytes = b"") -> Change:
+    content = hashlib.sha256(canon).digest()[:16] if canon else b""
+    op_id = key.to_bytes(16, "big")
+    return Change(op_id, Stream.RECALL, key, verb, host.journal.lsn, content, canon)
+
+
+def test_small_differences_are_healed_in_both_directions(host: Host) -> None:
+    assert compare(host.journal, host.crm, Stream.RECALL).is_equal
+    tell_crm(
+        host,
+        change(host, 3, Verb.DELETE),
+        change(host, 990_001, Verb.UPSERT, b'{"key":"990001","patient_key":"1"}'),
+    )
+    found = compare(host.journal, host.crm, Stream.RECALL)
+    assert (found.send, found.extra) == ([3], [990_001])
+    session = host.engine.session
+    assert session is not None
+    reader = host.source.open()
+    try:
+        host.engine.reconcile(reader, session)
+    finally:
+        reader.close()
+    until(lambda: not host.journal.batches_waiting())
+    assert compare(host.journal, host.crm, Stream.RECALL).is_equal
+    assert host.engine.compare_now() == 0
+
+
+def test_only_buckets_that_differ_are_opened() -> None:
+    ours = [BucketDigest(1, 2, 30, 4), BucketDigest(2, 1, 1, 1), BucketDigest(9, 0, 0, 0)]
+    theirs = [BucketDigest(1, 2, 30, 4), BucketDigest(2, 1, 1, 2), BucketDigest(3, 1, 5, 5)]
+    assert differing_buckets(ours, theirs) == [2, 3]
+
+
+def test_a_flood_of_differences_waits_for_a_person() -> None:
+    assert Comparison(Stream.RECALL, records=1000, send=list(range(201))).is_too_much
+    assert not Comparison(Stream.RECALL, records=100_000, send=list(range(900))).is_too_much
+
+
+def test_keys_come_back_as_what_they_were() -> None:
+    assert [native_key(text) for text in ("12", "-5", "A7")] == [12, -5, "A7"]
