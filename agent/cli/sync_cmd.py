@@ -8,13 +8,13 @@ import time
 import click
 import msgspec
 
-from agent.cli.render import progress_line, span
+from agent.cli.render import findings_lines, progress_line, span
 from agent.cli.root import App
 from agent.errors import AgentBusy, ExitCode
+from agent.model.reading import Finding, Severity
 from agent.model.status import FATAL
 from agent.model.streams import Stream
 from agent.runtime.host import Host, build
-from agent.support.messages import Catalogue
 
 
 class Agreement(msgspec.Struct, frozen=True):
@@ -28,6 +28,7 @@ class Agreement(msgspec.Struct, frozen=True):
     missing: int  # vanished records whose second look is still to come
     differ_at_crm: int
     blocked_by: str | None
+    braked: tuple[str, ...] = ()  # streams that wait for a person's word
 
 
 @click.command()
@@ -141,6 +142,7 @@ def _until_agreed(host: Host, *, prove: bool, timeout_s: float, quiet: bool) -> 
         missing=missing,
         differ_at_crm=differ,
         blocked_by=blocked,
+        braked=tuple(sorted(stream.value for stream in host.engine.brakes.on)),
     )
 
 
@@ -153,8 +155,11 @@ def _in_words(result: Agreement) -> str:
         proof = "every record proven equal" if result.proven else "everything sent and compared"
         return f"Practice and CRM agree ({proof}, {span(result.took_s)})."
     lines = ["Practice and CRM do not agree yet:"]
-    if result.blocked_by:
-        lines.append(f"  {Catalogue.load().render(result.blocked_by).line}")
+    severity = Severity.ERROR
+    stops = [Finding("guard.mass_change", severity, {"stream": name}) for name in result.braked]
+    if result.blocked_by and not (stops and result.blocked_by == "guard.mass_change"):
+        stops.insert(0, Finding(result.blocked_by, severity))
+    lines += findings_lines(stops)
     for count, what in (
         (result.waiting, "changes not sent yet"),
         (result.parked, "records parked; which and why: bridgework journal parked"),
