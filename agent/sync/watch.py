@@ -34,7 +34,9 @@ WIDE_EVERY_S = 60.0  # the overlap is re-read this often, and once at the start
 GAP_YOUNG_S = 60.0  # a hole below the highest key may still be filled by a slower transaction
 MAX_GAPS = 500
 TINY_ROWS = 100
-UNINDEXED_ROWS = 200_000  # an unindexed lane on a larger table is left to hints and sweep
+UNINDEXED_ROWS = 50_000  # an unindexed lane on a larger table is left to hints and sweep
+SCAN_LIMIT_S = 0.08  # so is one whose scan took longer than this
+SLOW_SCANS = 2  # so many times
 GATE_DUTY = 0.04  # share of the time the change gate may use
 SCAN_DUTY = 0.08  # share all unindexed lanes may use together
 SCAN_CREDIT_S = 0.1  # what they may save up
@@ -77,6 +79,7 @@ class LaneState:
     recent: dict[int, Read] = field(default_factory=dict)  # by row
     next_wide_mono: float = 0.0
     looked_mono: float = 0.0
+    slow_scans: int = 0
     span_mono: float = 0.0
 
 
@@ -297,8 +300,12 @@ class Watch:
         return [
             lane
             for lane in self._facts.streams[stream].lanes
-            if lane.indexed or lane.rows <= UNINDEXED_ROWS
+            if lane.indexed or (lane.rows <= UNINDEXED_ROWS and not self._is_slow(stream, lane))
         ]
+
+    def _is_slow(self, stream: Stream, lane: LaneFacts) -> bool:
+        state = self._lanes.get((stream, lane.name))
+        return state is not None and state.slow_scans >= SLOW_SCANS
 
     def _lanes_to_look_at(self, streams: Iterable[Stream]) -> list[tuple[Stream, LaneFacts]]:
         """Lanes whose own table moved or whose overlap is due: indexed first, then the scans, those
@@ -340,7 +347,11 @@ class Watch:
             after = (hits[-1].stamp, hits[-1].row)
         state.looked_mono = now
         if not lane.indexed:
-            self._scan_credit_s -= self._clock.mono() - now
+            took_s = self._clock.mono() - now
+            self._scan_credit_s -= took_s
+            state.slow_scans += took_s > SCAN_LIMIT_S
+            if state.slow_scans == SLOW_SCANS:
+                log.info("watch.lane_too_slow", stream=stream.value, table=lane.table)
         return Found(stream, lane.name, state, news, low, server, wide)
 
     def _start_key_tail(self, reader: PmsReader, stream: Stream, turn: Turn) -> None:
