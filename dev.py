@@ -4,7 +4,7 @@ python3 dev.py setup          make or refresh .venv from requirements.lock
 python3 dev.py demo [--once]  a sample practice, a CRM to look at, the agent between them
 python3 dev.py test [...]     every check; --fast, --all, other arguments go to pytest
 python3 dev.py run [...]      bridgework, inside the environment
-python3 dev.py shot [...]     take the README's screenshot again
+python3 dev.py shot           take the pictures of the CRM page again
 python3 dev.py lock           resolve the dependencies anew
 """
 
@@ -72,7 +72,9 @@ def run(rest: list[str]) -> int:
 def shot(rest: list[str]) -> int:
     if not ensure_environment() or not ensure_packages({"chromium": ("chromium",)}):
         return 1
-    return _inside([str(PYTHON), "-m", "tests.support.shot", *rest])
+    environ = dict(os.environ, PYTHONPATH=str(ROOT), BRIDGEWORK_KEEP_PICTURES="1")
+    command = [str(PYTHON), "-m", "pytest", "-q", "tests/sandbox/crm/test_page_chromium.py", *rest]
+    return subprocess.run(command, cwd=ROOT, env=environ).returncode
 
 
 def lock(rest: list[str]) -> int:

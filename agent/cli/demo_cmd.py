@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import statistics
 import tempfile
 import time
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -61,9 +62,19 @@ class Step(msgspec.Struct, frozen=True):
 @click.option("--patients", type=click.IntRange(20), default=300, show_default=True)
 @click.option("--years", type=click.IntRange(1, 20), default=2, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--rate", type=float, default=1.0, show_default=True, help="Changes per second.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Changes a second.",
+)
 @click.option("--port", type=int, default=0, help="Port of the CRM page. Default: a free one.")
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Keep it here.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep practice, CRM and logs here. Default: nothing is kept.",
+)
 @click.option("--no-browser", is_flag=True, help="Only print the page's address.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output (with --once).")
 def demo(
@@ -118,7 +129,7 @@ def _scenario(stage: Stage, seed: int, *, as_json: bool) -> ExitCode:
         told = {"steps": steps, "agrees": agrees, "compared": verdict}
         click.echo(msgspec.json.format(msgspec.json.encode(told)))
     else:
-        click.echo("\n" + _verdict(verdict))
+        click.echo("\n" + "\n".join((*_summary(steps), _verdict(verdict))))
         if late:
             click.echo(f"{len(late)} changes did not reach the CRM in time.")
     return ExitCode.OK if agrees else ExitCode.FAILED
@@ -141,6 +152,18 @@ def _line(step: Step) -> str:
     after = "not in time" if step.after_ms is None else span(step.after_ms / 1000)
     note = "  found by the sweep" if step.traceless else ""
     return f"  {step.what:<29}{step.record + more:<26}{after:>17}{note}"
+
+
+def _summary(steps: Sequence[Step]) -> list[str]:
+    """How fast, in a sentence; the sweep's finds apart, for nothing announces those changes."""
+    lines = []
+    if any(step.records > 1 for step in steps):
+        lines.append("(+n): further records that the same work changed.")
+    seen = [s.after_ms for s in steps if s.after_ms is not None and not s.traceless]
+    if seen:
+        half, most = span(statistics.median(seen) / 1000), span(max(seen) / 1000)
+        lines.append(f"Half of the changes were in the CRM within {half}, the slowest in {most}.")
+    return lines
 
 
 def _verdict(verdict: Report) -> str:
