@@ -44,6 +44,7 @@ RIGHT_MISSING = "pms.right_missing"
 DRIFT_WAIT_S = 5.0
 IDLE_S = 0.25
 HELD_RETRY_S = 10.0
+DOUBT_S = 30.0  # a database that looks restored this long is one; until then it is only fenced
 READ_KEYS = 500
 
 _VERDICT_CODES = {
@@ -108,6 +109,7 @@ class Engine:
             on_work=self.dispatcher.wake,
         )
         self._session: Session | None = None
+        self._doubted_mono: float | None = None
         self._session_lock = threading.Lock()
         self._reconciled_mono: float | None = None
         self.last_proof: tuple[datetime, list[Comparison]] | None = None
@@ -158,6 +160,8 @@ class Engine:
         def body(reader: PmsReader, session: Session) -> float:
             nonlocal guarded_mono
             started = self._clock.mono()
+            if self._probe_held(session):
+                return 0.0
             if not session.watching or started - guarded_mono >= GUARD_EVERY_S:
                 guarded_mono = started
                 if not self._believe(reader, session):
@@ -184,7 +188,6 @@ class Engine:
             did += self._retry_parked(reader, session)
             did += self._sweep_due(reader, session)
             self._reconcile_if_due(reader, session)
-            self._probe_held(session)
             return 0.0 if did else IDLE_S
 
         self._lane("bulk", body)
@@ -268,7 +271,14 @@ class Engine:
 
     def _believe(self, reader: PmsReader, session: Session) -> bool:
         """False while the source must not be read or believed; the status says why."""
-        verdict = check_source(reader, self._journal, session)
+        now = self._clock.mono()
+        since = self._doubted_mono
+        sure = since is not None and now - since >= DOUBT_S
+        verdict = check_source(reader, self._journal, session, sure=sure)
+        if verdict is not Verdict.RESTORED:
+            self._doubted_mono = None
+        elif since is None:
+            self._doubted_mono = now
         self.dispatcher.fenced = verdict in (Verdict.OTHER, Verdict.RESTORED)
         if verdict is Verdict.OK:
             return True
@@ -421,10 +431,12 @@ class Engine:
         self.last_proof = (self._clock.now(), results)
         return results
 
-    def _probe_held(self, session: Session) -> None:
-        """A stream held back may be whole again (a table was repaired, a grant came back)."""
-        if session.held and self._clock.mono() - session.opened_mono >= HELD_RETRY_S:
+    def _probe_held(self, session: Session) -> bool:
+        """A stream held back may be whole again (a table was mended, a grant came back)."""
+        due = bool(session.held) and self._clock.mono() - session.opened_mono >= HELD_RETRY_S
+        if due:
             self.reprobe()
+        return due
 
     def _refresh_limits(self) -> None:
         try:

@@ -174,8 +174,12 @@ def _hold_back(
     )
 
 
-def check_source(reader: PmsReader, journal: Journal, session: Session) -> Verdict:
-    """Compare the guard with what the journal remembers; remember the new high marks."""
+def check_source(reader: PmsReader, journal: Journal, session: Session, *, sure: bool) -> Verdict:
+    """Compare the guard with what the journal remembers; remember the new high marks.
+
+    ``sure``: a doubt has lasted, so it is remembered until a person decides. Before that it may
+    pass by itself: a MyISAM table that crashed shows too few keys until the server has mended it.
+    """
     guard = reader.guard()
     known = journal.source()
     identity, state, marks = known if known is not None else (None, "", {})
@@ -189,9 +193,10 @@ def check_source(reader: PmsReader, journal: Journal, session: Session) -> Verdi
     if state == Verdict.RESTORED and verdict in (Verdict.OK, Verdict.REPROBE):
         return Verdict.RESTORED  # keys may have grown past the marks again: a person's
     merged = merge_marks(marks, guard.high_marks)
-    stored = verdict.value if verdict is Verdict.RESTORED else Verdict.OK.value
+    doubted = verdict is Verdict.RESTORED
+    stored = verdict.value if doubted else Verdict.OK.value
     changed = identity is None or merged != marks or stored != state
-    if changed and verdict in (Verdict.OK, Verdict.RESTORED):
+    if changed and (verdict is Verdict.OK or (doubted and sure)):
         with journal.turn() as turn:
             turn.set_source(identity or guard.identity, stored, merged)
     return verdict
