@@ -155,6 +155,8 @@ class Reads(ABC):
         second look."""
         names = self._names
         wanted = list(self._streams if streams is None else streams)
+        if not wanted:
+            return []
         return [
             (names[stream], key, from_micros(since))
             for stream, key, since in self._rows(
@@ -288,6 +290,8 @@ class Reads(ABC):
         wanted = sorted(
             self._streams if streams is None else streams, key=RANK_OF_STREAM.__getitem__
         )
+        if not wanted:
+            return []
         micros = to_micros(now)
         if loaded is False:
             order = "lo DESC" if newest_first else "lo"

@@ -159,6 +159,29 @@ class Office:
             cursor.execute(sql, tuple(values.values()))
             return int(cursor.lastrowid or 0)
 
+    def lowest(self, table: str, key: str) -> int:
+        return int(self.one(f"SELECT MIN({key}) FROM {table}"))
+
+    def highest(self, table: str, key: str) -> int:
+        return int(self.one(f"SELECT MAX({key}) FROM {table}"))
+
+    def book(self, **values: object) -> int:
+        """A visit without any log row."""
+        patient = self.lowest("patient", "PatNum")
+        row = {"PatNum": patient, "AptStatus": 1, "Pattern": "//XXXX//", "Op": 1, "ProvNum": 1,
+               "AptDateTime": "2026-03-02 09:00:00", **values}  # fmt: skip
+        return self.add("appointment", **row)
+
+    def write_note(self, **values: object) -> int:
+        """A clinical note: a table without stamps."""
+        row = {"PatNum": 1, "ProcNum": 1, "EntryDateTime": "2026-03-02 09:00:00", "UserNum": 1,
+               "Note": "as planned", "Signature": "", **values}  # fmt: skip
+        return self.add("procnote", **row)
+
+    def due_recall(self, **values: object) -> int:
+        row = {"PatNum": 1, "RecallTypeNum": 1, "DateDue": "2027-01-05", "Note": "", **values}
+        return self.add("recall", **row)
+
     @contextmanager
     def link(self) -> Iterator[pymysql.cursors.Cursor]:
         """Another workstation's connection: locks, open transactions."""
@@ -231,10 +254,10 @@ class Site:
         gates: bool = False,
         tuning: Tuning = TUNING,
         crm: MemoryCrm | None = None,
-        map_: DataMap = MAP,
+        clock: Any = None,
     ) -> None:
         self.office = office
-        self.clock = HandClock(datetime.now(UTC))
+        self.clock = clock or HandClock(datetime.now(UTC))
         self.crm = crm or MemoryCrm()
         seal = PayloadSeal(b"k" * 32)
         self.journal = Journal.open(folder / "journal.db", seal=seal, clock=self.clock)
@@ -242,7 +265,7 @@ class Site:
             port=office.server.port, database=office.database, user=user, password=PASSWORD
         )
         self.source = OpenDentalSource(login, statement_limit_ms=100, zone=ZONE)
-        rows = tuple(row for row in map_.rows if not streams or row.stream in streams)
+        rows = tuple(row for row in MAP.rows if not streams or row.stream in streams)
         self.engine = Engine(
             self.source, self.crm, self.journal, DataMap(rows), self.clock, tuning, lambda: 0.5
         )

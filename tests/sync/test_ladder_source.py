@@ -1,0 +1,456 @@
+"""Loads, upgrades, restores, other databases, revoked rights, zones: the source itself changes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from agent.errors import PmsUnavailable
+from agent.model.streams import Stream
+from agent.model.writing import Verb
+from agent.runtime.clock import SystemClock
+from agent.sync import engine as engine_module
+from agent.sync import load as load_module
+from agent.sync.guards import Unbelieved
+from agent.sync.sweep import Rotation
+from drivers.opendental.streams import STREAMS
+from tests.support.odschema import LATER_COLUMNS
+from tests.sync.conftest import furnish, needed_tables
+from tests.sync.rig import PASSWORD, TUNING, Office, Site
+
+pytestmark = [pytest.mark.mariadb, pytest.mark.xdist_group("mariadb")]
+
+Open = Callable[..., Site]
+
+PATIENT, APPOINTMENT, RECALL = Stream.PATIENT, Stream.APPOINTMENT, Stream.RECALL
+COMMUNICATION, PRACTICE = Stream.COMMUNICATION, Stream.PRACTICE
+SMALL_CHUNKS = replace(TUNING, rotation=Rotation(600.0, 3600.0, 86400.0, chunk_rows=40))
+
+UPDATING = "UPDATE preference SET ValueString='{}' WHERE PrefName='UpdateInProgressOnComputerName'"
+CLINICS = "UPDATE preference SET ValueString='{}' WHERE PrefName='EasyNoClinics'"
+
+
+# --- the initial load ----------------------------------------------------------------------------
+
+
+def test_a_load_interrupted_again_and_again_sends_nothing_twice(
+    office: Office, open_site: Open, tmp_path: Path
+) -> None:
+    folder = tmp_path / "agent"
+    site = open_site(folder=folder, tuning=SMALL_CHUNKS)
+    site.begin()
+    reads = 0
+
+    def failing(called: str, _: object) -> None:
+        nonlocal reads
+        if called in ("read_range", "read_keys"):
+            reads += 1
+            if reads % 4 == 0:
+                raise PmsUnavailable(number=2013)
+
+    site.reader.before = failing
+    failures = 0
+    with site.sending():
+        for _ in range(8):  # the lane's own back-off and another try, in the same session
+            with pytest.raises(PmsUnavailable):
+                site.session.load.run(site.reader)
+            failures += 1
+    loaded = {(c.stream, c.number) for s in site.session.maps for c in site.journal.chunks(s)
+              if c.loaded}  # fmt: skip
+    assert len(loaded) > 0
+    site.close()
+    again = open_site(folder=folder, tuning=SMALL_CHUNKS, crm=site.crm)
+    again.begin()
+    done = {(c.stream, c.lo) for s in again.session.maps for c in again.journal.chunks(s)
+            if c.loaded}  # fmt: skip
+    with again.sending():
+        assert again.session.load.run(again.reader)
+    again.send()
+    started = {(stream, lo) for stream, lo, *_ in again.reader.asked("read_range")}
+    assert not started & done  # goes on with the first chunk not loaded
+    twice = [k for k, n in Counter((c.stream, c.key) for c in again.crm.changes).items() if n > 1]
+    assert not twice
+    progress = again.session.load.progress
+    assert progress.done
+    assert progress.loaded_rows == len(again.crm.rows)
+    assert again.tick() == 0
+    again.agree()
+
+
+def test_a_resumed_load_counts_every_record_once(office: Office, open_site: Open) -> None:
+    site = open_site(RECALL, APPOINTMENT, tuning=SMALL_CHUNKS)
+    site.begin()
+
+    def failing(called: str, args: tuple[object, ...]) -> None:
+        if called == "read_range" and args[0] is RECALL:
+            raise PmsUnavailable(number=2013)
+
+    site.reader.before = failing
+    with site.sending():
+        for _ in range(3):
+            with pytest.raises(PmsUnavailable):
+                site.session.load.run(site.reader)
+        site.reader.before = None
+        assert site.session.load.run(site.reader)
+    progress = site.session.load.progress
+    counts = {stream: len(site.truth(stream)) for stream in (RECALL, APPOINTMENT)}
+    assert {s: loaded for s, (loaded, _) in progress.by_stream.items()} == counts
+    assert progress.loaded_rows == sum(counts.values())
+
+
+def test_the_hot_window_is_loaded_first(
+    office: Office, open_site: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load_module, "SMALL_ROWS", 10)  # a practice of any size
+    today = f"{office.one('SELECT CURDATE()')} 10:00:00"
+    patient = office.add("patient", LName="Quill", FName="Cy", Guarantor=1)
+    soon = office.book(AptDateTime=today, PatNum=patient)
+    past = office.book(AptDateTime="2019-01-07 10:00:00")
+    site = open_site(APPOINTMENT, PATIENT, Stream.PROCEDURE, Stream.PROCEDURE_CODE)
+    site.begin()
+    site.engine.dispatcher.fenced = True  # nothing leaves before all of it waits
+    assert site.session.load.run(site.reader)
+    site.engine.dispatcher.fenced = False
+    site.send()
+    order = [(change.stream, change.key) for change in site.crm.changes]
+    place = {at: number for number, at in enumerate(order)}
+    first_of_history = min(n for at, n in place.items() if at[0] is Stream.PROCEDURE)
+    assert place[APPOINTMENT, soon] < first_of_history
+    assert place[PATIENT, patient] < first_of_history
+    assert place[APPOINTMENT, past] > place[APPOINTMENT, soon]
+    site.agree()
+
+
+def test_a_stream_held_back_does_not_stop_the_load(
+    office: Office, open_site: Open, tmp_path: Path
+) -> None:
+    site = open_site(RECALL, COMMUNICATION, folder=tmp_path / "agent")
+    site.begin()
+    site.session.load.plan(site.reader)
+    site.close()
+    fewer = open_site(RECALL, folder=tmp_path / "agent", crm=site.crm)
+    fewer.load()
+    assert fewer.session.load.progress.done
+
+
+# --- upgrades and rebuilt tables -----------------------------------------------------------------
+
+
+@contextmanager
+def rebuilding(office: Office, table: str) -> Iterator[None]:
+    """The vendor's way: the table is renamed, an empty clone takes its name and is refilled."""
+    away = f"tempConv_{table}7"
+    office.run(f"RENAME TABLE {table} TO {away}", f"CREATE TABLE {table} LIKE {away}")
+    yield
+    office.run(f"INSERT INTO {table} SELECT * FROM {away}", f"DROP TABLE {away}")
+
+
+@contextmanager
+def updating(office: Office, _: str) -> Iterator[None]:
+    office.run(UPDATING.format("FRONTDESK-2"), "CREATE TABLE kept AS SELECT * FROM commlog",
+               "DELETE FROM commlog")  # fmt: skip
+    yield
+    office.run("INSERT INTO commlog SELECT * FROM kept", "DROP TABLE kept", UPDATING.format(""))
+
+
+@pytest.mark.parametrize("change", [rebuilding, updating])
+def test_nothing_is_believed_while_tables_are_rebuilt(
+    office: Office, open_site: Open, change: Callable[[Office, str], Iterator[None]]
+) -> None:
+    site = open_site(COMMUNICATION, RECALL)
+    site.load()
+    sent = len(site.crm.changes)
+    with change(office, "commlog"):  # type: ignore[attr-defined]
+        office.due_recall(Note="written meanwhile")
+        with pytest.raises(Unbelieved):
+            site.tick()
+        with pytest.raises(Unbelieved):
+            site.sweep()
+        assert not site.engine._believe(site.reader, site.session)
+        assert site.engine.pms.code == "pms.update_running"
+        assert not site.engine.rest(0.0)  # the load, too, returns
+        site.wait(2000)
+        assert site.journal.missing(site.clock.now(), 10) == []
+    assert len(site.crm.changes) == sent
+    assert site.engine._believe(site.reader, site.session)
+    site.engine._note_read()
+    assert site.tick() >= 1
+    assert all(swept.verified and not swept.missing for swept in site.sweep())
+    site.agree()
+
+
+def test_a_table_emptied_and_refilled_by_somebody_else(office: Office, open_site: Open) -> None:
+    site = open_site(COMMUNICATION)
+    site.load()
+    sent = len(site.crm.changes)
+    office.run("CREATE TABLE kept AS SELECT * FROM commlog", "DELETE FROM commlog")
+    try:
+        site.tick()
+        (swept,) = site.sweep()
+        assert swept.missing == len(site.crm.canons(COMMUNICATION))
+        site.wait(600)
+        assert site.confirm() == 0
+    finally:
+        office.run("INSERT INTO commlog SELECT * FROM kept", "DROP TABLE kept")
+    site.wait(600)
+    assert site.confirm() == 0
+    assert all(swept.verified for swept in site.sweep())
+    assert site.journal.missing(site.clock.now() + timedelta(days=1), 10) == []
+    assert len(site.crm.changes) == sent
+    assert not site.engine.brakes.on
+
+
+def test_a_watched_table_found_empty_is_a_restored_database(
+    office: Office, open_site: Open
+) -> None:
+    site = open_site(PATIENT)
+    site.load()
+    office.run("CREATE TABLE kept AS SELECT * FROM patient", "DELETE FROM patient")
+    try:
+        with pytest.raises(Unbelieved):
+            site.sweep()
+        assert site.engine.pms.code == "pms.suspect_restored"
+        assert site.engine.dispatcher.fenced
+    finally:
+        office.run("INSERT INTO patient SELECT * FROM kept", "DROP TABLE kept")
+
+
+# --- restored and other databases ----------------------------------------------------------------
+
+
+def test_a_restored_database_is_fenced_until_a_person_accepts_it(
+    office: Office, open_site: Open
+) -> None:
+    site = open_site(RECALL)
+    for _ in range(3):
+        office.add("securitylog", PermType=8, PatNum=1, LogText="", CompName="")
+    site.load()
+    office.run("DELETE FROM securitylog ORDER BY SecurityLogNum DESC LIMIT 2")
+    office.run("UPDATE recall SET Note='of the old days', DateTStamp=NOW()")
+    sent = len(site.crm.changes)
+    with pytest.raises(Unbelieved):
+        site.tick()
+    assert site.engine.pms.code == "pms.suspect_restored"
+    assert site.engine.dispatcher.fenced
+    for _ in range(5):  # the keys grow past the marks again: still a person's to say
+        office.add("securitylog", PermType=8, PatNum=1, LogText="", CompName="")
+    assert not site.engine._believe(site.reader, site.session)
+    assert len(site.crm.changes) == sent
+    site.engine.accept_source()
+    site.engine._note_read()
+    site.open()
+    site.begin()
+    site.tick()
+    assert [swept.verified for swept in site.sweep(all_due=False)] == [True]
+    assert len(site.crm.changes) > sent
+    site.agree()
+
+
+def test_another_database_is_fenced(
+    office: Office, offices: dict[str, Office], open_site: Open, tmp_path: Path
+) -> None:
+    site = open_site(RECALL, folder=tmp_path / "agent")
+    site.load()
+    site.close()
+    other = offices["InnoDB" if office.engine == "MyISAM" else "MyISAM"]
+    crm = site.crm
+    moved = Site(other, tmp_path / "agent", RECALL, crm=crm)
+    try:
+        sent = len(crm.changes)
+        assert not moved.engine._believe(moved.reader, moved.session)
+        assert moved.engine.pms.code == "pms.wrong_database"
+        assert moved.engine.dispatcher.fenced
+        moved.session.watch.start(moved.reader)
+        other.due_recall(Note=f"not ours, {other.engine}")
+        with pytest.raises(Unbelieved):
+            moved.tick()
+        with pytest.raises(Unbelieved):
+            moved.sweep()
+        assert len(crm.changes) == sent
+    finally:
+        moved.close()
+
+
+# --- rights --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def running(site: Site) -> Iterator[None]:
+    """The engine's own lanes, on threads, as the host starts them."""
+    engine = site.engine
+    lanes = [
+        threading.Thread(target=engine.watch),
+        threading.Thread(target=engine.bulk),
+        threading.Thread(target=engine.dispatcher.run, args=(engine.stopping,)),
+    ]
+    for lane in lanes:
+        lane.start()
+    try:
+        yield
+    finally:
+        engine.stop()
+        for lane in lanes:
+            lane.join(10)
+
+
+@pytest.mark.parametrize("table", ["commlog", "patient"])
+def test_a_revoked_right_holds_its_streams_back_and_no_other(
+    office: Office, open_site: Open, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    monkeypatch.setattr(engine_module, "DRIFT_WAIT_S", 0.05)
+    monkeypatch.setattr(engine_module, "HELD_RETRY_S", 0.4)
+    held = {s for s in (COMMUNICATION, PATIENT, Stream.BALANCE) if STREAMS[s].table == table}
+    tables = [name for (name,) in office.rows("SHOW TABLES")]
+    office.run(f"CREATE USER clerk@'%' IDENTIFIED BY '{PASSWORD}'")
+    office.run(*(f"GRANT SELECT ON {office.database}.{name} TO clerk@'%'" for name in tables))
+    try:
+        site = open_site(
+            RECALL, COMMUNICATION, PATIENT, Stream.BALANCE, user="clerk", clock=SystemClock()
+        )
+        with running(site):
+            office.until(lambda: site.session.load.progress.done and site.engine.sweeps_done)
+            office.run(f"REVOKE SELECT ON {office.database}.{table} FROM clerk@'%'")
+            key = STREAMS[min(held)].key
+            column = "Note" if table == "commlog" else "City"
+            number = office.lowest(table, key)
+            office.run(f"UPDATE {table} SET {column}='unseen' WHERE {key}={number}")
+            # (An engine between two sessions has none.)
+            office.until(lambda: (now := site.engine.session) is not None and set(now.held) == held)
+            recall = office.due_recall(Note="the others go on")
+            office.until(lambda: site.has(RECALL, recall))
+            assert site.engine.dispatcher.fenced is False
+            codes = {f.code for f in site.engine._ensure_session().findings}
+            assert "pms.stream_held" in codes
+            assert not any(c.verb is Verb.DELETE for c in site.crm.changes)
+            office.run(f"GRANT SELECT ON {office.database}.{table} TO clerk@'%'")
+            field = "note" if table == "commlog" else "city"
+            first = COMMUNICATION if table == "commlog" else PATIENT
+            office.until(lambda: site.record(first, number).get(field) == "unseen", 15)
+            office.until(lambda: (now := site.engine.session) is not None and not now.held)
+            site.session = site.engine._ensure_session()
+        site.agree()
+    finally:
+        office.run("DROP USER clerk@'%'")
+
+
+# --- time, clinics, versions ---------------------------------------------------------------------
+
+
+def test_the_nights_the_clock_changes(office: Office, open_site: Open) -> None:
+    twice = office.book(AptDateTime="2026-11-01 01:30:00")
+    never = office.book(AptDateTime="2026-03-08 02:30:00")
+    site = open_site(APPOINTMENT)
+    site.load()
+    found = {
+        number: {name: site.record(APPOINTMENT, number)[name]
+                 for name in ("start", "start_local", "zone")}
+        for number in (twice, never)
+    }  # fmt: skip
+    assert found[twice] == {
+        "start": "2026-11-01T05:30:00Z",
+        "start_local": "2026-11-01T01:30:00",
+        "zone": "America/New_York",
+    }
+    assert found[never] == {
+        "start": "2026-03-08T07:30:00Z",
+        "start_local": "2026-03-08T02:30:00",
+        "zone": "America/New_York",
+    }
+    for number, end in ((twice, "2026-11-01T06:10:00Z"), (never, "2026-03-08T08:10:00Z")):
+        assert site.record(APPOINTMENT, number)["end"] == end  # forty minutes later in truth
+    office.run(f"UPDATE appointment SET AptDateTime='2026-11-01 02:30' WHERE AptNum={twice}")
+    assert site.tick() == 1
+    assert site.record(APPOINTMENT, twice)["start"] == "2026-11-01T07:30:00Z"
+
+
+def test_clinics_on_and_off(office: Office, open_site: Open) -> None:
+    clinics = {int(number) for (number,) in office.rows("SELECT ClinicNum FROM clinic")}
+    office.run(CLINICS.format(1))
+    try:
+        site = open_site(PRACTICE)
+        site.load()
+        assert set(site.crm.canons(PRACTICE)) == {0}
+        office.run(CLINICS.format(0))
+        site.tick()
+        site.sweep()
+        assert set(site.crm.canons(PRACTICE)) == {0, *clinics}
+        office.run("UPDATE clinic SET Description='Riverside' LIMIT 1")
+        site.tick()
+        site.sweep()
+        site.agree()
+        office.run(CLINICS.format(1))
+        site.tick()
+        site.sweep()
+        site.wait(1000)
+        site.confirm()
+        assert set(site.crm.canons(PRACTICE)) == {0}
+    finally:
+        office.run(CLINICS.format(0))
+
+
+@pytest.fixture(params=["MyISAM", "InnoDB"])
+def upgraded(
+    request: pytest.FixtureRequest, offices: dict[str, Office], tmp_path: Path
+) -> Iterator[Office]:
+    """A practice of its own that may be upgraded."""
+    server = offices["MyISAM"].server
+    made = furnish(server, f"up_{request.param.lower()}", request.param, needed_tables(tmp_path))
+    yield made
+    made.run(f"DROP DATABASE {made.database}")
+    made.close()
+
+
+def test_an_upgrade_to_24_3(upgraded: Office, tmp_path: Path) -> None:
+    office = upgraded
+    site = Site(office, tmp_path / "agent")
+    try:
+        site.load()
+        sent = len(site.crm.changes)
+        office.run(*LATER_COLUMNS)
+        assert not site.engine._believe(site.reader, site.session)
+        assert site.engine.session is None  # to be probed again
+        site.open()
+        site.begin()
+        assert site.session.load.run(site.reader)
+        assert site.session.facts.version == "24.3.10.0"
+        assert not site.session.held
+        site.tick()
+        swept = site.sweep(all_due=False)
+        assert {True} == {visited.verified for visited in swept}
+        assert len(swept) >= len(site.session.maps) - 1  # wherever columns were added: proven anew
+        # New columns, all of them empty, say nothing; a fee of nought is a fee.
+        assert {change.stream for change in site.crm.changes[sent:]} <= {Stream.PAYMENT}
+        for stream in (APPOINTMENT, Stream.CLAIM, Stream.PAYMENT):
+            assert any(lane.indexed for lane in site.session.facts.streams[stream].lanes), stream
+        lane = site.source._texts[APPOINTMENT].spec.lanes[0]
+        sql = site.source._texts[APPOINTMENT].lane(lane, site.reader.clock().now, None, 100)
+        plans = office.rows("EXPLAIN " + sql)
+        assert "DateTStamp" in {plan[5] for plan in plans}
+        claim = office.lowest("claim", "ClaimNum")
+        note = office.lowest("commlog", "CommlogNum")
+        office.run(
+            f"UPDATE claim SET Narrative='root canal on 14' WHERE ClaimNum={claim}",
+            f"UPDATE commlog SET ReferralNum=7 WHERE CommlogNum={note}",
+        )
+        assert site.tick() >= 2
+        assert site.record(Stream.CLAIM, claim)["narrative"] == "root canal on 14"
+        assert site.record(COMMUNICATION, note)["referral_source_key"] == "7"
+        site.agree()
+    finally:
+        site.close()
+
+
+def test_now_and_then_agree(office: Office) -> None:
+    """The rig's promise: the office's stamps follow its shifted clock."""
+    office.shift_s = -3600.0
+    number = office.due_recall()
+    stamp = office.one(f"SELECT UNIX_TIMESTAMP(DateTStamp) FROM recall WHERE RecallNum={number}")
+    assert abs(time.time() - 3600 - stamp) < 5
