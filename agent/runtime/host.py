@@ -19,9 +19,10 @@ from agent.config import Paths, PayloadSeal, Settings, open_secrets
 from agent.config.secrets import Secrets
 from agent.config.store import write_atomic
 from agent.crm.connect import CrmLink
+from agent.crm.native import NativeCrm
 from agent.errors import AgentError
 from agent.journal.journal import Journal
-from agent.ports import CrmPort, PmsSource
+from agent.ports import PmsSource
 from agent.runtime.clock import SystemClock
 from agent.runtime.pause import read_pause
 from agent.runtime.scheduler import Chores
@@ -38,6 +39,7 @@ STOP_WITHIN_S = 2.0
 STATUS_EVERY_S = 1.0
 HEARTBEAT_EVERY_S = 10.0
 BACKUP_EVERY_S = 6 * 3600.0
+AUTH_EVERY_S = 60.0
 ROTATION_LOOK_S = 24 * 3600.0
 PRUNE_EVERY_S = 24 * 3600.0
 TOMBSTONES_KEPT = timedelta(days=180)
@@ -70,7 +72,7 @@ class Host:
 
     engine: Engine
     journal: Journal
-    crm: CrmPort
+    crm: NativeCrm
     link: CrmLink
     source: PmsSource
     paths: Paths
@@ -91,6 +93,7 @@ class Host:
         self.chores.every(STATUS_EVERY_S, "status", self.write_status)
         self.chores.every(HEARTBEAT_EVERY_S, "heartbeat", self.beat)
         self.chores.every(BACKUP_EVERY_S, "backup", self.back_up)
+        self.chores.every(AUTH_EVERY_S, "auth", self.retry_auth)
         self.chores.every(ROTATION_LOOK_S, "rotation", self.rotate_key)
         self.chores.every(PRUNE_EVERY_S, "prune", self.prune)
         self.chores.start()
@@ -137,6 +140,12 @@ class Host:
 
     def back_up(self) -> None:
         self.journal.backup(self.paths.backup_dir)
+
+    def retry_auth(self) -> None:
+        """A refused pairing is tried once a minute: it may have been renewed meanwhile."""
+        if self.engine.dispatcher.line.auth_lost:
+            self.crm.renew_pairing()
+            self.engine.dispatcher.retry_auth()
 
     def rotate_key(self) -> None:
         if self.link.rotation.is_due():

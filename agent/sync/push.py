@@ -143,6 +143,7 @@ class Dispatcher:
     def retry_auth(self) -> None:
         """The pairing was renewed."""
         self.line = Line()
+        self._not_before = 0.0
         self.wake()
 
     def _idle_s(self) -> float:
@@ -209,7 +210,7 @@ class Dispatcher:
             if again:
                 body = self._crm.pack(turn.next_batch_id(), again)
                 outgoing = Outgoing(batch.stream, Urgency.REPAIR, body, operations_of(again))
-                later = turn.enqueue(outgoing)
+                (later,) = turn.replace(batch, [outgoing])  # keeps the age and the tries
                 wait = max(verdict.retry_after_s, item_retry_s(batch.attempts))
                 turn.defer(later, self._clock.now() + timedelta(seconds=wait), "item_retry")
             turn.settle(batch, verdict.done)
