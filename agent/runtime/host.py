@@ -92,10 +92,10 @@ class Host:
         self._lane("push", lambda: self.engine.dispatcher.run(self.engine.stopping))
         self.chores.every(STATUS_EVERY_S, "status", self.write_status)
         self.chores.every(HEARTBEAT_EVERY_S, "heartbeat", self.beat)
-        self.chores.every(BACKUP_EVERY_S, "backup", self.back_up)
+        self.chores.every(BACKUP_EVERY_S, "backup", self.back_up, first_s=600)
         self.chores.every(AUTH_EVERY_S, "auth", self.retry_auth)
-        self.chores.every(ROTATION_LOOK_S, "rotation", self.rotate_key)
-        self.chores.every(PRUNE_EVERY_S, "prune", self.prune)
+        self.chores.every(ROTATION_LOOK_S, "rotation", self.rotate_key, first_s=120)
+        self.chores.every(PRUNE_EVERY_S, "prune", self.prune, first_s=900)
         self.chores.start()
         log.info("agent.started", pid=os.getpid())
 

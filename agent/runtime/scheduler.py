@@ -6,6 +6,7 @@ Chores only wake or write small things; the lanes do the work. Missed runs are c
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
@@ -26,8 +27,13 @@ class Chores:
         )
         self._scheduler.add_listener(self._failed, EVENT_JOB_ERROR)
 
-    def every(self, seconds: float, name: str, chore: Callable[[], None]) -> None:
-        self._scheduler.add_job(chore, "interval", seconds=seconds, id=name)
+    def every(
+        self, seconds: float, name: str, chore: Callable[[], None], *, first_s: float | None = None
+    ) -> None:
+        """``first_s``: how soon after the start it runs first, if sooner than ``seconds``; else an
+        agent restarted every night would never come to its daily chores."""
+        first = datetime.now(UTC) + timedelta(seconds=seconds if first_s is None else first_s)
+        self._scheduler.add_job(chore, "interval", seconds=seconds, id=name, next_run_time=first)
 
     def start(self) -> None:
         self._scheduler.start()
