@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from agent.cli.render import wrapped
 from agent.cli.root import App
 from agent.config import MANIFEST, Setting, Settings
 from agent.config.secrets import Secrets, read_secret
@@ -141,7 +142,7 @@ def _shown(told: dict[str, Any]) -> str:
 
 def _print_table(told: list[dict[str, Any]], *, long: bool) -> None:
     names = max(len(t["name"]) for t in told)
-    values = min(40, max(len(_shown(t)) for t in told))
+    values = min(48, max(len(_shown(t)) for t in told))
     section = ""
     for line in told:
         head = line["name"].partition(".")[0]
@@ -150,7 +151,10 @@ def _print_table(told: list[dict[str, Any]], *, long: bool) -> None:
         section = head
         click.echo(f"{line['name']:<{names}}  {_shown(line) or '-':<{values}}  {line['source']}")
         if long:
-            click.echo(f"{'':<{names}}  {line['help']} Allowed: {line['allowed']}.")
+            allowed = "" if line["allowed"] == "text" else f" Allowed: {line['allowed']}."
+            indent = " " * (names + 2)
+            meaning = f"{line['help']}{allowed}"
+            click.echo("\n".join(wrapped(meaning, indent, indent)))
 
 
 def _print_json(told: object) -> None:

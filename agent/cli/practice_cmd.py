@@ -32,6 +32,7 @@ from agent.sandbox.practice.life import USUAL_MIX, Life
 from agent.sandbox.practice.schema import Engine, SchemaVersion
 
 _PROGRESS_S = 1.0
+_STAGES = {"families": "patients", "bulk": "history"}
 
 
 def _known_zone(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -171,7 +172,10 @@ class _ProgressLine:
         if now - self._last < _PROGRESS_S and progress.stage not in {"keys", "done"}:
             return
         self._last = now
-        line = f"{progress.stage:<9}{progress.done:>10,} of {progress.total:,}"
+        stage = _STAGES.get(progress.stage, progress.stage)
+        line = f"{stage:<10}{progress.done:>10,} of {progress.total:,}"
+        if progress.stage == "keys":
+            line = "indexes"
         line += f", {progress.rows:,} rows, {progress.elapsed_s:.0f} s"
         if progress.eta_s is not None and progress.stage == "families":
             line += f", about {progress.eta_s:.0f} s left"

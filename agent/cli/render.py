@@ -72,7 +72,7 @@ def progress_line(report: Report) -> str:
 def status_text(report: Report) -> str:
     """The whole status for ``bridgework status``."""
     s = report.snapshot
-    lines = [f"{_HEADLINES[report.state]}{_what_to_do(report.state)}", ""]
+    lines = [f"{_headline(report)}{_what_to_do(report.state)}", ""]
     numbers = [
         ("Oldest change not sent yet", span(s.oldest_unsent_s)),
         ("Oldest proof of equality", _proof(s.oldest_unverified_s)),
@@ -129,6 +129,13 @@ def stream_table(lines: Sequence[Counted], columns: Sequence[str]) -> list[str]:
     ]
 
 
+def _headline(report: Report) -> str:
+    until = report.snapshot.paused_until
+    if report.state is State.PAUSED and until is not None:
+        return f"Paused until {datetime.fromisoformat(until).astimezone():%H:%M on %d %b}"
+    return _HEADLINES[report.state]
+
+
 def _proof(age_s: float | None) -> str:
     return "none" if age_s is None else f"{span(age_s)} ago"
 
@@ -163,14 +170,14 @@ def findings_lines(
         if finding.severity is Severity.OK:
             lines.append(f"{head}{text.title}")
             continue
-        lines += _wrapped(f"{text.title}  [{finding.code}]", head, below)
-        lines += _wrapped(text.body, below, below)
+        lines += wrapped(f"{text.title}  [{finding.code}]", head, below)
+        lines += wrapped(text.body, below, below)
         if text.next_step:
-            lines += _wrapped(f"Next: {text.next_step}", below, below)
+            lines += wrapped(f"Next: {text.next_step}", below, below)
     return lines
 
 
-def _wrapped(text: str, first: str, rest: str) -> list[str]:
+def wrapped(text: str, first: str, rest: str) -> list[str]:
     """Folded at 100 columns; commands and paths are never broken inside."""
     return textwrap.wrap(
         text, WIDTH, initial_indent=first, subsequent_indent=rest,

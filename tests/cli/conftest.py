@@ -19,6 +19,10 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     """No agent runs in it yet."""
     with Stage(tmp_path / "stage", patients=25) as made:
         yield made
+        made.stop_agent()
+        console = made.folder / "agent-console.log"
+        if console.exists():
+            print(console.read_text())  # pytest shows it when the test failed
 
 
 @pytest.fixture

@@ -38,7 +38,8 @@ def test_run_for_a_while_then_agree(stage: Stage, bridgework: Bridgework) -> Non
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert bridgework("sync", "--prove").exit_code == ExitCode.OK
+    proof = bridgework("sync", "--prove")
+    assert proof.exit_code == ExitCode.OK, proof.output
 
 
 def test_unpaired_is_one_line_and_a_code(stage: Stage, bridgework: Bridgework) -> None:

@@ -159,3 +159,9 @@ def test_counts_of_a_journal_line_up_too() -> None:
 def test_a_stale_look_is_never_green(age_s: int, state: State) -> None:
     read_at = (NOW - timedelta(seconds=age_s)).isoformat()
     assert report(snapshot(last_read_at=read_at), pid=1, now=NOW).state is state
+
+
+def test_a_pause_says_when_it_ends() -> None:
+    text = shown(paused_until="2026-05-04T13:30:00.000Z")
+    assert text.startswith("Paused until ")
+    assert "04 May" in text.splitlines()[0]

@@ -37,6 +37,8 @@ class MariaDb:
             shutil.chown(self.home, "mysql")
         subprocess.run(
             ["mariadb-install-db", "--no-defaults", f"--datadir={self.home}/data",
+             # The making of the data directory is a server too: see tmpdir below.
+             f"--tmpdir={self.home}",
              "--auth-root-authentication-method=normal", "--skip-test-db", *user],
             check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
