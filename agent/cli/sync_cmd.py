@@ -80,7 +80,9 @@ def sync(
         if allow:
             host.engine.brakes.allow([Stream(name) for name in allow], for_s=timeout_s)
         host.start()
-        result = _until_agreed(host, prove=prove, timeout_s=timeout_s, quiet=as_json)
+        result = _until_agreed(
+            host, prove=prove, wait_missing=prove or bool(allow), timeout_s=timeout_s, quiet=as_json
+        )
         error = host.report().snapshot
     finally:
         host.stop()
@@ -106,7 +108,9 @@ def _build(app: App, *, overrides: bool) -> Host:
         raise
 
 
-def _until_agreed(host: Host, *, prove: bool, timeout_s: float, quiet: bool) -> Agreement:
+def _until_agreed(
+    host: Host, *, prove: bool, wait_missing: bool, timeout_s: float, quiet: bool
+) -> Agreement:
     started = time.monotonic()
     deadline = started + timeout_s
     lively = not quiet and sys.stderr.isatty()
@@ -124,7 +128,8 @@ def _until_agreed(host: Host, *, prove: bool, timeout_s: float, quiet: bool) -> 
         missing = len(host.journal.missing(host.clock.now(), 100_000))
         proven = settled and host.engine.sweeps_done and not missing
         fatal = blocked in FATAL or (blocked or "").startswith("guard.")
-        if (settled and (proven or not prove)) or fatal or time.monotonic() > deadline:
+        done = settled and (proven or not prove) and not (wait_missing and missing)
+        if done or fatal or time.monotonic() > deadline:
             break
         if lively:
             click.echo(f"\r{progress_line(report):<100}", nl=False, err=True)

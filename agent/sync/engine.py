@@ -44,7 +44,7 @@ RIGHT_MISSING = "pms.right_missing"
 DRIFT_WAIT_S = 5.0
 IDLE_S = 0.25
 HELD_RETRY_S = 10.0
-DOUBT_S = 30.0  # a database that looks restored this long is one; until then it is only fenced
+DOUBT_S = 30.0  # how long a damaged database may look restored before that is remembered
 READ_KEYS = 500
 
 _VERDICT_CODES = {
@@ -273,7 +273,8 @@ class Engine:
         """False while the source must not be read or believed; the status says why."""
         now = self._clock.mono()
         since = self._doubted_mono
-        sure = since is not None and now - since >= DOUBT_S
+        # Where tables have crashed, too few keys may only mean that the server is mending them.
+        sure = not session.held or (since is not None and now - since >= DOUBT_S)
         verdict = check_source(reader, self._journal, session, sure=sure)
         if verdict is not Verdict.RESTORED:
             self._doubted_mono = None

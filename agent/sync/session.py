@@ -177,8 +177,8 @@ def _hold_back(
 def check_source(reader: PmsReader, journal: Journal, session: Session, *, sure: bool) -> Verdict:
     """Compare the guard with what the journal remembers; remember the new high marks.
 
-    ``sure``: a doubt has lasted, so it is remembered until a person decides. Before that it may
-    pass by itself: a MyISAM table that crashed shows too few keys until the server has mended it.
+    ``sure``: a doubt is remembered until a person decides. Otherwise it may pass by itself: a
+    MyISAM table that crashed shows too few keys until the server has mended it.
     """
     guard = reader.guard()
     known = journal.source()
