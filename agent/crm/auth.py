@@ -40,6 +40,9 @@ class _Refusal(msgspec.Struct, frozen=True):
     code: str = ""
 
 
+_REFUSAL = msgspec.json.Decoder(_Refusal)  # made once: see wire.decode
+
+
 class Auth:
     """Bearer tokens for one pairing. Thread-safe."""
 
@@ -135,7 +138,7 @@ def _read_refusal(answer: Answer) -> _Refusal | None:
     if answer.status not in {400, 401} or answer.media_type != "application/json":
         return None
     try:
-        refused = msgspec.json.decode(answer.body, type=_Refusal)
+        refused = _REFUSAL.decode(answer.body)
     except msgspec.DecodeError:
         return None
     words = f"{refused.error}{refused.code}".replace("-", "").replace("_", "")

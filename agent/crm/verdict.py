@@ -35,12 +35,15 @@ class Problem(msgspec.Struct, frozen=True):
     status: int = 0
 
 
+_PROBLEM = msgspec.json.Decoder(Problem)  # made once: see wire.decode
+
+
 def problem_name(answer: Answer) -> str:
     """The last part of the problem's type, e.g. "wrong-practice"; "" if it is no such document."""
     if answer.media_type != "application/problem+json":
         return ""
     try:
-        problem = msgspec.json.decode(answer.body, type=Problem)
+        problem = _PROBLEM.decode(answer.body)
     except msgspec.DecodeError:
         return ""
     match = _NAME.search(problem.type)

@@ -6,9 +6,10 @@ it was hashed (``msgspec.Raw``), so the CRM can check the hash and nothing is pa
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,6 +23,9 @@ _GZIP = 31  # zlib's window bits for a gzip header without name and time: same i
 _MAX_RAW_BYTES = 256_000_000
 
 T = TypeVar("T")
+
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
+_MAKING = threading.Lock()
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -211,11 +215,22 @@ def gunzip(body: bytes) -> bytes:
     return raw
 
 
+def _decoder(shape: type[T]) -> msgspec.json.Decoder[T]:
+    """One decoder a shape, made by one thread: msgspec prepares a struct at its first use, and two
+    threads doing that at once crash the interpreter (seen with 0.22 in two senders' first answers).
+    """
+    found = _DECODERS.get(shape)
+    if found is None:
+        with _MAKING:
+            found = _DECODERS.setdefault(shape, msgspec.json.Decoder(shape))
+    return found
+
+
 def decode(body: bytes, shape: type[T]) -> T:
     """An answer as ``shape``. Raises CrmUnavailable when it is not that: then it is not believed,
     and sending the same request again is safe. No part of the body enters the error."""
     try:
-        return msgspec.json.decode(body, type=shape)
+        return _decoder(shape).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise CrmUnavailable("crm.bad_answer", reason="shape") from None
 
