@@ -12,7 +12,11 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import reduce
+from hashlib import sha256
+from operator import xor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -37,6 +41,7 @@ from agent.sync.datamap import DataMap, load_map
 from agent.sync.engine import Engine
 from agent.sync.session import Tuning
 from agent.sync.sweep import Rotation, Swept
+from drivers.base import signed64
 from drivers.opendental.session import Login
 from drivers.opendental.source import OpenDentalSource
 from tests.support.clock import HandClock
@@ -67,6 +72,7 @@ class MemoryCrm:
         self.changes: list[Change] = []
         self.rows: dict[tuple[Stream, Key], Change] = {}
         self._replies: dict[str, PushReply] = {}
+        self._lock = Lock()
 
     def limits(self) -> CrmLimits:
         return CrmLimits()
@@ -78,10 +84,11 @@ class MemoryCrm:
         return msgspec.msgpack.decode(body, type=list[Change])
 
     def push(self, batch_id: str, body: bytes) -> PushReply:
-        if batch_id not in self._replies:
-            changes = self.unpack(body)
-            self._replies[batch_id] = PushReply(tuple(self._apply(c) for c in changes))
-        return self._replies[batch_id]
+        with self._lock:
+            if batch_id not in self._replies:
+                changes = self.unpack(body)
+                self._replies[batch_id] = PushReply(tuple(self._apply(c) for c in changes))
+            return self._replies[batch_id]
 
     def _apply(self, change: Change) -> ItemOutcome:
         self.changes.append(change)
@@ -96,10 +103,23 @@ class MemoryCrm:
         return ItemOutcome(Outcome.APPLIED)
 
     def digests(self, stream: Stream) -> list[BucketDigest]:
-        return []
+        return [
+            BucketDigest(
+                number,
+                len(held),
+                sum(int(content[:12], 16) for content in held.values()),
+                reduce(xor, (signed64(int(content[16:], 16)) for content in held.values())),
+            )
+            for number in range(256)
+            if (held := self.bucket(stream, number))
+        ]
 
     def bucket(self, stream: Stream, bucket: int) -> dict[str, str]:
-        return {}
+        with self._lock:
+            held = [
+                (str(k), c.content_hash.hex()) for (s, k), c in self.rows.items() if s is stream
+            ]
+        return {k: h for k, h in held if sha256(k.encode()).digest()[0] == bucket}
 
     def heartbeat(self, beat: Heartbeat) -> None: ...
     def close(self) -> None: ...

@@ -412,9 +412,11 @@ def test_two_writes_of_one_second_seconds_apart(office: Office, open_site: Open)
     assert note_of(site, number) == "two"
 
 
+@pytest.mark.usefixtures("_grown")
 def test_a_page_that_failed_is_asked_for_again(office: Office, open_site: Open) -> None:
     """A tick that ends in an error advances nothing: stamps, key tail, log marks, gates."""
     site = open_site(APPOINTMENT, RECALL, NOTE, gates=True)
+    away = office.book()
     site.load()
     next_second()
     site.clock.advance(3.0)
@@ -422,8 +424,8 @@ def test_a_page_that_failed_is_asked_for_again(office: Office, open_site: Open) 
     number = office.lowest("recall", "RecallNum")
     office.run(f"UPDATE recall SET Note='behind a lock' WHERE RecallNum={number}")
     note = office.write_note()
-    apt = office.book()
-    office.add("histappointment", HistApptAction=0, AptNum=apt, PatNum=1)
+    office.run(f"DELETE FROM appointment WHERE AptNum={away}")
+    office.add("histappointment", HistApptAction=4, AptNum=away, PatNum=1)
     with holding(site, "read_keys"):
         for _ in range(6):  # longer than any table stays warm
             with pytest.raises(PmsBusy):
@@ -432,7 +434,7 @@ def test_a_page_that_failed_is_asked_for_again(office: Office, open_site: Open) 
     site.tick()
     assert note_of(site, number) == "behind a lock"
     assert site.has(NOTE, note)
-    assert site.has(APPOINTMENT, apt)
+    assert not site.has(APPOINTMENT, away)
     site.agree()
 
 
