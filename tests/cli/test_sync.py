@@ -81,10 +81,12 @@ def test_a_mass_deletion_waits_for_a_persons_word(stage: Stage, bridgework: Brid
 def test_a_persons_word_holds_beyond_that_run(stage: Stage, bridgework: Bridgework) -> None:
     assert bridgework("sync").exit_code == ExitCode.OK
     with closing(sqlite3.connect(stage.practice_file)) as link:
-        link.execute("DELETE FROM commlog WHERE CommlogNum < (SELECT avg(CommlogNum) FROM commlog)")
+        link.execute(
+            "DELETE FROM procedurelog WHERE ProcNum < (SELECT avg(ProcNum) FROM procedurelog)"
+        )
         link.commit()
     assert bridgework("sync", "--prove", "--timeout", 20).exit_code == ExitCode.ACTION
-    allowed = bridgework("sync", "--prove", "--allow", "communication", "--timeout", 20)
+    allowed = bridgework("sync", "--prove", "--allow", "procedure", "--timeout", 20)
     assert allowed.exit_code == ExitCode.OK, allowed.output
     again = bridgework("sync", "--prove", "--timeout", 20)
     assert again.exit_code == ExitCode.OK, again.output
