@@ -46,7 +46,9 @@ class Brakes:
         self._changes = {stream: Odometer(CHANGE_WINDOW_S) for stream in Stream}
         self._allowed_until: dict[Stream, float] = {}
         self._lock = threading.Lock()
-        self._on = {Stream(name.removeprefix(_MARK)) for name in journal.marks(_MARK)}
+        # A mark that ``allow`` has blanked is no brake.
+        marks = journal.marks(_MARK)
+        self._on = {Stream(name.removeprefix(_MARK)) for name, code in marks.items() if code}
 
     @property
     def on(self) -> frozenset[Stream]:

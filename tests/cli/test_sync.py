@@ -6,8 +6,6 @@ import json
 import sqlite3
 from contextlib import closing
 
-import pytest
-
 from agent.cli.stage import Stage
 from agent.errors import ExitCode
 from tests.cli.conftest import Bridgework
@@ -77,7 +75,6 @@ def test_a_mass_deletion_waits_for_a_persons_word(stage: Stage, bridgework: Brid
     assert stage.watcher.records() < before
 
 
-@pytest.mark.xfail(strict=True, reason="Brakes takes up marks that allow() had blanked")
 def test_a_persons_word_holds_beyond_that_run(stage: Stage, bridgework: Bridgework) -> None:
     assert bridgework("sync").exit_code == ExitCode.OK
     with closing(sqlite3.connect(stage.practice_file)) as link:
