@@ -112,7 +112,6 @@ class Engine:
         self._doubted_mono: float | None = None
         self._session_lock = threading.Lock()
         self._reconciled_mono: float | None = None
-        self.last_proof: tuple[datetime, list[Comparison]] | None = None
 
     # -- what people and the scheduler ask ------------------------------------------------------
 
@@ -429,7 +428,6 @@ class Engine:
             self.send_again(reader, session, stream, result.send)
             if result.extra:
                 self.capture.retract(stream, result.extra)
-        self.last_proof = (self._clock.now(), results)
         return results
 
     def _probe_held(self, session: Session) -> bool:

@@ -103,7 +103,6 @@ class Dispatcher:
         self.paused = False
         self.line = Line()
         self.last_write_at: datetime | None = None
-        self.written = 0
 
     def wake(self) -> None:
         self._awake.set()
@@ -217,7 +216,6 @@ class Dispatcher:
             if verdict.refused:
                 turn.note("crm.rejected", batch.stream, len(verdict.refused))
         self.last_write_at = self._clock.now()
-        self.written += len(verdict.done)
         log.debug("push.settled", stream=batch.stream.value, done=len(verdict.done))
 
     def _bisect(self, batch: Batch, error: CrmRefusedBatch) -> None:
