@@ -6,6 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol
 
+from agent.model.commands import (
+    CommandOutcome,
+    CommandType,
+    ConflictReport,
+    ContactPage,
+    LinkReport,
+    Polled,
+)
+from agent.model.effects import Effect, WriterFacts, Written
 from agent.model.reading import (
     Column,
     Digest,
@@ -115,4 +124,43 @@ class CrmPort(Protocol):
         """key (as text) -> content hash (hex) of every record the CRM holds in the bucket."""
 
     def heartbeat(self, beat: Heartbeat) -> None: ...
+    def close(self) -> None: ...
+
+
+class CommandPort(Protocol):
+    """The CRM's side of the pull. Raises the Crm* errors. Every call may be repeated."""
+
+    def poll(
+        self,
+        *,
+        capabilities: Sequence[CommandType],
+        ack: Sequence[str],
+        errs: Mapping[str, str],
+        most: int,
+        wait_s: int,
+    ) -> Polled:
+        """Lease commands. ``ack``: ids now in the journal; ``errs``: refused id -> reason code.
+        Blocks up to ``wait_s``, or until ``wake`` is called from another thread."""
+
+    def wake(self) -> None:
+        """End a waiting poll early (stop, pause)."""
+
+    def finish(self, command_id: str, outcome: CommandOutcome) -> None: ...
+    def contacts(self, cursor: str | None, limit: int) -> ContactPage:
+        """People the CRM holds, changed after ``cursor``; None starts over."""
+
+    def link(self, links: Sequence[LinkReport]) -> None: ...
+    def tell_conflicts(self, conflicts: Sequence[ConflictReport]) -> None: ...
+
+
+class PmsWriter(Protocol):
+    """The write path of a PMS. Used from one thread at a time.
+
+    ``write`` raises WriteRefused (certainly not done), WriteUnknown (may have been done), or
+    PmsUnavailable (certainly not sent). A second call with the same effect writes a second time:
+    the engine probes before it repeats.
+    """
+
+    def probe(self) -> WriterFacts: ...
+    def write(self, effect: Effect) -> Written: ...
     def close(self) -> None: ...
