@@ -121,6 +121,34 @@ class PmsSettings:
     max_duty: float = _setting(
         0.10, "Largest share of the time the agent may spend in statements.", min=0.01, max=1.0
     )
+    writer: str = _setting(
+        "auto",
+        "How the practice system is written. auto: its API where it answers, else desk tasks; "
+        "api: the API or nothing; sql: straight into an old Open Dental database (needs "
+        "pms.sql_writes); none: every command becomes a desk task.",
+        choices=("auto", "api", "sql", "none"),
+    )
+    api_url: str = _setting(
+        "",
+        "Address of the Open Dental API, such as http://SRV1:30223/api/v1. Empty: the API Service "
+        "(port 30223) and the local API (port 30222) of the practice's server are tried.",
+        shape=Shape.URL,
+    )
+    api_developer_key: str = _setting(
+        "", "Developer key of the Open Dental API: who made this agent.", secret=True
+    )
+    api_customer_key: str = _setting(
+        "", "Customer key of the Open Dental API: this office allows it.", secret=True
+    )
+    sql_writes: bool = _setting(
+        False,
+        "Write straight into the database, against its maker's advice. Only Open Dental before "
+        "21.4; newer ones hash every row, and there the agent refuses.",
+    )
+    write_user: str = _setting(
+        "", "Database login for pms.sql_writes; the reading login stays without write rights."
+    )
+    write_password: str = _setting("", "Password of the writing login.", secret=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +203,42 @@ class SyncSettings:
     window_days: int = _setting(
         90, "Days around today that are read first and kept hottest.", min=1, max=3650
     )
+    task_timeout_h: float = _setting(
+        48.0,
+        "How long a desk task waits for a person; then the CRM hears that it was not done.",
+        min=1,
+        max=720,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafetySettings:
+    mode: str = _setting(
+        "normal",
+        "What the agent may write to the practice. normal: all commands; canary: only what the "
+        "safety.canary_* lists name; dry_run: plans and reports, writes nothing; read_only: "
+        "refuses all commands; stopped: takes none up. The strictest of this, the CRM's switches "
+        "and `bridgework safety set` holds.",
+        choices=("normal", "canary", "dry_run", "read_only", "stopped"),
+    )
+    canary_operatories: str = _setting(
+        "", "Operatory keys the canary mode may write to, separated by commas."
+    )
+    canary_providers: str = _setting(
+        "", "Provider keys the canary mode may write to, separated by commas."
+    )
+    canary_patients: str = _setting(
+        "", "Patient keys (test patients) the canary mode may write to, separated by commas."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlSettings:
+    group: str = _setting(
+        "",
+        "System group whose members may resolve conflicts and change switches of the running "
+        "agent. Empty: only its own account and the administrator may; others may look.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +281,8 @@ class Settings:
     journal: JournalSettings = JournalSettings()
     log: LogSettings = LogSettings()
     map: MapSettings = MapSettings()
+    safety: SafetySettings = SafetySettings()
+    control: ControlSettings = ControlSettings()
     origins: Mapping[str, Origin] = dataclasses.field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
@@ -242,6 +308,8 @@ SECTIONS: Mapping[str, type[Any]] = {
     "journal": JournalSettings,
     "log": LogSettings,
     "map": MapSettings,
+    "safety": SafetySettings,
+    "control": ControlSettings,
 }
 
 
