@@ -69,6 +69,15 @@ class Snapshot(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
 
 
+class Report(msgspec.Struct, frozen=True):
+    """What a running agent says every second: the snapshot, its verdict, who wrote it."""
+
+    state: State
+    pid: int
+    written_at: str
+    snapshot: Snapshot
+
+
 class Bounds(msgspec.Struct, frozen=True):
     """When an honest number stops being green."""
 

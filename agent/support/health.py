@@ -15,22 +15,15 @@ from agent.journal.journal import Journal
 from agent.journal.rows import Numbers, StreamCount
 from agent.journal.snapshot import status_snapshot
 from agent.model.reading import Finding, Severity
-from agent.model.status import LoadStatus, Snapshot, State, StreamStatus, overall
+from agent.model.status import LoadStatus, Report, Snapshot, StreamStatus, overall
 from agent.model.writing import Heartbeat
 from agent.ports import Clock
 from agent.sync.engine import Engine
 
+__all__ = ["Report", "heartbeat", "iso", "offline_report", "read_report", "report", "take_snapshot"]
+
 OVERDUE_GRACE = timedelta(seconds=60)  # a chunk is visited when due, not the instant it is due
 STALE_S = 10.0  # a running agent rewrites its status every second
-
-
-class Report(msgspec.Struct, frozen=True):
-    """What is written to ``status.json`` every second: the snapshot, its verdict, who wrote it."""
-
-    state: State
-    pid: int
-    written_at: str
-    snapshot: Snapshot
 
 
 def iso(moment: datetime | None) -> str | None:
