@@ -87,7 +87,7 @@ class Command(msgspec.Struct, frozen=True):
     """A verified command. Instants are ISO 8601 UTC text.
 
     ``expected`` (in ``precondition``): for each field the command changes, the value the CRM showed
-    when the person or AI decided; the base of the merge. ``payload`` is checked where it is planned.
+    when the person or AI decided; the base of the merge. ``payload`` is checked where it is used.
     """
 
     command_id: str
@@ -113,7 +113,7 @@ class Slot(msgspec.Struct, frozen=True):
 
 class CommandOutcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """How a command ended (or stands). ``staff_text`` is a sentence for the front desk, made from
-    the message catalogue: codes and times, never a name. ``pms_key``: the record made or changed."""
+    the message catalogue: codes and times, never a name. ``pms_key``: the record it is about."""
 
     state: EndState
     reason_code: Reason | None = None
@@ -143,6 +143,7 @@ class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
     """A person as the CRM holds them, before or beside any PMS record.
 
     ``client_ref``: the PMS patient key the CRM was once told; it links without any matching.
+    ``not_refs``: keys a person of the CRM said this is not; never linked again.
     Phones are E.164, ``birthdate`` YYYY-MM-DD. ``merged_into``: the CRM's own merge.
     """
 
@@ -154,6 +155,7 @@ class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
     phones: tuple[str, ...] = ()
     emails: tuple[str, ...] = ()
     client_ref: str | None = None
+    not_refs: tuple[str, ...] = ()
     merged_into: str | None = None
     is_deleted: bool = False
     fields: dict[str, Any] = msgspec.field(default_factory=dict)  # further canonical patient fields
