@@ -1,6 +1,6 @@
 """Rows of the pull direction, as the journal takes and gives them. No SQL here.
 
-Texts of payloads (command bodies, images, contacts, evidence) are sealed in the file and plain here.
+Payloads (command bodies, images, contacts, evidence) are sealed in the file and plain here.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class TaskState(StrEnum):
 
 
 class TaskRow(msgspec.Struct, frozen=True):
-    """Work only a person can do in the PMS. ``reason``: message code of why it cannot be written."""
+    """Work only a person can do in the PMS. ``reason``: message code of why not we."""
 
     number: int
     command_id: str

@@ -8,18 +8,15 @@ timer scans ``record``: counts come from ``tally``, ages from indexes. ``bucket_
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-import apsw
 import msgspec
 
 from agent.journal import audit
 from agent.journal.coverage import CHUNK_COLUMNS, chunk_of
 from agent.journal.meta import read_meta
+from agent.journal.pull_reads import PullReads
 from agent.journal.rows import (
     Activity,
     Batch,
@@ -31,7 +28,7 @@ from agent.journal.rows import (
     StreamCount,
     Urgency,
 )
-from agent.journal.seal import Seal, batch_context, content_context
+from agent.journal.seal import batch_context, content_context
 from agent.journal.values import (
     RANK_OF_STREAM,
     RANK_OF_URGENCY,
@@ -59,6 +56,10 @@ _DIGEST = """
 SELECT count(*), sum(sum48 >> 24), sum(sum48 & 16777215), xor64(xor64)
 FROM record WHERE stream = ? AND gone_at IS NULL AND missing_since IS NULL
 """
+_KEY_DIGEST = """
+SELECT count(*), sum((key >> 24) & 16777215), sum(key & 16777215), xor64(key)
+FROM record WHERE stream = ? AND gone_at IS NULL AND missing_since IS NULL
+"""
 _BATCH = "number, id, stream, rank, attempts, planned_at, operations, body"
 _AGREED = """
 SELECT key, agreed FROM record WHERE stream = ? AND gone_at IS NULL AND batch IS NULL
@@ -66,32 +67,8 @@ SELECT key, agreed FROM record WHERE stream = ? AND gone_at IS NULL AND batch IS
 """
 
 
-class Reads(ABC):
+class Reads(PullReads):
     """The reading face of a journal."""
-
-    _seal: Seal
-    _streams: Mapping[Stream, int]
-
-    @abstractmethod
-    def _read(self) -> AbstractContextManager[apsw.Connection]:
-        """A connection for one statement; SQLite's errors come out as ours."""
-
-    @abstractmethod
-    def _snapshot(self) -> AbstractContextManager[apsw.Connection]:
-        """A connection inside one read transaction: several statements see the same commit."""
-
-    def _rows(self, sql: str, bound: Row = ()) -> list[Row]:
-        with self._read() as db:
-            return fetch(db, sql, bound)
-
-    def _one(self, sql: str, bound: Row = ()) -> Any:
-        """First column of the first row; None without a row."""
-        rows = self._rows(sql, bound)
-        return rows[0][0] if rows else None
-
-    @property
-    def _names(self) -> dict[int, Stream]:
-        return {number: stream for stream, number in self._streams.items()}
 
     # --- records -----------------------------------------------------------------------------
 
@@ -118,6 +95,13 @@ class Reads(ABC):
         count, high, low, xor = self._rows(_DIGEST + clause, (self._streams[stream], *bound))[0]
         return Digest(count, (high << 24) + low, xor) if count else EMPTY_DIGEST
 
+    def key_digest(self, stream: Stream, lo: Key | None, hi: Key | None) -> Digest:
+        """The same over the (whole-number) keys alone: count, sum of low 48 bits, xor."""
+        clause, bound = range_clause(lo, hi)
+        sql = _KEY_DIGEST + clause
+        count, high, low, xor = self._rows(sql, (self._streams[stream], *bound))[0]
+        return Digest(count, (high << 24) + low, xor) if count else EMPTY_DIGEST
+
     def is_empty(self, stream: Stream, lo: Key | None, hi: Key | None) -> bool:
         """True when the mirror never held any record in the range: the load's fast path."""
         clause, bound = range_clause(lo, hi)
@@ -141,7 +125,7 @@ class Reads(ABC):
         )
         return key
 
-    def canon(self, stream: Stream, key: Key) -> bytes | None:
+    def content(self, stream: Stream, key: Key) -> bytes | None:
         """Canonical content last seen, for streams that keep it."""
         sealed = self._one(
             "SELECT canon FROM content WHERE stream = ? AND key = ?", (self._streams[stream], key)
@@ -250,6 +234,13 @@ class Reads(ABC):
     def parked(self, limit: int) -> list[Parked]:
         """Parks, the oldest first."""
         return self._parks("ORDER BY since LIMIT ?", (limit,))
+
+    def park_tries(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, int]:
+        """How often each of these keys was parked with its present content; others are absent."""
+        sql = (
+            "SELECT key, tries FROM park WHERE stream = ? AND key IN (SELECT value FROM carray(?))"
+        )
+        return dict(self._rows(sql, (self._streams[stream], bound_keys(keys)))) if keys else {}
 
     def _parks(self, clause: str, bound: Row) -> list[Parked]:
         names = self._names
@@ -363,13 +354,19 @@ class Reads(ABC):
                 db,
                 "SELECT (SELECT min(planned_at) FROM batch), (SELECT min(since) FROM chunk),"
                 " (SELECT count(*) FROM conflict WHERE state = 'open'),"
+                " (SELECT count(*) FROM command WHERE state <> 'done'),"
+                " (SELECT count(*) FROM task WHERE state = 'open'),"
+                " (SELECT count(*) FROM contact WHERE state = 'suspect'),"
+                " (SELECT count(*) FROM effect WHERE state IN ('intent', 'written', 'unknown')"
+                "   AND state = 'unknown'),"
                 " (SELECT count(*) FROM chunk WHERE due_at < ?),"
                 " coalesce(sum(batches), 0), coalesce(sum(operations), 0),"
                 " coalesce(sum(parked), 0), coalesce(sum(chunks), 0), coalesce(sum(unloaded), 0)"
                 " FROM tally",
                 (to_micros(now),),
             )[0]
-        unsent, unverified, conflicts, overdue, batches, operations, parked, chunks, unloaded = row
+        unsent, unverified, conflicts, commands, tasks, suspects, unknown, *counts = row
+        overdue, batches, operations, parked, chunks, unloaded = counts
         return Numbers(
             oldest_unsent_at=opt_from_micros(unsent),
             oldest_unverified_at=opt_from_micros(unverified),
@@ -380,6 +377,10 @@ class Reads(ABC):
             chunks=chunks,
             chunks_unloaded=unloaded,
             chunks_overdue=overdue,
+            commands_waiting=commands,
+            tasks_open=tasks,
+            suspects=suspects,
+            effects_unknown=unknown,
         )
 
     def stream_counts(self) -> list[StreamCount]:

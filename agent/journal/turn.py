@@ -7,13 +7,19 @@ the progress of the read are one turn (T1), as are outcome, agreed state, park a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
 from agent.journal import coverage
+from agent.journal.conflicts import Conflicts
+from agent.journal.effects import Effects
+from agent.journal.forgetting import Forgetting
+from agent.journal.inbox import Inbox
 from agent.journal.meta import write_meta
 from agent.journal.outbox import Outbox
+from agent.journal.people import People
+from agent.journal.retention import oldest_open_intent, prune_pull
 from agent.journal.rows import Chunk, ParkClass, Seen, Tier
 from agent.journal.seal import content_context
 from agent.journal.values import bound_keys, fetch, to_micros
@@ -22,6 +28,10 @@ from agent.model.streams import Stream
 
 ACTIVITY_KEPT = 10_000
 AUDIT_KEPT = 500_000
+WORK_KEPT = timedelta(days=90)  # settled commands and effects, with their undo images
+ENVELOPES_KEPT = timedelta(days=7)  # far beyond any tolerance of an envelope's age
+
+_MICROSECOND = timedelta(microseconds=1)
 
 _SEE = """
 INSERT INTO record(stream, key, hash, sum48, xor64, seen_lsn, batch) VALUES (?,?,?,?,?,?,?)
@@ -47,7 +57,7 @@ ON CONFLICT(stream, key) DO UPDATE SET
 """
 
 
-class Turn(Outbox):
+class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting):
     """The one writer's transaction. Everything done in a turn commits together or not at all.
 
     ``lsn``: this turn's log sequence number; strictly growing, gap-free over committed turns.
@@ -231,12 +241,13 @@ class Turn(Outbox):
         )
         self._recount_chunks(self._streams[stream])
 
-    def chunk_loaded(self, chunk: Chunk) -> None:
-        """Its first full read is in the mirror. Verifying it remains the sweep's."""
+    def chunk_loaded(self, chunk: Chunk, due_at: datetime) -> None:
+        """Its first full read is in the mirror. Verifying it, by ``due_at``, is the sweep's."""
         number = self._streams[chunk.stream]
         self._db.execute(
-            "UPDATE chunk SET loaded = 1, tries = 0, why = '' WHERE number = ? AND loaded = 0",
-            (chunk.number,),
+            "UPDATE chunk SET loaded = 1, due_at = ?, tries = 0, why = ''"
+            " WHERE number = ? AND loaded = 0",
+            (to_micros(due_at), chunk.number),
         )
         self._counts[number, "unloaded"] -= self._db.changes()
 
@@ -322,20 +333,37 @@ class Turn(Outbox):
             (identity, state, msgspec.json.encode(dict(high_marks)).decode(), self.lsn),
         )
 
-    def prune(self, *, tombstones_before: datetime, audit_kept: int = AUDIT_KEPT) -> None:
+    def prune(
+        self,
+        *,
+        tombstones_before: datetime,
+        audit_kept: int = AUDIT_KEPT,
+        work_before: datetime | None = None,
+    ) -> None:
         """Retention. Never touches what open work names, nor audit rows behind no anchor.
 
-        Tombstones go only when the CRM agreed to the deletion and nothing carries, parks or
-        contests them.
+        Tombstones go only when the CRM agreed to the deletion and nothing carries, parks,
+        contests, writes or links them. ``work_before``: settled work of the pull older than this
+        goes; WORK_KEPT ago when not given.
         """
+        kept = self._at - WORK_KEPT // _MICROSECOND
+        prune_pull(
+            self._db,
+            work_before=kept if work_before is None else to_micros(work_before),
+            envelopes_before=self._at - ENVELOPES_KEPT // _MICROSECOND,
+        )
         gone = fetch(
             self._db,
             "DELETE FROM record WHERE gone_at < ?1 AND batch IS NULL AND agreed IS x''"
             " AND NOT EXISTS (SELECT 1 FROM park p"
             "   WHERE p.stream = record.stream AND p.key = record.key)"
             " AND NOT EXISTS (SELECT 1 FROM conflict c WHERE c.state = 'open'"
-            "   AND c.stream = record.stream AND c.key = record.key) RETURNING stream, key",
-            (to_micros(tombstones_before),),
+            "   AND c.stream = record.stream AND c.key = record.key)"
+            " AND NOT EXISTS (SELECT 1 FROM effect e WHERE e.stream = record.stream"
+            "   AND e.key = record.key AND e.state IN ('intent', 'written', 'unknown'))"
+            " AND NOT (stream = ?2 AND EXISTS (SELECT 1 FROM contact p WHERE p.key = record.key))"
+            " RETURNING stream, key",
+            (to_micros(tombstones_before), self._streams[Stream.PATIENT]),
         )
         for stream, key in gone:
             self._counts[stream, "gone"] -= 1
@@ -343,8 +371,8 @@ class Turn(Outbox):
         floor = next(
             self._db.execute(
                 "SELECT a.seq, a.hash FROM audit a WHERE a.seq ="
-                " min(?, (SELECT coalesce(max(seq), 0) FROM anchor))",
-                (self._head.seq - audit_kept,),
+                " min(?, (SELECT coalesce(max(seq), 0) FROM anchor), ?)",
+                (self._head.seq - audit_kept, (oldest_open_intent(self._db) or 2**62) - 1),
             ),
             None,
         )

@@ -68,7 +68,6 @@ class StreamFacts(msgspec.Struct, frozen=True):
     lanes: tuple[LaneFacts, ...]
     windowed: bool  # has a date window for "hot first" (schedule +-90 days)
     tier: str  # "hot" | "warm" | "cold"
-    two_way: bool = False
     readable: bool = True
 
 

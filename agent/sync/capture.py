@@ -246,7 +246,7 @@ class Capture:
         for part in self._split(changes):
             number = self._enqueue(turn, stream, part, urgency)
             batch_rows = rows[taken : taken + len(part)]
-            turn.see(stream, seen_of(batch_rows, keep_canon=mapped.two_way), number)
+            turn.see(stream, seen_of(batch_rows, keep_canon=mapped.merges), number)
             taken += len(part)
         deletions = make_deletions(stream, deleted, prefix=prefix, lsn=turn.lsn, first=len(changes))
         for part in self._split(deletions):
@@ -264,7 +264,9 @@ class Capture:
         return turn.enqueue(Outgoing(stream, urgency, body, operations_of(changes))).number
 
     def _park(self, turn: Turn, stream: Stream, bad: Sequence[BadRow]) -> None:
+        tries = self._journal.park_tries(stream, [row.key for row in bad])
         for row in bad:
-            due = self._clock.now() + timedelta(seconds=item_retry_s(0))
+            wait_s = item_retry_s(tries.get(row.key, 0))
+            due = self._clock.now() + timedelta(seconds=wait_s)
             turn.park(stream, row.key, ParkClass.DECODE, row.reason, b"", due)
             log.warning("record.parked", stream=stream.value, reason=row.reason)

@@ -22,6 +22,7 @@ from agent.sync.maprows import (
     MAP_OF_KIND,
     PSEUDO_TYPES,
     MapRow,
+    OnConflict,
     Way,
     bind_transforms,
     in_field_order,
@@ -234,7 +235,10 @@ class _StreamCompiler:
             [step for step in steps if step.field not in merged],
             gathered,
             enums,
-            two_way=any(row.direction is Way.BOTH for row in self._rows),
+            merges=any(
+                row.direction is Way.BOTH and row.on_conflict is not OnConflict.APPEND
+                for row in self._rows
+            ),
         )
 
     def _sources(self, row: MapRow, transform: Transform) -> tuple[int, ...]:

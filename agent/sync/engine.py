@@ -185,6 +185,7 @@ class Engine:
                 return 0.0
             did = self._confirm_disappearances(reader, session)
             did += self._retry_parked(reader, session)
+            did += session.key_sets.visit(reader, self.brakes.on)
             did += self._sweep_due(reader, session)
             self._reconcile_if_due(reader, session)
             return 0.0 if did else IDLE_S

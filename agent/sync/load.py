@@ -24,7 +24,7 @@ from agent.ports import Clock, PmsReader
 from agent.sync.capture import Capture
 from agent.sync.pace import Paces
 from agent.sync.streammap import StreamMap
-from agent.sync.sweep import chunk_boundaries
+from agent.sync.sweep import Rotation, chunk_boundaries
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +81,7 @@ class Load:
         maps: dict[Stream, StreamMap],
         paces: Paces,
         *,
-        chunk_rows: int,
+        rotation: Rotation,
         window_days: int,
         rest: Callable[[float], bool],
         believe: Callable[[PmsReader], None],
@@ -92,7 +92,7 @@ class Load:
         self._facts = facts
         self._maps = maps
         self._paces = paces
-        self._chunk_rows = chunk_rows
+        self._rotation = rotation
         self._window_days = window_days
         self._rest = rest
         self._believe = believe
@@ -106,7 +106,7 @@ class Load:
         for stream in self._maps:
             if self._journal.mark(PLANNED + stream.value):
                 continue
-            boundaries = chunk_boundaries(reader, stream, self._chunk_rows, self._rest)
+            boundaries = chunk_boundaries(reader, stream, self._rotation.chunk_rows, self._rest)
             with self._journal.turn() as turn:
                 tier = Tier(self._facts.streams[stream].tier)
                 turn.plan_chunks(stream, boundaries, tier, self._clock.now())
@@ -214,7 +214,7 @@ class Load:
                     read_lsn=read_lsn,
                     urgency=Urgency.LOAD,
                     fresh=(lo, chunk.hi),
-                    within=_marks_loaded(chunk) if page.exhausted else None,
+                    within=self._marks_loaded(chunk) if page.exhausted else None,
                 )
                 self._count(chunk.stream, taken.created)
                 if page.exhausted:
@@ -279,9 +279,11 @@ class Load:
         self.progress.by_stream[stream] = (loaded + rows, max(expected, loaded + rows))
         self.progress.loaded_rows += rows
 
+    def _marks_loaded(self, chunk: Chunk) -> Callable[[Turn], None]:
+        tier = self._facts.streams[chunk.stream].tier
+        due_at = self._rotation.next_due(tier, self._clock.now())
 
-def _marks_loaded(chunk: Chunk) -> Callable[[Turn], None]:
-    def within(turn: Turn) -> None:
-        turn.chunk_loaded(chunk)
+        def within(turn: Turn) -> None:
+            turn.chunk_loaded(chunk, due_at)
 
-    return within
+        return within

@@ -19,7 +19,7 @@ class PagePlan:
 
     changed: Sequence[Observation]
     touched: list[tuple[Key, int, int]] = field(default_factory=list)
-    released: list[Key] = field(default_factory=list)  # parked, but the content moved on
+    released: list[Key] = field(default_factory=list)  # if parked: readable, or other content now
     created: int = 0
     updated: int = 0
     unchanged: int = 0
@@ -40,16 +40,18 @@ def plan_page(
     (repair after the CRM lost them).
     """
     if not held:
-        return PagePlan(changed=observed, created=len(observed))
+        released = [row.key for row in observed]
+        return PagePlan(changed=observed, released=released, created=len(observed))
     changed: list[Observation] = []
     touched: list[tuple[Key, int, int]] = []
-    released: list[Key] = []
+    released = []
     created = updated = unchanged = overtaken = 0
     get = held.get
     for row in observed:
         was = get(row.key)
         if was is None:
             changed.append(row)
+            released.append(row.key)  # one never readable before may be parked
             created += 1
         elif was.seen_lsn > read_lsn:
             overtaken += 1

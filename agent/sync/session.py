@@ -20,6 +20,7 @@ from agent.ports import Clock, PmsReader, PmsSource
 from agent.sync.capture import Capture
 from agent.sync.datamap import DataMap
 from agent.sync.guards import Verdict, judge_source, merge_marks
+from agent.sync.keysets import KeySets
 from agent.sync.load import Load
 from agent.sync.narrowing import Bound, narrowed
 from agent.sync.pace import Pace, Paces
@@ -53,6 +54,7 @@ class Tuning:
     window_days: int = 90
     carry_unknown: bool = True
     reconcile_s: float = 3600.0
+    key_sets_s: float = 60.0
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ class Session:
     watch: Watch
     load: Load
     sweep: Sweep
+    key_sets: KeySets
     held: frozenset[Stream]  # not read now: the site offers less of them than before
     opened_mono: float
     watching: bool = False
@@ -118,7 +121,7 @@ def open_session(
             facts,
             maps,
             paces(tuning.load_duty),
-            chunk_rows=tuning.rotation.chunk_rows,
+            rotation=tuning.rotation,
             window_days=tuning.window_days,
             rest=rest,
             believe=believe,
@@ -133,6 +136,17 @@ def open_session(
             tuning.sweep_duty,
             rest,
             believe,
+        ),
+        key_sets=KeySets(
+            journal,
+            capture,
+            clock,
+            facts,
+            maps,
+            every_s=tuning.key_sets_s,
+            duty=tuning.sweep_duty,
+            rest=rest,
+            believe=believe,
         ),
     )
 

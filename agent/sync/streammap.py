@@ -73,8 +73,8 @@ class _Unmappable(Exception):
 class StreamMap:
     """A stream's part of the data map, bound to the columns of one site. Thread-safe.
 
-    ``columns``: what the reader must deliver, in order. ``two_way``: some field may be written
-    back, so the mirror keeps the record itself and not only its hash.
+    ``columns``: what the reader must deliver, in order. ``merges``: some field may be changed on
+    either side, so the mirror keeps the record itself, the base of a merge, and not only its hash.
     """
 
     def __init__(
@@ -85,11 +85,11 @@ class StreamMap:
         gathered: Sequence[Gathered],
         enums: dict[str, Enumeration],
         *,
-        two_way: bool,
+        merges: bool,
     ) -> None:
         self.stream = stream
         self.columns = tuple(columns)
-        self.two_way = two_way
+        self.merges = merges
         self.record_type: type[Record] = RECORD_OF[stream]
         self._enums = enums
         places = {name: at for at, name in enumerate(self.record_type.__struct_fields__)}

@@ -61,6 +61,10 @@ class Rotation:
     def period_s(self, tier: str) -> float:
         return {"hot": self.hot_s, "warm": self.warm_s}.get(tier, self.cold_s)
 
+    def next_due(self, tier: str, now: datetime) -> datetime:
+        """A little early: the promise is "within R", not "about R"."""
+        return now + timedelta(seconds=self.period_s(tier) * 0.8)
+
 
 class Sweep:
     """Works through due chunks with one reader; rests between statements (``rest``)."""
@@ -199,10 +203,7 @@ class Sweep:
             at = last
 
     def _accept(self, reader: PmsReader, chunk: Chunk, began: datetime, count: int) -> None:
-        now = self._clock.now()
-        period_s = self._rotation.period_s(self._tiers[chunk.stream])
-        # Come back a little early: the promise is "within R", not "about R".
-        due = now + timedelta(seconds=period_s * 0.8)
+        due = self._rotation.next_due(self._tiers[chunk.stream], self._clock.now())
         grown = count > 2 * self._rotation.chunk_rows
         at = reader.nth_key(chunk.stream, chunk.lo, self._rotation.chunk_rows) if grown else None
         with self._journal.turn() as turn:

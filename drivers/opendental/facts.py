@@ -79,7 +79,6 @@ def _stream(
         lanes=tuple(lanes),
         windowed=bool(spec.window) and readable,
         tier=spec.tier,
-        two_way=spec.two_way,
         readable=readable,
     )
 

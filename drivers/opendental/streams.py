@@ -62,7 +62,6 @@ class StreamSpec(msgspec.Struct, frozen=True):
     attached: tuple[Attachment, ...] = ()
     lanes: tuple[Lane, ...] = ()
     window: str = ""  # date column of the hot window, "" for none
-    two_way: bool = False
 
 
 def _one(alias: str, table: str, own: str, column: str, to: str = BASE) -> Attachment:

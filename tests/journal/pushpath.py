@@ -224,7 +224,7 @@ class PushPath:
         rows = self.practice.range(chunk.lo, chunk.hi)
         with self.turn() as turn:
             self.take(turn, rows, (), Urgency.LOAD)
-            turn.chunk_loaded(chunk)
+            turn.chunk_loaded(chunk, chunk.due_at)
 
     def follow(self, position: int, end: int) -> None:
         keys = {key for key, _ in self.practice.log[position:end]}

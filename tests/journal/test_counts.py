@@ -107,7 +107,7 @@ class Histories(RuleBasedStateMachine):
         with self.journal.turn() as turn:
             for chunk in self.journal.chunks(stream)[:2]:
                 if load:
-                    turn.chunk_loaded(chunk)
+                    turn.chunk_loaded(chunk, chunk.due_at)
                 elif isinstance(chunk.hi, int) and (chunk.lo or 0) < at < chunk.hi:  # type: ignore[operator]
                     turn.split_chunk(chunk, at)
 

@@ -52,8 +52,8 @@ def test_the_load_goes_by_stream_then_key(journal: Journal, clock: HandClock) ->
     only = journal.next_chunks(START, 9, loaded=False, streams=[Stream.RECALL])
     assert {c.stream for c in only} == {Stream.RECALL}
     with journal.turn() as turn:
-        turn.chunk_loaded(order[0])
-        turn.chunk_loaded(order[0])
+        turn.chunk_loaded(order[0], order[0].due_at)
+        turn.chunk_loaded(order[0], order[0].due_at)
         turn.chunk_failed(order[1], START + HOUR, "pms.busy")
     assert journal.next_chunks(START, 1, loaded=False)[0].lo == 9
     assert journal.numbers(START).chunks_unloaded == 4
@@ -89,7 +89,7 @@ def test_ages_are_those_of_the_oldest(journal: Journal, clock: HandClock) -> Non
     now = START + 2 * HOUR
     assert journal.numbers(now).oldest_unverified_at == START  # never verified: since its plan
     with journal.turn() as turn:
-        turn.chunk_loaded(low)
+        turn.chunk_loaded(low, low.due_at)
         turn.chunk_verified(low, now, now + HOUR)
     assert journal.numbers(now).oldest_unverified_at == START
     with journal.turn() as turn:
@@ -103,7 +103,7 @@ def test_split_keeps_age_proof_and_due_time(journal: Journal) -> None:
     plan(journal, 100)
     low = journal.chunks(PATIENT)[0]
     with journal.turn() as turn:
-        turn.chunk_loaded(low)
+        turn.chunk_loaded(low, low.due_at)
         turn.chunk_verified(low, START, START + HOUR)
     low = journal.chunks(PATIENT)[0]
     with journal.turn() as turn:
@@ -127,7 +127,7 @@ def test_a_chunk_of_an_old_plan_is_nobody(journal: Journal) -> None:
     plan(journal, 50, 100)
     with journal.turn() as turn:
         turn.chunk_verified(stale, START, START + HOUR)
-        turn.chunk_loaded(stale)
+        turn.chunk_loaded(stale, stale.due_at)
     assert not any(c.loaded or c.verified_at for c in journal.chunks(PATIENT))
     assert journal.numbers(START).chunks_unloaded == 3
 
@@ -137,7 +137,7 @@ def test_replanning_keeps_what_is_known_only_where_all_of_it_is(journal: Journal
     first, second, third, _ = journal.chunks(PATIENT)
     with journal.turn() as turn:
         for chunk, at in ((first, START + HOUR), (second, START), (third, None)):
-            turn.chunk_loaded(chunk)
+            turn.chunk_loaded(chunk, chunk.due_at)
             if at is not None:
                 turn.chunk_verified(chunk, at, START + HOUR)
     plan(journal, 5, 15, 25, 40)
@@ -168,7 +168,7 @@ def test_replanning_against_a_model(journal: Journal) -> None:
         for chunk in journal.chunks(PATIENT):
             if chance.random() < 0.6:
                 with journal.turn() as turn:
-                    turn.chunk_loaded(chunk)
+                    turn.chunk_loaded(chunk, chunk.due_at)
         before = journal.chunks(PATIENT)
         plan(journal, *sorted(chance.sample(range(1, 40), chance.randint(0, 6))))
         for chunk in journal.chunks(PATIENT):

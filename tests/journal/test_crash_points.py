@@ -212,7 +212,7 @@ class LoadedBeforeRows(PushPath):
 
     def load(self, chunk: Chunk) -> None:
         with self.turn() as turn:
-            turn.chunk_loaded(chunk)
+            turn.chunk_loaded(chunk, chunk.due_at)
         super().load(chunk)
 
 
@@ -230,7 +230,7 @@ class SeenBeforePlanned(PushPath):
                 for key, c in rows.items()
             ]
             self.plan(turn, operations, rows, Urgency.LOAD)
-            turn.chunk_loaded(chunk)
+            turn.chunk_loaded(chunk, chunk.due_at)
 
 
 class SentBeforeCommitted(PushPath):

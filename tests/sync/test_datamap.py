@@ -84,13 +84,14 @@ def test_row_stamps_are_no_content(datamap: DataMap) -> None:
     assert not [r for r in datamap.rows if r.source_type == "timestamp" and r.is_mapped]
 
 
-def test_only_streams_that_may_be_written_are_two_way(compiled: CompiledMap) -> None:
-    assert {stream for stream, mapped in compiled.streams.items() if mapped.two_way} == {
+def test_only_what_both_sides_may_change_keeps_a_base_to_merge_from(
+    compiled: CompiledMap,
+) -> None:
+    """Notes and exams are written too, but only ever added."""
+    assert {stream for stream, mapped in compiled.streams.items() if mapped.merges} == {
         Stream.PATIENT,
         Stream.APPOINTMENT,
-        Stream.COMMUNICATION,
-        Stream.CLINICAL_NOTE,
-        Stream.PERIO_EXAM,
+        Stream.RECALL,
     }
 
 

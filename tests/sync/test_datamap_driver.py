@@ -53,10 +53,3 @@ def test_gathered_items_have_the_width_the_map_expects(datamap: DataMap, stream:
     assert set(used) == set(gathered)
     for table, row in used.items():
         assert len(gathered[table].parts) == widths[row.transform.partition(":")[0]], table
-
-
-def test_both_agree_which_streams_may_be_written(datamap: DataMap) -> None:
-    compiled = datamap.compile(facts_of(datamap), zone=ZONE)
-    by_driver = {stream for stream, spec in STREAMS.items() if spec.two_way}
-    by_map = {stream for stream, mapped in compiled.streams.items() if mapped.two_way}
-    assert by_driver <= by_map

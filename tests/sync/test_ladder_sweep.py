@@ -187,6 +187,11 @@ def test_undecodable_rows_are_parked_and_the_rest_goes_on(office: Office, open_s
         office.run(f"UPDATE commlog SET Mode_=3, {stamp} WHERE CommlogNum IN ({first},{after})")
         assert all(swept.verified for swept in site.sweep())  # proven but for those
         site.agree()
+        for _ in range(5):
+            site.wait(30)
+            site.engine._retry_parked(site.reader, site.session)
+        site.wait(30)
+        assert site.journal.due_parked(site.clock.now(), 1000) == []  # by now ever less often
     finally:
         office.run(
             "UPDATE commlog SET Note='mended'"
