@@ -32,7 +32,7 @@ import structlog
 from sqlite_utils import Migrations
 
 from agent.errors import JournalDamaged, JournalError
-from agent.journal import audit, backups, database, schema
+from agent.journal import audit, backups, database, proof, schema
 from agent.journal.meta import new_meta, read_meta, write_meta
 from agent.journal.reads import Reads
 from agent.journal.seal import Seal
@@ -143,6 +143,9 @@ class Journal(Reads):
             # A restart is a fresh try, and a clock once set far ahead must not put work to sleep.
             soon = to_micros(now)
             db.execute("UPDATE batch SET due_at = ? WHERE due_at > ?", (soon, soon))
+            db.execute(
+                "UPDATE command SET due_at = ? WHERE state = 'waiting' AND due_at > ?", (soon, soon)
+            )
             latest = to_micros(now + _LONGEST_WAIT)
             db.execute("UPDATE park SET due_at = ? WHERE due_at > ?", (latest, latest))
             db.execute("UPDATE chunk SET due_at = ? WHERE due_at > ?", (latest, latest))
@@ -239,14 +242,15 @@ class Journal(Reads):
         return db
 
     def verify_audit(self, anchor: str | None = None) -> list[str]:
-        """Findings: [] when the chain holds (edit, delete, reorder, truncation, rollback).
+        """Findings: [] when the chain holds (edit, delete, reorder, truncation, rollback) and
+        every effect fits it.
 
         ``anchor``: a head (``audit_head``) that the CRM kept for us.
         """
         # Read first: the anchor lags the journal, and must not be the newer of the two.
         side = None if self._vfs else audit.read_side(self.path)
         with self._snapshot() as db:
-            return audit.verify(db, side=side, anchor=anchor)
+            return audit.verify(db, side=side, anchor=anchor) + proof.effect_findings(db)
 
     # --- keeping -----------------------------------------------------------------------------
 

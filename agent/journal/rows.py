@@ -146,6 +146,10 @@ class Numbers(msgspec.Struct, frozen=True):
     chunks: int
     chunks_unloaded: int
     chunks_overdue: int
+    commands_waiting: int = 0  # not ended, whatever they wait for
+    tasks_open: int = 0
+    suspects: int = 0  # contacts whose link a person decides
+    effects_unknown: int = 0  # writes that may have happened; a person decides
 
 
 class StreamCount(msgspec.Struct, frozen=True):
@@ -173,3 +177,4 @@ class StatusSnapshot(msgspec.Struct, frozen=True):
     marks: dict[str, str]
     source: tuple[str, str, dict[str, int]] | None
     activity: list[Activity]
+    commands: dict[str, int] = {}  # kept in each state

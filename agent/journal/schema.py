@@ -24,6 +24,8 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
+from agent.journal import pull_schema
+
 APPLICATION_ID = 0x42_57_4A_31  # "BWJ1"
 
 migrations = Migrations("bridgework.journal")
@@ -121,7 +123,14 @@ def m001_first_layout(db: Database) -> None:
     db.execute("PRAGMA user_version = 1")
 
 
-SCHEMA_VERSION = 1
+@migrations()
+def m002_pull(db: Database) -> None:
+    for statement in pull_schema.STATEMENTS:
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 2")
+
+
+SCHEMA_VERSION = 2
 """user_version of the newest layout this program knows; every migration sets its own number."""
 
 

@@ -21,3 +21,27 @@ def batch_context(column: str, batch_id: str) -> bytes:
 
 def content_context(stream: Stream, key: Key) -> bytes:
     return f"content:canon:{stream.value}/{key}".encode()
+
+
+def command_context(column: str, command_id: str) -> bytes:
+    return f"command:{column}:{command_id}".encode()
+
+
+def effect_context(op_id: bytes) -> bytes:
+    return b"effect:image:" + op_id
+
+
+def conflict_context(stream: Stream, key: Key, field: str) -> bytes:
+    return f"conflict:evidence:{stream.value}/{key}/{field}".encode()
+
+
+def task_context(column: str, command_id: str) -> bytes:
+    return f"task:{column}:{command_id}".encode()
+
+
+def contact_context(column: str, cloud_id: str) -> bytes:
+    return f"contact:{column}:{cloud_id}".encode()
+
+
+def envelope_context(envelope_id: str) -> bytes:
+    return f"envelope:hash:{envelope_id}".encode()

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import apsw
 
-from agent.journal import audit, backups, database
+from agent.errors import JournalError
+from agent.journal import audit, backups, database, proof
 from agent.journal.meta import read_meta
 from agent.journal.reads import Reads
 from agent.journal.rows import StatusSnapshot
+from agent.journal.schema import SCHEMA_VERSION
 from agent.journal.seal import Seal
 from agent.model.streams import Stream
 
@@ -33,9 +35,9 @@ class _Blind:
 class Visitor(Reads):
     """The reading face over one read-only connection and one snapshot."""
 
-    def __init__(self, db: apsw.Connection) -> None:
+    def __init__(self, db: apsw.Connection, seal: Seal | None = None) -> None:
         self._db = db
-        self._seal: Seal = _Blind()
+        self._seal = seal or _Blind()
         names: dict[str, int] = dict(db.execute("SELECT name, id FROM stream"))
         self._streams = {s: names[s.value] for s in Stream if s.value in names}
 
@@ -49,14 +51,22 @@ class Visitor(Reads):
 
 
 @contextmanager
-def visiting(path: Path) -> Iterator[tuple[apsw.Connection, Visitor]]:
-    """A read-only look at one snapshot. JournalError ``journal.absent``, ``journal.unreadable``."""
+def visiting(
+    path: Path, seal: Seal | None = None, *, oldest: int = SCHEMA_VERSION
+) -> Iterator[tuple[apsw.Connection, Visitor]]:
+    """A read-only look at one snapshot; without ``seal`` sealed columns stay closed.
+
+    JournalError ``journal.absent``, ``journal.unreadable``; ``journal.older`` for a layout below
+    ``oldest``, which the agent brings up to date when it starts.
+    """
     with database.translated():
         db = database.connect_visitor(path)
         try:
             db.execute("BEGIN")
-            database.check_layout(db)
-            yield db, Visitor(db)
+            version = database.check_layout(db)
+            if version < oldest:
+                raise JournalError("journal.older", found=version, known=SCHEMA_VERSION)
+            yield db, Visitor(db, seal)
         finally:
             db.close(True)
 
@@ -77,6 +87,7 @@ def status_snapshot(path: Path, now: datetime | None = None, activity: int = 50)
             marks=visitor.marks(""),
             source=visitor.source(),
             activity=visitor.recent_activity(activity),
+            commands={state.value: n for state, n in visitor.command_counts().items()},
         )
 
 
@@ -92,15 +103,16 @@ def verify_file(path: Path, anchor: str | None = None) -> list[str]:
 def _verify(path: Path, anchor: str | None) -> list[str]:
     # The anchor first: it lags the journal, never leads it, and must not be the newer of the two.
     side = audit.read_side(path)
-    with visiting(path) as (db, _):
+    with visiting(path, oldest=1) as (db, _):
         found = [str(row[0]) for row in db.execute("PRAGMA quick_check(10)")]
         broken = [] if found == ["ok"] else [f"journal.damaged findings={len(found)}"]
-        return broken + audit.verify(db, side=side, anchor=anchor)
+        chain = audit.verify(db, side=side, anchor=anchor)
+        return broken + chain + proof.effect_findings(db)
 
 
 def backup_file(path: Path, folder: Path, keep: int = 3, now: datetime | None = None) -> Path:
     """``Journal.backup`` from outside: a verified copy beside a running agent or without one."""
-    with visiting(path) as (db, _):
+    with visiting(path, oldest=1) as (db, _):
         made = backups.copy(db, folder, path.stem, now or datetime.now(UTC))
     backups.drop_oldest(folder, path.stem, keep)
     return made

@@ -97,9 +97,9 @@ def _next_layout() -> Migrations:
     steps._migrations = list(schema.migrations._migrations)
 
     @steps()
-    def m002_colour(db: Database) -> None:
+    def m003_colour(db: Database) -> None:
         db.execute("ALTER TABLE record ADD COLUMN colour TEXT")
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
 
     return steps
 
@@ -109,10 +109,10 @@ def test_a_migration_makes_a_backup_first(journal: Journal, path: Path, clock: H
     journal.close()
     prepare(path, clock)  # nothing to do: no backup
     assert list(path.parent.glob("*.backup")) == []
-    prepare(path, clock, _next_layout(), 2)
+    prepare(path, clock, _next_layout(), 3)
     [backup] = path.parent.glob("*.backup")
-    assert "-v1-" in backup.name
-    for file, version, columns in ((path, 2, 1), (backup, 1, 0)):
+    assert "-v2-" in backup.name
+    for file, version, columns in ((path, 3, 1), (backup, 2, 0)):
         db = sqlite3.connect(file)
         assert db.execute("PRAGMA user_version").fetchone() == (version,)
         assert db.execute("SELECT count(*) FROM record").fetchone() == (10,)
@@ -131,15 +131,15 @@ def test_a_migration_that_fails_leaves_the_old_layout(
     steps = _next_layout()
 
     @steps()
-    def m003_broken(db: Database) -> None:
+    def m004_broken(db: Database) -> None:
         db.execute("DELETE FROM record")
         db.execute("ALTER TABLE nowhere ADD COLUMN x")
 
     with pytest.raises(JournalError, match=r"journal\.migration"):
-        prepare(path, clock, steps, 3)
+        prepare(path, clock, steps, 4)
     db = sqlite3.connect(path)
     assert db.execute("SELECT count(*) FROM record").fetchone() == (10,)
-    assert db.execute("PRAGMA user_version").fetchone() == (2,)
+    assert db.execute("PRAGMA user_version").fetchone() == (3,)
     db.close()
 
 

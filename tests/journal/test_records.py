@@ -10,6 +10,7 @@ import pytest
 
 from agent.errors import JournalError
 from agent.journal.journal import Journal
+from agent.journal.pulled import ConflictKind
 from agent.journal.rows import Held, ParkClass
 from agent.model.reading import EMPTY_DIGEST, Digest
 from agent.model.streams import Stream
@@ -166,8 +167,8 @@ def test_seeing_the_same_content_again_leaves_its_batch(journal: Journal) -> Non
 def test_canon_is_sealed_and_tied_to_its_row(journal: Journal) -> None:
     with journal.turn() as turn:
         turn.see(PATIENT, [seen(1, canon=b'{"first":"Ada"}'), seen(2)], None)
-    assert journal.canon(PATIENT, 1) == b'{"first":"Ada"}'
-    assert journal.canon(PATIENT, 2) is None
+    assert journal.content(PATIENT, 1) == b'{"first":"Ada"}'
+    assert journal.content(PATIENT, 2) is None
     journal.close()
     raw = journal.path.read_bytes()
     assert b"Ada" not in raw
@@ -234,12 +235,11 @@ def test_prune_drops_only_what_no_open_work_names(journal: Journal) -> None:
         turn.bury(PATIENT, [4], None)  # gone here, the CRM was never told
     with journal.turn() as turn:
         again = turn.enqueue(outgoing(delete(3)))
-    conflict = "INSERT INTO conflict(stream, key, field, kind, policy, auto, state, at, lsn)"
     with journal.turn() as turn:
-        turn._db.execute(
-            f"{conflict} VALUES (?, 5, 'f', 'edit_delete', 'manual', 0, 'open', 0, 1)",
-            (journal._streams[PATIENT],),
-        )
+        turn.open_conflict(
+            PATIENT, 5, "f", ConflictKind.EDIT_DELETE, "manual", base="a", pms=None, crm="b",
+            result=None, winner=None, auto=False, actor="agent", command_id=None,
+        )  # fmt: skip
     with journal.turn() as turn:
         turn.prune(tombstones_before=START + timedelta(days=1))
     left = {key for (key,) in query(journal, "SELECT key FROM record")}
