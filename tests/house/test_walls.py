@@ -23,6 +23,7 @@ BREACHES = {
     "agent/sandbox/breach.py": ("agent.sync", "the sandbox stands apart from the engine"),
     "agent/support/breach.py": ("agent.cli", "no engine module imports the command line"),
     "drivers/breach.py": ("agent.journal", "drivers know the leaves only"),
+    "agent/control/breach_room.py": ("agent.journal", "control knows the leaves only"),
     "agent/control/breach.py": ("PySide6", "the agent is headless"),
     "agent/crm/breach_http.py": ("httpx", "only crm.transport speaks HTTP"),
     "agent/runtime/breach.py": ("apscheduler.events", "only runtime.scheduler knows the scheduler"),
