@@ -1,0 +1,116 @@
+"""Fresh looks at single records, for the pull: read now, in canonical fields, with the page they
+came in so that the mirror can take it. Reads only; decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from agent.errors import PmsDrift
+from agent.model.reading import Key, Page
+from agent.model.streams import Stream
+from agent.ports import PmsReader
+from agent.sync.streammap import StreamMap
+
+MOST_A_DAY = 1000
+
+
+class Unreadable(Exception):
+    """The row is there and cannot be read; it is parked by the lanes that read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record as just read. ``read_lsn``: the journal's lsn before the read began."""
+
+    key: Key
+    fields: dict[str, Any]
+    page: Page
+    read_lsn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """Everything of one local day that decides about a place on the schedule."""
+
+    date: date
+    appointments: dict[Key, dict[str, Any]]
+    blocks: list[dict[str, Any]]
+
+
+class Looks:
+    """One reader's looks. ``lsn()``: the journal's last lsn; ``zone``: the practice's."""
+
+    def __init__(
+        self, reader: PmsReader, maps: Mapping[Stream, StreamMap], lsn: Callable[[], int], zone: str
+    ) -> None:
+        self._reader = reader
+        self._maps = maps
+        self._lsn = lsn
+        self._zone = ZoneInfo(zone)
+
+    def map_of(self, stream: Stream) -> StreamMap:
+        mapped = self._maps.get(stream)
+        if mapped is None:
+            raise PmsDrift("pms.stream_unreadable", stream=stream.value)
+        return mapped
+
+    def record(self, stream: Stream, key: Key) -> Found | None:
+        """The record now, or None. Raises Unreadable and the Pms errors."""
+        read_lsn = self._lsn()
+        page = self._reader.read_keys(stream, [key])
+        if not page.rows and not page.unreadable:
+            return None
+        records = self._observe(stream, page)
+        if not records:
+            raise Unreadable
+        return Found(key, records[0], page, read_lsn)
+
+    def records(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
+        """Those that exist and can be read."""
+        found: dict[Key, dict[str, Any]] = {}
+        for start in range(0, len(keys), MOST_A_DAY):
+            page = self._reader.read_keys(stream, keys[start : start + MOST_A_DAY])
+            found.update(self._keyed(stream, page))
+        return found
+
+    def all_of(self, stream: Stream, most: int = MOST_A_DAY) -> list[dict[str, Any]]:
+        """A small reference stream as a whole."""
+        return self._observe(stream, self._reader.read_range(stream, None, None, most))
+
+    def day(self, on: date) -> Day:
+        appointments = self._window(Stream.APPOINTMENT, on)
+        blocks = self._window(Stream.SCHEDULE_BLOCK, on)
+        return Day(on, appointments, list(blocks.values()))
+
+    def local_date(self, at: datetime) -> date:
+        return at.astimezone(self._zone).date()
+
+    def newest(self, stream: Stream) -> Key | None:
+        return self._reader.max_key(stream)
+
+    def above(self, stream: Stream, floor: Key | None, most: int) -> list[Key]:
+        return self._reader.keys_after(stream, floor, most)
+
+    def since(self, stream: Stream, lane: str, at: datetime, most: int) -> list[Key]:
+        named = self._reader.keys_since(stream, lane, at.astimezone(UTC), None, most)
+        return list(dict.fromkeys(stamped.key for stamped in named))
+
+    def _window(self, stream: Stream, on: date) -> dict[Key, dict[str, Any]]:
+        if stream not in self._maps:
+            return {}
+        keys = self._reader.keys_in_window(stream, on, on, None, MOST_A_DAY)
+        return self.records(stream, keys) if keys else {}
+
+    def _observe(self, stream: Stream, page: Page) -> list[dict[str, Any]]:
+        return [fields for _, fields in self._keyed(stream, page)]
+
+    def _keyed(self, stream: Stream, page: Page) -> list[tuple[Key, dict[str, Any]]]:
+        observed, _ = self.map_of(stream).observe(page)
+        return [(row.key, msgspec.json.decode(row.canon)) for row in observed]

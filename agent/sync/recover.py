@@ -1,0 +1,310 @@
+"""Effects of which nobody knows whether they happened: looked for, never repeated blindly.
+
+Every intent a crash or a lost answer left open is probed: an update by reading its key, a creation
+by the rows above its floor (or of its day, or lately stamped). Found: it is settled as done. Not
+found, several looks and longer than the PMS could still be at it: it was not done, and the command
+may plan anew. Anything else is a person's (sync-engines.md 2A.6, T5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+from agent.errors import PmsUnavailable
+from agent.journal.journal import Journal, Turn
+from agent.journal.pulled import CommandState, EffectRow, EffectState, UndoState
+from agent.model.effects import CREATES, EffectKind
+from agent.model.reading import Key, SourceFacts
+from agent.model.streams import Stream
+from agent.ports import Clock
+from agent.sync.effects import (
+    PLACE,
+    can_be_read_back,
+    differing,
+    is_before,
+    same,
+    takes_place,
+)
+from agent.sync.looks import Found, Looks, Unreadable
+from agent.sync.payloads import moment
+from agent.sync.writing import Proof, Writing
+
+log = structlog.get_logger(__name__)
+
+LOOKS_S = (0.2, 0.3, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+LEAST_LOOKS = 3
+MOST_CANDIDATES = 2000
+LATELY = timedelta(hours=1)
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Shows(StrEnum):
+    DONE = "done"
+    NOT_DONE = "not_done"
+    UNSURE = "unsure"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One look. ``key`` and ``unlike`` (see ``writing.Proof``) with DONE."""
+
+    shows: Shows
+    key: Key | None = None
+    unlike: tuple[str, ...] = ()
+
+
+def judge_update(row: EffectRow, record: Mapping[str, Any] | None) -> Sight:
+    """Pure. ``record``: what the effect's key reads now."""
+    effect = row.effect
+    if record is None:
+        return Sight(Shows.UNSURE)
+    if effect.kind is EffectKind.NOTE_APPOINTMENT and is_before(effect, row.before, record):
+        return Sight(Shows.NOT_DONE)  # even where the note already said the same once before
+    unlike = differing(effect, row.after, record)
+    if not unlike:
+        return Sight(Shows.DONE, row.effect.key)
+    if is_before(effect, row.before, record):
+        return Sight(Shows.NOT_DONE)
+    return Sight(Shows.UNSURE)
+
+
+def judge_create(row: EffectRow, candidates: Mapping[Key, Mapping[str, Any]]) -> Sight:
+    """Pure. ``candidates``: records that may be the one; none of them any other effect's.
+
+    A new record that is nearly the one (the office may have edited it at once) is never taken for
+    proof that nothing was written.
+    """
+    effect, after = row.effect, row.after
+    fitting = [key for key, record in candidates.items() if not differing(effect, after, record)]
+    if len(fitting) == 1:
+        return Sight(Shows.DONE, fitting[0])
+    near = any(_is_near(effect.kind, after, record) for record in candidates.values())
+    return Sight(Shows.UNSURE if near else Shows.NOT_DONE)
+
+
+_TELLING: dict[EffectKind, tuple[str, ...]] = {
+    EffectKind.APPEND_COMMLOG: ("note", "at"),
+    EffectKind.APPEND_NOTE: ("procedure_key",),
+    EffectKind.RECORD_PERIO: ("date",),
+    EffectKind.CREATE_PATIENT: ("first_name", "birthdate"),
+}
+
+
+def _is_near(kind: EffectKind, after: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+    """Whose it is, and one telling field; for a visit, whose it is suffices."""
+    owner = "last_name" if kind is EffectKind.CREATE_PATIENT else "patient_key"
+    if not same(owner, after.get(owner), record.get(owner)):
+        return False
+    telling = [name for name in _TELLING.get(kind, ()) if after.get(name) is not None]
+    return not telling or any(same(name, after[name], record.get(name)) for name in telling)
+
+
+def judge_made(row: EffectRow, key: Key, record: Mapping[str, Any] | None) -> Sight:
+    """Pure. The PMS named the record it made; what matters is that it is that record."""
+    if record is None:
+        return Sight(Shows.UNSURE)
+    unlike = differing(row.effect, row.after, record)
+    essential = {"patient_key", *PLACE} if takes_place(row.effect) else {"patient_key"}
+    if essential.intersection(unlike):
+        return Sight(Shows.UNSURE)
+    return Sight(Shows.DONE, key, tuple(sorted(unlike)))
+
+
+@dataclass(slots=True)
+class _Watched:
+    first_mono: float
+    due_mono: float
+    looks: int = 0
+
+
+class Recover:
+    """Used by the apply lane's thread only.
+
+    ``unknown``: called with the effect and in the turn that gives it to a person.
+    ``not_kept``: the same, where the PMS said yes and nothing of it holds.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        writing: Writing,
+        *,
+        window_s: Callable[[], float],
+        unknown: Callable[[Turn, EffectRow, str], None],
+        not_kept: Callable[[Turn, EffectRow], None],
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._writing = writing
+        self._window_s = window_s
+        self._unknown = unknown
+        self._not_kept = not_kept
+        self._watched: dict[int, _Watched] = {}
+        self.open: list[EffectRow] = []
+        self._stale = True
+
+    def refresh(self) -> None:
+        """Look for open effects again: something was left open, or a person settled one."""
+        self._stale = True
+
+    @property
+    def commands(self) -> frozenset[str]:
+        """Commands that wait for a look; they must not go on before."""
+        return frozenset(row.command_id for row in self.open if row.command_id is not None)
+
+    def visit(self, looks: Looks, facts: SourceFacts) -> float | None:
+        """Look at what is due; seconds until the next look, None when nothing is open."""
+        if self._stale:
+            self.open = self._journal.effects_open()
+            self._stale = False
+            now = self._clock.mono()
+            self._watched = {
+                row.number: self._watched.get(row.number) or _Watched(now, now) for row in self.open
+            }
+        for row in list(self.open):
+            if self._watched[row.number].due_mono <= self._clock.mono():
+                self._look(row, looks, facts)
+        if self._stale:
+            return 0.0
+        if not self.open:
+            return None
+        soonest = min(watched.due_mono for watched in self._watched.values())
+        return max(soonest - self._clock.mono(), 0.0)
+
+    def _look(self, row: EffectRow, looks: Looks, facts: SourceFacts) -> None:
+        watched = self._watched[row.number]
+        wait_s = LOOKS_S[min(watched.looks, len(LOOKS_S) - 1)]
+        watched.looks += 1
+        watched.due_mono = self._clock.mono() + wait_s
+        sight, found = self._sight(row, looks, facts)
+        if sight.shows is Shows.DONE:
+            self._done(row, sight, found, looks)
+        elif self._is_over(row, watched):
+            self._give_up(row, sight)
+        else:
+            return
+        log.info("effect.probed", kind=row.effect.kind.value, shows=sight.shows.value)
+        self._stale = True
+
+    def _is_over(self, row: EffectRow, watched: _Watched) -> bool:
+        """Enough looks, and the PMS cannot be at it any more."""
+        if watched.looks < LEAST_LOOKS:
+            return False
+        here_s = self._clock.mono() - watched.first_mono
+        ever_s = (self._clock.now() - row.planned_at).total_seconds()
+        return max(here_s, ever_s) >= self._window_s()
+
+    def _sight(
+        self, row: EffectRow, looks: Looks, facts: SourceFacts
+    ) -> tuple[Sight, Found | None]:
+        effect = row.effect
+        if not can_be_read_back(effect):
+            said_yes = row.state is EffectState.WRITTEN
+            return Sight(Shows.DONE if said_yes else Shows.UNSURE, row.key), None
+        key = row.key if row.key is not None else effect.key
+        try:
+            if effect.kind not in CREATES:
+                if key is None:
+                    return Sight(Shows.UNSURE), None
+                found = looks.record(effect.stream, key)
+                return judge_update(row, found.fields if found else None), found
+            if key is not None:
+                found = looks.record(effect.stream, key)
+                return judge_made(row, key, found.fields if found else None), found
+            sight = judge_create(row, self._candidates(row, looks, facts))
+            return sight, None if sight.key is None else looks.record(effect.stream, sight.key)
+        except Unreadable:
+            return Sight(Shows.UNSURE), None
+
+    def _candidates(
+        self, row: EffectRow, looks: Looks, facts: SourceFacts
+    ) -> dict[Key, dict[str, Any]]:
+        stream = row.effect.stream
+        if not facts.random_keys:
+            keys = looks.above(stream, row.floor, MOST_CANDIDATES)
+        elif stream is Stream.APPOINTMENT:
+            start = moment(row.after.get("start"), "start")
+            return self._nobodys(stream, looks.day(looks.local_date(start)).appointments)
+        else:
+            lanes = facts.streams[stream].lanes
+            if not lanes:
+                raise PmsUnavailable("pms.lane_missing")
+            since = row.planned_at - LATELY
+            keys = looks.since(stream, lanes[0].name, since, MOST_CANDIDATES)
+        return self._nobodys(stream, looks.records(stream, keys))
+
+    def _nobodys(
+        self, stream: Stream, records: dict[Key, dict[str, Any]]
+    ) -> dict[Key, dict[str, Any]]:
+        """Without those another effect of ours is known to have made."""
+        return {
+            key: record
+            for key, record in records.items()
+            if not any(
+                other.effect.kind in CREATES
+                for other in self._journal.effects_on(stream, key, _EVER)
+            )
+        }
+
+    # -- decisions --------------------------------------------------------------------------------
+
+    def _done(self, row: EffectRow, sight: Sight, found: Found | None, looks: Looks) -> None:
+        def also(turn: Turn) -> None:
+            self._resume(turn, row)
+            if row.undoes is not None:
+                turn.undo_state(row.undoes, UndoState.USED)
+
+        proof = Proof(row.number, sight.key, found, sight.unlike)
+        self._writing.settle(row.effect, proof, looks, also)
+
+    def _give_up(self, row: EffectRow, sight: Sight) -> None:
+        with self._journal.turn() as turn:
+            if sight.shows is not Shows.NOT_DONE:
+                turn.effect_unknown(row.number, "probe.ambiguous")
+                self._unknown(turn, row, "probe.ambiguous")
+            elif row.state is EffectState.WRITTEN:
+                turn.effect_failed(row.number, "write.not_kept")
+                self._not_kept(turn, row)
+            else:
+                turn.effect_failed(row.number, "probe.not_done")
+                self._resume(turn, row)
+
+    def _resume(self, turn: Turn, row: EffectRow) -> None:
+        """The command goes on from what is known now."""
+        if row.command_id is None:
+            return
+        held = self._journal.command(row.command_id)
+        if held is not None and held.state is not CommandState.DONE:
+            turn.command_state(row.command_id, CommandState.WORKING, due_at=self._clock.now())
+
+
+def settle_by_person(
+    journal: Journal, clock: Clock, number: int, *, happened: bool, key: Key | None, actor: str
+) -> str:
+    """A person looked into the PMS. "" when taken, else the code of why not."""
+    row = journal.effect(number)
+    if row is None:
+        return "effect.not_found"
+    if row.state is not EffectState.UNKNOWN:
+        return "effect.not_unknown"
+    made = key if key is not None else row.key if row.key is not None else row.effect.key
+    if happened and made is None and can_be_read_back(row.effect):
+        return "effect.key_needed"
+    with journal.turn() as turn:
+        if happened:
+            turn.effect_verified(number, made)
+        else:
+            turn.effect_failed(number, "effect.person_says_not_done")
+        turn.audit("effect.settled_by_person", {"effect": number, "actor": actor})
+        if row.command_id is not None:
+            held = journal.command(row.command_id)
+            if held is not None and held.state is not CommandState.DONE:
+                turn.command_state(row.command_id, CommandState.WORKING, due_at=clock.now())
+    return ""
