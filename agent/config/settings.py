@@ -162,6 +162,12 @@ class CrmSettings:
         shape=Shape.PATH,
     )
     timeout_s: float = _setting(30.0, "Longest wait for one answer.", min=1, max=600)
+    endpoint_secret: str = _setting(
+        "",
+        "Secret (whsec_...) of a third party that signs its commands by HMAC; several, separated "
+        "by spaces, while it is changed. The CRM itself needs none.",
+        secret=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.config import Settings
 from agent.crm.auth import Auth
+from agent.crm.commands import NativeCommands
 from agent.crm.enroll import Rotation
+from agent.crm.envelope import KeyRing
+from agent.crm.hints import Hints
 from agent.crm.native import NativeCrm
 from agent.crm.pairing import Pairing, PairingStore
 from agent.crm.transport import Transport
@@ -43,6 +47,8 @@ class CrmLink:
         self, settings: Settings, secrets: SecretStore, clock: Clock, agent_version: str
     ) -> None:
         self._clock = clock
+        self._settings = settings
+        self._secrets = secrets
         self._agent_version = agent_version
         self.pairings = PairingStore(secrets)
         self.pairing: Pairing = self.pairings.load()
@@ -63,6 +69,21 @@ class CrmLink:
             pms_version=pms_version,
         )
         return NativeCrm(self.transport, self.auth, origin, self._clock)
+
+    def commands(self, crm: NativeCrm) -> NativeCommands:
+        """The pull's port, over the same line as ``crm``, which knows the CRM's keys."""
+        ring = KeyRing(crm, self._clock, self._endpoint_secret)
+        return NativeCommands(
+            self.transport, self.auth, ring, self.pairing.practice_id, self._clock
+        )
+
+    def hints(self, heard: Callable[[str], None]) -> Hints:
+        """A listener for the CRM's hints; ``run`` it in a thread, ``stop`` it before closing."""
+        return Hints(self.transport, self.auth, self._clock, heard)
+
+    def _endpoint_secret(self) -> str:
+        given = self._settings.crm.endpoint_secret
+        return given or self._secrets.get("crm.endpoint_secret") or ""
 
     def close(self) -> None:
         self.transport.close()

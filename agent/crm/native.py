@@ -6,17 +6,17 @@ exactly what the contract promises counts as not given, and the idempotent resen
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
-import structlog
 
 from agent.crm.auth import Auth
-from agent.crm.limits import Backoff, Gate, TokenBucket, read_quotas
+from agent.crm.limits import Backoff
+from agent.crm.line import Line
 from agent.crm.transport import Answer, Transport
-from agent.crm.verdict import problem_name, refusal
 from agent.crm.wire import (
     CrmConfig,
     DigestAnswer,
@@ -26,17 +26,13 @@ from agent.crm.wire import (
     PushAnswer,
     decode,
 )
-from agent.errors import CrmAuthError, CrmRefusedBatch, CrmUnavailable
+from agent.errors import CrmRefusedBatch, CrmUnavailable
 from agent.model.streams import Stream
 from agent.model.writing import BucketDigest, Change, CrmLimits, Heartbeat, ItemOutcome, PushReply
 from agent.ports import Clock
 
-_log = structlog.get_logger(__name__)
-
 BUCKETS = 256
-_SHORT_WAIT_S = 1.0
 _CONFIG_LIFE_S = 60.0
-_LONGEST_SPACING_S = 60.0
 
 
 class NativeCrm:
@@ -62,12 +58,17 @@ class NativeCrm:
         self._transport = transport
         self._auth = auth
         self._clock = clock
-        self._rng = rng or random.SystemRandom()
+        self._line = Line(
+            transport,
+            auth,
+            clock,
+            quota="push",
+            metered=frozenset({"push"}),
+            rng=rng,
+            backoff=backoff,
+        )
         self._packer = Packer()
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._backoff = backoff or Backoff(first_s=0.5, longest_s=30.0)
-        self._bucket = TokenBucket()
+        self._config_lock = threading.Lock()
         self._etag = ""
         self._config_until = 0.0
 
@@ -92,16 +93,21 @@ class NativeCrm:
 
     def refresh_config(self) -> CrmConfig:
         """Ask for the configuration unless it has not changed. Raises the Crm* errors."""
-        headers = {"if-none-match": self._etag} if self.config is not None else {}
-        answer = self._call(
-            "GET", "/v1/agents/self/config", route="config", headers=headers, expected=(200, 304)
-        )
-        config = self.config
-        if answer.status == 200 or config is None:
-            config = decode(answer.body, CrmConfig)
-            self.config, self._etag = config, answer.headers.get("etag", "")
-        self._config_until = self._clock.mono() + _CONFIG_LIFE_S
-        return config
+        with self._config_lock:  # the answer and its ETag belong together
+            headers = {"if-none-match": self._etag} if self.config is not None else {}
+            answer = self._call(
+                "GET",
+                "/v1/agents/self/config",
+                route="config",
+                headers=headers,
+                expected=(200, 304),
+            )
+            config = self.config
+            if answer.status == 200 or config is None:
+                config = decode(answer.body, CrmConfig)
+                self.config, self._etag = config, answer.headers.get("etag", "")
+            self._config_until = self._clock.mono() + _CONFIG_LIFE_S
+            return config
 
     def pack(self, batch_id: str, changes: Sequence[Change]) -> bytes:
         """The exact body to send (gzip); pure for one ``origin``."""
@@ -159,7 +165,8 @@ class NativeCrm:
         return decode(self._call("GET", path, route="bucket").body, dict[str, str])
 
     def heartbeat(self, beat: Heartbeat) -> None:
-        """Say how we are; the answer stays in ``last_reply``."""
+        """Say how we are; the answer stays in ``last_reply``. A configuration (keys, switches)
+        that changed is fetched at once."""
         answer = self._call(
             "POST",
             "/v1/agents/self/heartbeat",
@@ -168,15 +175,19 @@ class NativeCrm:
             headers={"content-type": "application/json"},
         )
         self.last_reply = decode(answer.body, HeartbeatReply)
+        self._line.space(self.last_reply.throttle_s)
+        if self.last_reply.config_etag not in {"", self._etag}:
+            with contextlib.suppress(CrmUnavailable):  # the next heartbeat sees it again
+                self.refresh_config()
 
     def renew_pairing(self) -> None:
         """Forget the token and the failures: the agent was paired again."""
         self._auth.forget()
-        self._update(lambda backoff: backoff.succeeded())
+        self._line.forgive()
 
     def close(self) -> None:
         """Interrupts calls of other threads; they raise CrmUnavailable (crm.closed)."""
-        self._closed.set()
+        self._line.close()
         self._transport.close()
 
     def _call(
@@ -189,96 +200,6 @@ class NativeCrm:
         headers: dict[str, str] | None = None,
         expected: tuple[int, ...] = (200,),
     ) -> Answer:
-        self._pass_gate(route)
-        try:
-            answer = self._send_with_token(method, path, route, body, headers or {})
-            self._learn(route, answer)
-            if answer.status not in expected:
-                raise refusal(
-                    answer,
-                    self._clock.now(),
-                    host=self._transport.host,
-                    is_push=route == "push",
-                )
-        except CrmUnavailable as exc:
-            self._count_failure(exc)
-            raise
-        except (CrmAuthError, CrmRefusedBatch) as exc:
-            # The line works; the breaker is not for this.
-            self._update(lambda backoff: backoff.succeeded())
-            if isinstance(exc, CrmAuthError):
-                self._auth.forget()  # the next try reads the pairing anew: it may be another by now
-            raise
-        self._update(lambda backoff: backoff.succeeded())
-        return answer
-
-    def _send_with_token(
-        self, method: str, path: str, route: str, body: bytes | None, headers: dict[str, str]
-    ) -> Answer:
-        token = self._auth.bearer()
-        answer = self._send(method, path, route, body, headers, token)
-        if answer.status == 401 and problem_name(answer):
-            # Expired, or revoked: the token endpoint knows which, and says so once.
-            fresh = self._auth.renew(token)
-            answer = self._send(method, path, route, body, headers, fresh)
-        return answer
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        route: str,
-        body: bytes | None,
-        headers: dict[str, str],
-        token: str,
-    ) -> Answer:
-        return self._transport.send(
-            method,
-            path,
-            route=route,
-            body=body,
-            headers=headers | {"authorization": f"Bearer {token}"},
+        return self._line.call(
+            method, path, route=route, body=body, headers=headers, expected=expected
         )
-
-    def _pass_gate(self, route: str) -> None:
-        """Wait a moment or refuse, where the breaker is open or the CRM's rate is used up."""
-        now = self._clock.mono()
-        with self._lock:
-            gate = self._backoff.gate(now)
-            if gate is Gate.OPEN:
-                resting_s = max(self._backoff.wait_s(now), 0.1)
-                raise CrmUnavailable("crm.resting", retry_after_s=resting_s)
-            throttled_s = self._bucket.wait_s(now) if route == "push" else 0.0
-            if throttled_s > _SHORT_WAIT_S:
-                raise CrmUnavailable("crm.throttled", retry_after_s=throttled_s)
-            if gate is Gate.HALF_OPEN:
-                self._backoff = self._backoff.probing(now)
-            if route == "push":
-                self._bucket = self._bucket.spent(now)
-                if self.last_reply is not None and self.last_reply.throttle_s > 0:
-                    spacing_s = min(self.last_reply.throttle_s, _LONGEST_SPACING_S)
-                    self._bucket = self._bucket.blocked(now + throttled_s + spacing_s)
-        if throttled_s > 0:
-            self._closed.wait(throttled_s)
-
-    def _learn(self, route: str, answer: Answer) -> None:
-        if route != "push":
-            return
-        quota = read_quotas(answer.headers).get("push")
-        if quota is not None:
-            with self._lock:
-                self._bucket = self._bucket.seeded(quota, self._clock.mono())
-
-    def _count_failure(self, exc: CrmUnavailable) -> None:
-        if exc.code in {"crm.closed", "crm.in_flight"}:
-            return
-        now = self._clock.mono()
-        with self._lock:
-            self._backoff = self._backoff.failed(now, self._rng, exc.retry_after_s)
-            if exc.retry_after_s is not None:
-                self._bucket = self._bucket.blocked(now + exc.retry_after_s)
-        _log.info("crm.unavailable", code=exc.code, failures=self._backoff.failures)
-
-    def _update(self, step: Callable[[Backoff], Backoff]) -> None:
-        with self._lock:
-            self._backoff = step(self._backoff)

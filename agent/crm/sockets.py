@@ -19,14 +19,55 @@ from typing import Any
 import httpcore
 
 _PIECE_BYTES = 16_384  # one TLS record: a slow reader is noticed between pieces
-_CONNECT_S = 10.0
+_CONNECT_S = 5.0
+
+
+class Pulled(httpcore.ReadError):
+    """The leash was pulled: nobody waits for this answer any more."""
+
+
+class Leash:
+    """Ends one request from another thread, whether it waits for its answer or has not begun.
+
+    Only the opening of the connection itself cannot be ended; its time is short.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stream: httpcore.NetworkStream | None = None
+        self._is_pulled = False
+
+    @property
+    def is_pulled(self) -> bool:
+        return self._is_pulled
+
+    def pull(self) -> None:
+        with self._lock:
+            self._is_pulled = True
+            stream, self._stream = self._stream, None
+            if stream is not None:
+                _shut(stream)
+
+    def hold(self, stream: httpcore.NetworkStream) -> None:
+        """The request speaks through this stream now. Raises Pulled."""
+        with self._lock:
+            if self._is_pulled:
+                raise Pulled("pulled")
+            self._stream = stream
+
+    def release(self) -> None:
+        """The request is over: its connection may serve others."""
+        with self._lock:
+            self._stream = None
 
 
 class RequestTime(threading.local):
-    """The deadline of the request this thread is in, and whether it had to open a connection."""
+    """The deadline and leash of the request this thread is in, and whether it had to open a
+    connection."""
 
     ends: float | None = None
     connected: bool = False
+    leash: Leash | None = None
 
 
 class Stopwatch:
@@ -36,12 +77,24 @@ class Stopwatch:
         self._mono = mono
         self._request = RequestTime()
 
-    def start(self, deadline_s: float) -> None:
+    def start(self, deadline_s: float, leash: Leash | None = None) -> None:
         self._request.ends = self._mono() + deadline_s
         self._request.connected = False
+        self._request.leash = leash
+
+    def extend(self, deadline_s: float) -> None:
+        """A new deadline for the next part of a stream."""
+        self._request.ends = self._mono() + deadline_s
 
     def stop(self) -> None:
         self._request.ends = None
+        leash, self._request.leash = self._request.leash, None
+        if leash is not None:
+            leash.release()
+
+    def hold(self, stream: httpcore.NetworkStream) -> None:
+        if self._request.leash is not None:
+            self._request.leash.hold(stream)
 
     def left_s(self) -> float:
         ends = self._request.ends
@@ -69,9 +122,11 @@ class DeadlineStream(httpcore.NetworkStream):
         left = self._watch.left_s()
         if left <= 0:
             raise httpcore.ReadTimeout("deadline")
+        self._watch.hold(self)
         return self._inner.read(max_bytes, min(left, timeout) if timeout else left)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._watch.hold(self)
         view = memoryview(buffer)
         for start in range(0, len(view), _PIECE_BYTES):
             left = self._watch.left_s()
@@ -92,6 +147,7 @@ class DeadlineStream(httpcore.NetworkStream):
         left = self._watch.left_s()
         if left <= 0:
             raise httpcore.ConnectTimeout("deadline")
+        self._watch.hold(self)
         inner = self._inner.start_tls(
             ssl_context, server_hostname, min(left, timeout) if timeout else left
         )
@@ -117,12 +173,16 @@ class LiveSockets:
         with self._lock:
             streams = list(self._streams)
         for stream in streams:
-            sock = stream.get_extra_info("socket")
-            if isinstance(sock, socket.socket):
-                # The plain method even on a TLS socket: SSLSocket.shutdown would drop the TLS
-                # object under the thread that is reading through it.
-                with contextlib.suppress(OSError):
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            _shut(stream)
+
+
+def _shut(stream: httpcore.NetworkStream) -> None:
+    sock = stream.get_extra_info("socket")
+    if isinstance(sock, socket.socket):
+        # The plain method even on a TLS socket: SSLSocket.shutdown would drop the TLS
+        # object under the thread that is reading through it.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 class DeadlineBackend(httpcore.NetworkBackend):

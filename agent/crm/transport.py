@@ -13,6 +13,7 @@ import threading
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ import msgspec
 import structlog
 import truststore
 
-from agent.crm.sockets import DeadlineBackend, LiveSockets, NameNotFound, Stopwatch
+from agent.crm.sockets import DeadlineBackend, Leash, LiveSockets, NameNotFound, Stopwatch
 from agent.errors import ConfigError, CrmUnavailable
 from agent.ports import Clock
 
@@ -31,6 +32,7 @@ _log = structlog.get_logger(__name__)
 
 SKEW_WARNING_S = 300.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_SLOW_S = 3.0  # an answer slower than this was held back: when it was dated is not known
 _KEEPALIVE_S = 55.0  # under the 60 s at which common load balancers drop an idle connection
 
 
@@ -114,24 +116,71 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         deadline_s: float | None = None,
         replayable: bool = True,
+        leash: Leash | None = None,
     ) -> Answer:
         """Send one request and read its whole answer within the deadline.
 
         ``route`` names the call in logs (the path may hold keys). A ``replayable`` request is sent
-        once more at once when a kept-alive connection turns out to be dead. Raises CrmUnavailable.
+        once more at once when a kept-alive connection turns out to be dead. Pulling the ``leash``
+        ends the request (crm.woken). Raises CrmUnavailable.
         """
         began = self._clock.mono()
-        self._watch.start(deadline_s or self._deadline_s)
-        try:
+        self._watch.start(deadline_s or self._deadline_s, leash)
+        with self._named_troubles(route, leash):
             try:
                 answer = self._exchange(method, path, body, headers)
             except (httpcore.NetworkError, httpcore.RemoteProtocolError):
                 stale = replayable and not self._watch.connected and not self._closed.is_set()
-                if not stale:
+                if not stale or _is_pulled(leash):
                     raise
                 _log.debug("crm.connection_was_dead", route=route)
                 answer = self._exchange(method, path, body, headers)
+        took_s = self._clock.mono() - began
+        _log.debug(
+            "crm.answered", route=route, status=answer.status, took_ms=round(took_s * 1000, 1)
+        )
+        self._refuse_strangers(answer)
+        if answer.is_json:
+            self._measure_skew(answer, took_s)
+        return answer
+
+    def stream(
+        self, path: str, *, route: str, headers: Mapping[str, str], quiet_s: float, leash: Leash
+    ) -> Iterator[bytes]:
+        """The body of an endless answer as it comes (GET, text/event-stream).
+
+        Ends with the answer; raises CrmUnavailable when nothing comes for ``quiet_s``, when the
+        ``leash`` is pulled (crm.woken) and for any other answer.
+        """
+        self._watch.start(quiet_s, leash)
+        with self._named_troubles(route, leash):
+            response = self._begin("GET", path, None, {**headers, "accept": "text/event-stream"})
+            try:
+                answer = Answer(response.status_code, dict(response.headers), b"")
+                if answer.status != 200 or answer.media_type != "text/event-stream":
+                    raise CrmUnavailable("crm.no_hints", host=self.host, status=answer.status)
+                if answer.headers.get("content-encoding", "identity") != "identity":
+                    raise CrmUnavailable("crm.bad_answer", host=self.host, reason="encoding")
+                for part in response.iter_raw():
+                    yield part
+                    self._watch.extend(quiet_s)
+            finally:
+                response.close()
+
+    def close(self) -> None:
+        """Close, interrupting requests still running in other threads (they get CrmUnavailable)."""
+        self._closed.set()
+        self._live.shut()
+        self._client.close()
+
+    @contextmanager
+    def _named_troubles(self, route: str, leash: Leash | None) -> Iterator[None]:
+        """Everything the HTTP library raises leaves as CrmUnavailable; the request's time ends."""
+        try:
+            yield
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as exc:
+            if _is_pulled(leash):
+                raise CrmUnavailable("crm.woken", host=self.host) from None
             error = self._unavailable(exc)
             _log.debug("crm.no_answer", route=route, code=error.code, host=self.host)
             raise error from None
@@ -142,23 +191,10 @@ class Transport:
         except (RuntimeError, OSError, ValueError, zlib.error) as exc:
             # A client closed under us, or a peer speaking TLS or gzip badly in mid-stream.
             code = "crm.closed" if self._closed.is_set() else "crm.bad_answer"
+            code = "crm.woken" if _is_pulled(leash) else code
             raise CrmUnavailable(code, host=self.host, kind=type(exc).__name__) from None
         finally:
             self._watch.stop()
-        took_s = self._clock.mono() - began
-        _log.debug(
-            "crm.answered", route=route, status=answer.status, took_ms=round(took_s * 1000, 1)
-        )
-        self._refuse_strangers(answer)
-        if answer.is_json:
-            self._measure_skew(answer, took_s)
-        return answer
-
-    def close(self) -> None:
-        """Close, interrupting requests still running in other threads (they get CrmUnavailable)."""
-        self._closed.set()
-        self._live.shut()
-        self._client.close()
 
     def _exchange(
         self,
@@ -167,6 +203,20 @@ class Transport:
         body: bytes | None,
         headers: Mapping[str, str] | None,
     ) -> Answer:
+        response = self._begin(method, path, body, headers)
+        try:
+            plain = self._read(response)
+        finally:
+            response.close()
+        return Answer(response.status_code, dict(response.headers), plain)
+
+    def _begin(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+    ) -> httpx.Response:
         if self._closed.is_set():
             raise CrmUnavailable("crm.closed", host=self.host)
         request = self._client.build_request(
@@ -176,12 +226,7 @@ class Transport:
             headers=dict(headers or {}),
             timeout=httpx.Timeout(max(self._watch.left_s(), 0.001)),
         )
-        response = self._client.send(request, stream=True)
-        try:
-            plain = self._read(response)
-        finally:
-            response.close()
-        return Answer(response.status_code, dict(response.headers), plain)
+        return self._client.send(request, stream=True)
 
     def _read(self, response: httpx.Response) -> bytes:
         """Read the whole body, decoded, refusing to hold more than the cap."""
@@ -239,14 +284,33 @@ class Transport:
             return
         if theirs.tzinfo is None:
             return
-        # The header has whole seconds, cut off: its middle is half a second later.
-        skew_s = (theirs - self._clock.now()).total_seconds() + took_s / 2 + 0.5
+        # The header has whole seconds, cut off, and was written some time during the exchange.
+        at_the_end_s = (theirs - self._clock.now()).total_seconds()
         with self._skew_lock:
-            self._skew_s = skew_s
-            wrong = abs(skew_s) > SKEW_WARNING_S
+            self._skew_s = narrowed_skew_s(self._skew_s, at_the_end_s, took_s)
+            wrong = abs(self._skew_s) > SKEW_WARNING_S
             warn, self._skew_warned = wrong and not self._skew_warned, wrong
+            skew_s = self._skew_s
         if warn:
             _log.warning("crm.clock_skewed", skew_s=round(skew_s), host=self.host)
+
+
+def narrowed_skew_s(known_s: float | None, at_the_end_s: float, took_s: float) -> float:
+    """CRM clock minus ours after one more answer. ``at_the_end_s``: its Date minus our clock when
+    it was complete; the truth lies between that and ``took_s`` + 1 s (the cut-off) above it.
+
+    The middle, where the exchange was quick. A long poll's answer is held back for its own reasons:
+    it only corrects what it proves wrong, else each would be taken for half its wait of skew.
+    """
+    if took_s <= _SLOW_S:
+        return at_the_end_s + took_s / 2 + 0.5
+    if known_s is None:
+        return at_the_end_s + 0.5  # held back first, then dated and sent
+    return min(max(known_s, at_the_end_s), at_the_end_s + took_s + 1)
+
+
+def _is_pulled(leash: Leash | None) -> bool:
+    return leash is not None and leash.is_pulled
 
 
 class _PoolTransport(httpx.BaseTransport):
@@ -261,8 +325,8 @@ class _PoolTransport(httpx.BaseTransport):
     ) -> None:
         common = {
             "ssl_context": context,
-            "max_connections": 8,
-            "max_keepalive_connections": 4,
+            "max_connections": 12,
+            "max_keepalive_connections": 6,
             "keepalive_expiry": _KEEPALIVE_S,
             "network_backend": backend,
         }

@@ -102,8 +102,26 @@ class ConfigIntervals(msgspec.Struct, frozen=True):
     poll_wait_s: int
 
 
+class CanarySwitch(msgspec.Struct, frozen=True):
+    """PMS keys commands may touch; all three empty: the switch is off."""
+
+    operatories: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
+
+
+class CrmSwitches(msgspec.Struct, frozen=True):
+    """The CRM's side of the safety switches; the strictest of all sides holds."""
+
+    kill: bool = False
+    read_only: bool = False
+    dry_run: bool = False
+    canary: CanarySwitch = CanarySwitch()
+
+
 class CrmConfig(msgspec.Struct, frozen=True):
-    """What the CRM told this agent: practice, record types it takes, limits, intervals, keys."""
+    """What the CRM told this agent: practice, record types it takes, limits, intervals, keys,
+    switches."""
 
     contract: str
     practice_id: str
@@ -112,15 +130,18 @@ class CrmConfig(msgspec.Struct, frozen=True):
     limits: ConfigLimits
     intervals: ConfigIntervals
     server_keys: list[dict[str, str]]
+    switches: CrmSwitches = CrmSwitches()
 
 
 class HeartbeatReply(msgspec.Struct, frozen=True):
-    """``epoch_known`` False: this journal and epoch never pushed there; reconcile by digests."""
+    """``epoch_known`` False: this journal and epoch never pushed there; reconcile by digests.
+    ``config_etag``: the configuration's now, "" where the CRM does not say."""
 
     server_time: str
     commands_waiting: int
     epoch_known: bool
     throttle_s: float = 0.0
+    config_etag: str = ""
 
 
 class DigestAnswer(msgspec.Struct, frozen=True):
