@@ -242,8 +242,9 @@ def merge(
         if verdict.writes and part is None:
             write[name], before[name] = verdict.result, plain(sides.pms)
         elif verdict.writes:
-            write.setdefault(name, {})[part] = verdict.result or ""
-            before.setdefault(name, {})[part] = plain(sides.pms) or ""
+            write.setdefault(name, {})[part] = "" if verdict.result is None else verdict.result
+            held = plain(sides.pms)
+            before.setdefault(name, {})[part] = "" if held is None else held
         if verdict.clash is not None:
             kept.append(verdict.clash)
         elif not verdict.writes:
@@ -385,7 +386,7 @@ class _Clash(Protocol):
 
 
 def _merge_both(sides: _Sides, rule: FieldRule, clash: _Clash) -> _Verdict:
-    """Both changed, and the policy wants both edits kept. Values it does not fit are asked about."""
+    """Both changed, and the policy keeps both edits. Values it does not fit are asked about."""
     base, pms, crm = plain(sides.base), plain(sides.pms), plain(sides.crm)
     kinds = {type(value) for value in (pms, crm) if value is not None}
     if rule.policy is Policy.SET_MERGE and kinds == {list}:
