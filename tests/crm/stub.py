@@ -88,12 +88,13 @@ class StubCrm:
             conn.sendall(reply(body))
 
     def client(self, clock: RealClock | None = None, **options: Any) -> NativeCrm:
-        clock = clock or RealClock()
-        transport = Transport(
-            self.url, clock=clock, agent_version="0.1.0", proxy="none", deadline_s=5
-        )
-        pairings = PairingStore(MemorySecrets())
-        pairings.save(
-            Pairing("agent-1", "demo", "Demo", self.url, new_key(), "2026-01-01T00:00:00Z")
-        )
-        return NativeCrm(transport, Auth(transport, pairings, clock), ORIGIN, clock, **options)
+        return client_at(self.url, clock, **options)
+
+
+def client_at(url: str, clock: RealClock | None = None, **options: Any) -> NativeCrm:
+    """A paired client of whoever listens at ``url``."""
+    clock = clock or RealClock()
+    transport = Transport(url, clock=clock, agent_version="0.1.0", proxy="none", deadline_s=5)
+    pairings = PairingStore(MemorySecrets())
+    pairings.save(Pairing("agent-1", "demo", "Demo", url, new_key(), "2026-01-01T00:00:00Z"))
+    return NativeCrm(transport, Auth(transport, pairings, clock), ORIGIN, clock, **options)

@@ -34,7 +34,7 @@ from agent.model.commands import (
 from tests.crm.clocks import RealClock
 from tests.crm.rawserver import RawServer, answer, read_request
 from tests.crm.sealing import Signer, make_body, make_config, make_lease
-from tests.crm.stub import Reply, StubCrm, problem
+from tests.crm.stub import Reply, StubCrm, client_at, problem
 
 POLL = "POST /v1/sync/commands/poll"
 RESULT = "POST /v1/sync/commands/cmd-1/result"
@@ -65,7 +65,7 @@ def side_of() -> Iterator[SideOf]:
 
     def build(server: StubCrm | RawServer, clock: RealClock | None = None) -> Side:
         clock = clock or RealClock()
-        crm = StubCrm.client(server, clock)  # type: ignore[arg-type]
+        crm = client_at(server.url, clock)
         ring = KeyRing(crm, clock, str)
         commands = NativeCommands(crm._transport, crm._auth, ring, "demo", clock)
         made.append(Side(crm, commands))
