@@ -1,0 +1,243 @@
+"""What a command comes to: types, and the ground every plan stands on.
+
+Reads through ``Looks`` and the journal, writes nothing. Merges and consent are decided by their
+own pure modules; here they meet the record as it reads now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from agent.journal.journal import Journal
+from agent.journal.pulled import ConflictState, EffectState, Winner
+from agent.model.commands import Command, Reason, Slot
+from agent.model.effects import EffectKind
+from agent.model.entities import Patient
+from agent.model.reading import Key
+from agent.model.streams import Stream
+from agent.ports import Clock
+from agent.sync import normalize, payloads
+from agent.sync.effects import Step
+from agent.sync.looks import Looks
+from agent.sync.merge import FieldClash, FieldRule, Policy, merge
+from agent.sync.payloads import as_key
+from agent.sync.switches import Scope, scope_of
+
+MOST_HOPS = 5  # merges of merges that are followed
+
+
+class Refuse(Exception):
+    """The command is answered with this and nothing is written."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        code: str,
+        *,
+        key: Key | None = None,
+        alternatives: tuple[Slot, ...] = (),
+        **facts: str | int,
+    ) -> None:
+        self.reason = reason
+        self.code = code
+        self.key = key
+        self.alternatives = alternatives
+        self.facts = facts
+        super().__init__(code)
+
+
+class Postpone(Exception):
+    """Not now; the command waits its turn on the ladder."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``steps`` in order; ``fills`` names the field of the next step that takes the key a creation
+    made. ``kept``: clashes to record; ``whole``: with an open one among them nothing is written.
+    ``place``: the patient whose appointment takes a place, and the appointment (None: a new one).
+    """
+
+    stream: Stream
+    key: Key | None
+    steps: tuple[Step, ...]
+    scope: Scope
+    kept: tuple[FieldClash, ...] = ()
+    whole: bool = False
+    fills: str = ""
+    place: PlaceWish | None = None
+    duplicate: bool = False
+
+    @property
+    def open(self) -> tuple[FieldClash, ...]:
+        return tuple(clash for clash in self.kept if clash.winner is None)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceWish:
+    """A place on the schedule that must be free at the moment of writing."""
+
+    start: datetime
+    minutes: int
+    operatory_key: str
+    provider_key: str | None
+    hygienist_key: str | None
+    patient: Mapping[str, Any]
+    own: Key | None = None  # the appointment itself when it moves
+
+
+class People(Protocol):
+    """Who a person of the CRM is here (``agent.sync.link``)."""
+
+    def key_of(self, cloud_id: str) -> Key | None:
+        """Raises Refuse (ambiguous, merged away) or Postpone (not matched yet)."""
+
+    def twin_of(self, fields: Mapping[str, Any], cloud_id: str | None) -> Key | None:
+        """An existing record that certainly is this new person. Raises as ``key_of``."""
+
+
+class Ground:
+    """``rules``: how each field of a stream is merged, remembered policies included."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        people: People,
+        rules: Callable[[Stream], dict[str, FieldRule]],
+    ) -> None:
+        self.journal = journal
+        self.clock = clock
+        self.people = people
+        self._rules = rules
+
+    def patient(self, key: Key, looks: Looks) -> tuple[Key, dict[str, Any]]:
+        """The living record, the PMS's own merges followed."""
+        for _ in range(MOST_HOPS):
+            found = looks.record(Stream.PATIENT, key)
+            if found is None or found.fields.get("status") == "deleted":
+                raise Refuse(Reason.PATIENT_NOT_FOUND, "patient.not_found")
+            into = found.fields.get("merged_into")
+            if not into or as_key(into) == key:
+                return key, found.fields
+            key = as_key(into)
+        raise Refuse(Reason.PATIENT_NOT_FOUND, "patient.not_found")
+
+    def merged(
+        self,
+        command: Command,
+        stream: Stream,
+        key: Key,
+        current: Mapping[str, Any] | None,
+        wish: Mapping[str, Any],
+    ) -> tuple[dict[str, Any], tuple[FieldClash, ...]]:
+        """(what to write, what clashes). A person's decisions about this command come first."""
+        edit = dict(wish)
+        agreed = self._agreed(stream, key, wish, imperative=stream is Stream.APPOINTMENT)
+        base = {**agreed, **_expected(command)}
+        for decided in self.journal.conflicts_of(command.command_id):
+            if decided.state is not ConflictState.RESOLVED:
+                continue
+            name, dot, part = decided.field.partition(".")
+            if name not in edit:
+                continue
+            if dot:
+                edit[name] = {part: decided.result if decided.winner is not Winner.PMS else None}
+                base[name] = {part: decided.pms}
+            else:
+                edit[name], base[name] = decided.result, decided.pms
+            if decided.winner is Winner.PMS:
+                del edit[name]
+        if not edit:
+            return {}, ()
+        rules = self._rules(stream)
+        if stream is Stream.APPOINTMENT and "confirmation_key" in rules:
+            rules = {**rules, "confirmation_category": rules["confirmation_key"]}
+        merged = merge(base, current, edit, rules)
+        return merged.write, merged.kept
+
+    def _agreed(
+        self, stream: Stream, key: Key, wish: Mapping[str, Any], *, imperative: bool
+    ) -> dict[str, Any]:
+        """The wished fields as both sides were last seen to hold them, if they were.
+
+        ``imperative``: the command says what to do with a record rather than what a field shall
+        say (confirm, cancel, move); then what we last read and sent stands for what was agreed,
+        although the CRM's word for it is still on its way.
+        """
+        held = self.journal.held(stream, [key]).get(key)
+        if held is None or held.gone:
+            return {}
+        if held.agreed != held.hash and not imperative:
+            return {}
+        canon = self.journal.content(stream, key)
+        if canon is None:
+            return {}
+        fields = msgspec.json.decode(canon)
+        return {name: fields.get(name) for name in wish}
+
+    def known_once(self, stream: Stream, key: Key) -> None:
+        """An edit of a record that is gone is a clash; of one that never was, a mistake."""
+        if self.journal.held(stream, [key]).get(key) is None:
+            reason = (
+                Reason.PATIENT_NOT_FOUND if stream is Stream.PATIENT else Reason.VERSION_CONFLICT
+            )
+            raise Refuse(reason, f"{stream.value}.not_found", key=key)
+
+    def made(self, command: Command, kind: EffectKind) -> Key | None:
+        """The record this command has already made (or noted on), before a crash perhaps."""
+        for row in self.journal.effects_of(command.command_id):
+            if row.effect.kind is kind and row.state is EffectState.VERIFIED:
+                return row.key
+        return None
+
+    def has(self, command: Command, kind: EffectKind) -> bool:
+        return any(
+            row.effect.kind is kind and row.state is EffectState.VERIFIED
+            for row in self.journal.effects_of(command.command_id)
+        )
+
+    def writable(self, stream: Stream) -> frozenset[str]:
+        rules = self._rules(stream)
+        return frozenset(n for n, rule in rules.items() if rule.policy is not Policy.READ_ONLY)
+
+
+def some(step: Step | None) -> tuple[Step, ...]:
+    return () if step is None else (step,)
+
+
+def note_text(text: str, _field: str) -> str | None:
+    return normalize.text(text)
+
+
+def as_patient(fields: Mapping[str, Any]) -> Patient:
+    return msgspec.convert(dict(fields), type=Patient)
+
+
+def _expected(command: Command) -> dict[str, Any]:
+    """What the CRM showed when the decision was made. Instants are compared as instants."""
+    said = command.precondition.get("expected")
+    if not isinstance(said, Mapping):
+        return {}
+    made = {str(name): value for name, value in said.items()}
+    if isinstance(made.get("start"), str):
+        made["start"] = payloads.instant(made["start"], "expected.start")
+    return made
+
+
+def widened(scope: Scope, place: PlaceWish) -> Scope:
+    """A move touches where it goes as well as where it comes from."""
+    wider = scope_of(
+        operatories=[place.operatory_key], providers=[place.provider_key, place.hygienist_key]
+    )
+    return Scope(
+        scope.operatories | wider.operatories, scope.providers | wider.providers, scope.patients
+    )
