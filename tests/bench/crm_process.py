@@ -1,6 +1,7 @@
 """The reference CRM as a process of its own, for benches: ``python -m tests.bench.crm_process DB``.
 
-Prints its address and a pairing code on one line, then serves until it is told to stop.
+Prints its address and a pairing code on one line, then serves until it is told to stop. Faults are
+armed through its testing door (``TEST_TOKEN``).
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from pathlib import Path
 
 from agent.sandbox.crm import CrmServer
 from agent.sandbox.crm.accounts import issue_code
+from agent.sandbox.crm.core import CrmSettings
 from agent.sandbox.crm.schema import connect
+
+TEST_TOKEN = "bench-only"
 
 
 def main() -> None:
     db = Path(sys.argv[1])
-    server = CrmServer(db)
+    server = CrmServer(db, settings=CrmSettings(test_token=TEST_TOKEN))
     with closing(connect(db)) as store:
         code = issue_code(store)
     print(json.dumps({"url": server.url, "code": code}), flush=True)

@@ -87,6 +87,7 @@ class Rig:
         self.home = self.folder / "agent"
         self.crm_db = self.folder / "crm.db"
         self.slow_log = Path()
+        self.secrets: dict[str, str] = {}  # further secret settings, by environment variable
         self._server: MariaDb | None = None
         self._crm: subprocess.Popen[str] | None = None
         self._agent: subprocess.Popen[bytes] | None = None
@@ -169,6 +170,10 @@ class Rig:
         self._crm = None
 
     @property
+    def crm_url(self) -> str:
+        return str(self._hello["url"])
+
+    @property
     def server(self) -> MariaDb:
         assert self._server is not None
         return self._server
@@ -195,6 +200,7 @@ class Rig:
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ,
+            **self.secrets,
             "BRIDGEWORK_PMS_PASSWORD": PASSWORD,
             "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
             "NO_PROXY": "127.0.0.1",

@@ -1,0 +1,179 @@
+"""People and a booking AI at work in the CRM, over its page's own API, and what they are owed.
+
+Nothing of the agent is imported: the CRM's answers and the practice's rows are the only witnesses.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+from typing import Any, Self
+
+import httpx
+
+ENDED = frozenset({"applied", "rejected", "expired", "superseded"})
+
+
+class CrmDesk:
+    """One person's (or program's) connection to the CRM page's API."""
+
+    def __init__(self, url: str) -> None:
+        headers = {"X-Bridgework-Page": "1"}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=60.0, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: object) -> dict[str, Any]:
+        answer = self._http.get(f"/app/api/{path}", params={k: str(v) for k, v in query.items()})
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def ask(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """A new command's view; None when the CRM refuses it at once (the usual reasons)."""
+        answer = self._http.post(f"/app/api/{path}", json=body)
+        if answer.status_code == 409:
+            return None
+        answer.raise_for_status()
+        made: dict[str, Any] = answer.json()
+        return made
+
+    def slots(self, first: date, *, minutes: int = 30, days: int = 14) -> list[dict[str, Any]]:
+        found = self.get("slots", date=first, minutes=minutes, days=days, limit=500)
+        slots: list[dict[str, Any]] = found["slots"]
+        return slots
+
+    def command(self, command_id: str, *, wait_s: int = 0) -> dict[str, Any]:
+        return self.get(f"commands/{command_id}", wait_s=wait_s)
+
+    def ended(self, command_id: str, timeout_s: float) -> dict[str, Any]:
+        """The command's view once it ended; its last one when it did not in time."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            view = self.command(command_id, wait_s=5)
+            if view["state"] in ENDED or time.monotonic() > deadline:
+                return view
+            time.sleep(0.05)
+
+
+@dataclass(slots=True)
+class Asked:
+    """Something asked of the practice. ``token`` stands in the record it makes, if any."""
+
+    kind: str
+    command_id: str
+    token: str = ""
+    key: str = ""
+
+
+@dataclass(slots=True)
+class CrmLife:
+    """Somebody working in the CRM at ``rate`` requests a second until told to stop.
+
+    Books (with a token in the note), moves, confirms and cancels visits, edits addresses, adds
+    notes; what is refused at once by the CRM is not counted.
+    """
+
+    url: str
+    seed: int
+    rate: float
+    asked: list[Asked] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def run(self, stop: threading.Event) -> None:
+        rng = Random(f"crm-life:{self.seed}")
+        acts: list[tuple[Callable[[CrmDesk, Random], Asked | None], int]] = [
+            (self._book, 8), (self._confirm, 4), (self._move, 2), (self._cancel, 1),
+            (self._edit, 3), (self._note, 2),
+        ]  # fmt: skip
+        choices, weights = [a for a, _ in acts], [w for _, w in acts]
+        with CrmDesk(self.url) as desk:
+            while not stop.wait(rng.expovariate(self.rate)):
+                (act,) = rng.choices(choices, weights)
+                try:
+                    made = act(desk, rng)
+                except httpx.HTTPError:  # the CRM is being troubled on purpose
+                    continue
+                if made is None:
+                    self.refused[act.__name__] += 1
+                else:
+                    self.asked.append(made)
+
+    # --- what they do ----------------------------------------------------------------------------
+
+    def _patient(self, desk: CrmDesk, rng: Random) -> str | None:
+        found = desk.get("patients", q=rng.choice("aeioust"), limit=50).get("patients", [])
+        return rng.choice(found)["key"] if found else None
+
+    def _visit(self, desk: CrmDesk, rng: Random) -> dict[str, Any] | None:
+        day = datetime.now(UTC).date() + timedelta(days=rng.randint(1, 10))
+        visits = [
+            visit
+            for visit in desk.get("day", date=day)["visits"]
+            if visit.get("status") == "scheduled" and visit.get("pending") is None
+        ]
+        return rng.choice(visits) if visits else None
+
+    def _book(self, desk: CrmDesk, rng: Random) -> Asked | None:
+        patient = self._patient(desk, rng)
+        slots = desk.slots(datetime.now(UTC).date() + timedelta(days=rng.randint(1, 9)), days=2)
+        if patient is None or not slots:
+            return None
+        token = f"req-{uuid.uuid4().hex[:12]}"
+        slot = rng.choice(slots)
+        body = {"patient": {"key": patient}, "note": token, "minutes": slot["minutes"],
+                "start": slot["start"], "operatory_key": slot["operatory_key"],
+                "provider_key": slot["provider_key"]}  # fmt: skip
+        return self._made("book", desk.ask("book", body), token=token)
+
+    def _confirm(self, desk: CrmDesk, rng: Random) -> Asked | None:
+        visit = self._visit(desk, rng)
+        if visit is None:
+            return None
+        body = {"confirmation_category": "confirmed"}
+        return self._made("confirm", desk.ask(f"visits/{visit['key']}/confirm", body))
+
+    def _move(self, desk: CrmDesk, rng: Random) -> Asked | None:
+        visit = self._visit(desk, rng)
+        slots = desk.slots(datetime.now(UTC).date() + timedelta(days=rng.randint(1, 9)), days=2)
+        if visit is None or not slots:
+            return None
+        slot = rng.choice(slots)
+        body = {name: slot[name] for name in ("start", "operatory_key", "provider_key")}
+        return self._made("move", desk.ask(f"visits/{visit['key']}/move", body))
+
+    def _cancel(self, desk: CrmDesk, rng: Random) -> Asked | None:
+        visit = self._visit(desk, rng)
+        if visit is None:
+            return None
+        return self._made("cancel", desk.ask(f"visits/{visit['key']}/cancel", {}))
+
+    def _edit(self, desk: CrmDesk, rng: Random) -> Asked | None:
+        key = self._patient(desk, rng)
+        if key is None:
+            return None
+        body = {"fields": {"address2": f"Unit {rng.randint(1, 999)}"}}
+        return self._made("edit", desk.ask(f"patients/{key}/edit", body), key=key)
+
+    def _note(self, desk: CrmDesk, rng: Random) -> Asked | None:
+        key = self._patient(desk, rng)
+        if key is None:
+            return None
+        token = f"req-{uuid.uuid4().hex[:12]}"
+        return self._made("note", desk.ask(f"patients/{key}/note", {"note": token}), token=token)
+
+    @staticmethod
+    def _made(
+        kind: str, view: dict[str, Any] | None, *, token: str = "", key: str = ""
+    ) -> Asked | None:
+        return None if view is None else Asked(kind, view["command_id"], token, key)

@@ -1,0 +1,255 @@
+"""A practice that writes, a CRM that asks, and everything that can come between them.
+
+``TwoSided`` is the bench rig with a stand-in of the Open Dental API over the same database. The
+questions at the end are asked of the two databases and of the CRM, never of the agent's journal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from random import Random
+from typing import Any, Self
+
+import httpx
+
+from agent.sandbox.practice.create import PracticePlan
+from agent.sandbox.practice.front import DeedKind
+from agent.sandbox.practice.life import USUAL_MIX, Life
+from tests.bench.crm_process import TEST_TOKEN
+from tests.bench.rig import DATABASE, ZONE, Rig, tell
+from tests.e2e.crm_side import ENDED, Asked, CrmDesk, CrmLife
+from tests.support.odapi import Database, Fault, StandIn
+from tests.support.odschema import dump_path
+
+# What leaves no trace has its own tests; here it would only make the sweep the slowest of all.
+TRACED = {kind: weight for kind, weight in USUAL_MIX.items()
+          if kind not in (DeedKind.SILENT_EDIT, DeedKind.HARD_DELETE)}  # fmt: skip
+
+IMPATIENT = {
+    "sync.sweep_hot_s": "15",
+    "sync.sweep_warm_s": "15",
+    "sync.sweep_cold_s": "15",
+    "sync.confirm_delete_s": "3",
+    "sync.load_duty": "1.0",
+    "pms.max_duty": "0.5",
+    "sync.brake_rows": "100000",
+    "sync.change_brake_share": "1.0",
+    "pms.writer": "api",
+}
+
+
+def small_practice(patients: int, seed: int = 11) -> PracticePlan:
+    return PracticePlan(patients=patients, years=1, seed=seed, zone=ZONE, schema_dump=dump_path())
+
+
+class TwoSided(Rig):
+    """Adds the stand-in API; ``ready`` waits until the CRM may ask for things."""
+
+    api: StandIn
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        try:
+            self.api = StandIn(
+                Database(port=self.server.port, database=DATABASE, zone=ZONE), limit_s=10.0
+            )
+            self.api.__enter__()
+        except BaseException:
+            self.close()
+            raise
+        developer, customer = self.api.authorization.removeprefix("ODFHIR ").split("/")
+        self.secrets = {
+            "BRIDGEWORK_PMS_API_DEVELOPER_KEY": developer,
+            "BRIDGEWORK_PMS_API_CUSTOMER_KEY": customer,
+        }
+        return self
+
+    def close(self, *, keep: bool = False) -> None:
+        if hasattr(self, "api"):
+            self.api.__exit__(None, None, None)
+            del self.api
+        super().close(keep=keep)
+
+    def ready(self, settings: dict[str, str] | None = None) -> None:
+        self.set_up({**IMPATIENT, "pms.api_url": self.api.url, **(settings or {})})
+        self.start_agent()
+        self.wait_loaded(120)
+        self.wait_offered("appointment.book", 30)
+
+    def wait_offered(self, kind: str, timeout_s: float) -> None:
+        """Until the CRM offers this type of command."""
+        deadline = time.monotonic() + timeout_s
+        with CrmDesk(self.crm_url) as desk:
+            while kind not in desk.get("desk")["capabilities"]:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{kind} was never offered: {desk.get('desk')}")
+                time.sleep(0.1)
+
+    def kill_agent(self) -> None:
+        os.kill(self.agent.pid, signal.SIGKILL)
+        self.stop_agent()
+
+    def crm_faults(self, *faults: dict[str, Any]) -> None:
+        """Arm these at the CRM (and no others)."""
+        httpx.post(
+            f"{self.crm_url}/testing/faults", json=list(faults), trust_env=False,
+            headers={"X-Test-Token": TEST_TOKEN},
+        ).raise_for_status()  # fmt: skip
+
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        with closing(self.server.connect(DATABASE)) as link, link.cursor() as cursor:
+            cursor.execute(sql, values)
+            return list(cursor.fetchall())
+
+    def open_conflicts(self) -> list[dict[str, Any]]:
+        with CrmDesk(self.crm_url) as desk:
+            found: list[dict[str, Any]] = desk.get("conflicts", state="open")["conflicts"]
+        return found
+
+
+class Bustle:
+    """Staff in the practice and people in the CRM at work, in threads, until the block ends."""
+
+    def __init__(self, rig: TwoSided, *, staff_rate: float, crm_rates: Sequence[float]) -> None:
+        self.people = [
+            CrmLife(rig.crm_url, seed=number, rate=rate) for number, rate in enumerate(crm_rates)
+        ]
+        self.deeds: Counter[str] = Counter()
+        self._rig = rig
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=p.run, args=(self._stop,)) for p in self.people]
+        self._threads.append(threading.Thread(target=self._staff, args=(staff_rate,)))
+
+    def _staff(self, rate: float) -> None:
+        with closing(self._rig.desk()) as desk:
+            for deed in Life(desk, seed=3, mix=TRACED).run(rate=rate, stop=self._stop):
+                self.deeds[deed.kind] += 1
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    @property
+    def asked(self) -> list[Asked]:
+        return [asked for person in self.people for asked in person.asked]
+
+
+def trouble(rig: TwoSided, seconds: float, seed: int = 5) -> Counter[str]:
+    """Everything goes wrong, one thing after another, for about so long; then all is well again."""
+    rng = Random(f"trouble:{seed}")
+    done: Counter[str] = Counter()
+    deadline = time.monotonic() + seconds
+    kinds = ["kill", "api down", "api faults", "crm 503", "crm 429", "crm lost answers",
+             "crm twice", "quiet"]  # fmt: skip
+    while time.monotonic() < deadline:
+        kind = kinds[done.total() % len(kinds)] if done.total() < len(kinds) else rng.choice(kinds)
+        done[kind] += 1
+        match kind:
+            case "kill":
+                rig.kill_agent()
+                rig.start_agent()
+            case "api down":
+                rig.api.stop()
+                time.sleep(1.5)
+                rig.api.start()
+            case "api faults":
+                for fault in (Fault.CUT, Fault.TIMEOUT, Fault.BUSY, Fault.CUT_BEFORE):
+                    rig.api.faults.arm(fault, verb="P*", times=3, share=0.3)
+            case "crm 503":
+                rig.crm_faults({"kind": "status", "path": "/v1/", "times": 8, "status": 503})
+            case "crm 429":
+                rig.crm_faults({"kind": "status", "path": "/v1/", "times": 5, "status": 429,
+                                "retry_after_s": 1})  # fmt: skip
+            case "crm lost answers":
+                rig.crm_faults(
+                    {"kind": "reset_after", "path": "/v1/sync/commands", "times": 4},
+                    {"kind": "reset_after", "path": "/v1/sync/push", "times": 3},
+                )
+            case "crm twice":
+                rig.crm_faults({"kind": "redeliver", "path": "", "times": 5},
+                               {"kind": "reorder", "path": "", "times": 5})  # fmt: skip
+        time.sleep(rng.uniform(1.0, 2.5))
+    rig.api.faults.clear()
+    rig.crm_faults()
+    return done
+
+
+def views(rig: TwoSided, asked: Sequence[Asked], timeout_s: float) -> dict[str, dict[str, Any]]:
+    """Every request's last view, once all ended or time is up."""
+    deadline = time.monotonic() + timeout_s
+    found: dict[str, dict[str, Any]] = {}
+    with CrmDesk(rig.crm_url) as desk:
+        while True:
+            for one in asked:
+                if found.get(one.command_id, {}).get("state") not in ENDED:
+                    found[one.command_id] = desk.command(one.command_id)
+            left = [v for v in found.values() if v["state"] not in ENDED]
+            if not left or time.monotonic() > deadline:
+                return found
+            time.sleep(0.5)
+
+
+def overlaps(rig: TwoSided) -> list[tuple[int, int]]:
+    """Pairs of visits in one chair at one time, at least one of them asked for by the CRM."""
+    return [
+        (int(a), int(b))
+        for a, b in rig.rows(
+            "SELECT a.AptNum, b.AptNum FROM appointment a JOIN appointment b ON a.Op=b.Op"
+            " AND a.AptNum<b.AptNum AND a.AptDateTime<b.AptDateTime"
+            " + INTERVAL LENGTH(b.Pattern)*5 MINUTE AND b.AptDateTime<a.AptDateTime"
+            " + INTERVAL LENGTH(a.Pattern)*5 MINUTE"
+            " WHERE a.AptStatus=1 AND b.AptStatus=1 AND a.Op>0"
+            " AND (a.Note LIKE '%%req-%%' OR b.Note LIKE '%%req-%%')"
+        )
+    ]
+
+
+def what_went_wrong(
+    rig: TwoSided, asked: Sequence[Asked], found: dict[str, dict[str, Any]]
+) -> list[str]:
+    """Everything the asked ones are owed and did not get; empty when all is as it must be."""
+    wrong = []
+    for one in asked:
+        view = found[one.command_id]
+        if view["state"] not in ENDED:
+            wrong.append(f"{one.kind} {one.command_id} never ended: {view['state']}")
+        if not one.token:
+            continue
+        table, column, standing = {
+            "book": ("appointment", "Note", " AND AptStatus<>3"),
+            "note": ("commlog", "Note", ""),
+        }[one.kind]
+        made = rig.rows(
+            f"SELECT COUNT(*) FROM {table} WHERE {column} LIKE %s{standing}", f"%{one.token}%"
+        )[0][0]
+        if view["state"] == "applied" and made == 0 and one.kind == "note":
+            wrong.append(f"{one.kind} {one.command_id} applied, but not in the practice")
+        if made > (view["state"] == "applied"):
+            wrong.append(f"{one.kind} {one.command_id} {view['state']}, {made} in the practice")
+    return wrong
+
+
+def report(name: str, asked: Sequence[Asked], found: dict[str, dict[str, Any]]) -> None:
+    ends = [(one.kind, found[one.command_id]) for one in asked]
+    counted = Counter((kind, v["state"], v.get("reason_code") or "") for kind, v in ends)
+    for (kind, state, reason), count in sorted(counted.items()):
+        tell(f"{name}: {kind} {state} {reason} {count}")
+
+
+def journal_conflicts(rig: TwoSided) -> list[dict[str, Any]]:
+    """As ``bridgework conflicts list`` shows them."""
+    found: list[dict[str, Any]] = json.loads(rig.bridgework("conflicts", "list", "--json"))
+    return found
