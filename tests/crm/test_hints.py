@@ -167,6 +167,34 @@ def test_a_stream_that_fell_silent_is_left(monkeypatch: pytest.MonkeyPatch) -> N
         assert [listener.next() for _ in range(3)] == ["hello"] * 3
 
 
+def test_a_stream_that_says_it_is_still_there_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hints_module, "QUIET_S", 0.3)
+
+    def serve(conn: socket.socket, _: int) -> None:
+        while True:
+            head, _body = read_request(conn)
+            if b"/oauth/token" in head:
+                conn.sendall(TOKEN)
+                continue
+            conn.sendall(HEAD + b"event: hello\ndata:\n\n")
+            for _ in range(8):
+                time.sleep(0.1)
+                conn.sendall(b": still here\n\n")
+            conn.sendall(b"event: config\ndata:\n\n")
+            conn.recv(1)
+            return
+
+    with RawServer(serve) as server, listening_to(server.url) as listener:
+        assert [listener.next(), listener.next()] == ["hello", "config"]
+
+
+def test_a_token_that_died_is_replaced_at_once(paired: PairedAgent) -> None:
+    paired.auth._token = "dead"
+    paired.auth._fresh_until = paired.clock.mono() + 100
+    with listening(paired, Backoff(first_s=60)) as listener:
+        assert listener.next() == "hello"
+
+
 @pytest.mark.parametrize(
     "reply",
     [
