@@ -86,6 +86,8 @@ class PolicyLine(msgspec.Struct, frozen=True):
     stream: Stream
     field: str
     winner: str
+    actor: str
+    at: datetime
 
 
 class PolicyPage(msgspec.Struct, frozen=True):

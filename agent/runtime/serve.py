@@ -1,0 +1,162 @@
+"""The running agent's side of the control channel: desk, server, events.
+
+``serve_control(host)`` is called once by the host when it starts; ``tick`` every second.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Protocol
+
+import structlog
+
+from agent import __version__
+from agent.config import Paths
+from agent.control.protocol import ControlError
+from agent.control.server import ControlServer
+from agent.errors import AgentError
+from agent.journal.journal import Journal
+from agent.model.status import Report
+from agent.ports import Clock
+from agent.runtime.desk import Braking, Closing, Desk, Linking, Resolving, Rooms, Switching, Undoing
+from agent.runtime.pause import clear_pause, write_pause
+
+log = structlog.get_logger(__name__)
+
+_ACTIVITY_AT_ONCE = 50
+
+
+class Running(Protocol):
+    """The engine, as far as people may tell it something."""
+
+    @property
+    def brakes(self) -> Braking: ...
+    def accept_source(self) -> None: ...
+
+
+class Served(Protocol):
+    """What the host gives; ``agent.runtime.host.Host`` is one."""
+
+    @property
+    def engine(self) -> Running: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def paths(self) -> Paths: ...
+    @property
+    def clock(self) -> Clock: ...
+    def report(self) -> Report: ...
+    def obey_pause(self) -> None: ...
+
+
+class ControlService:
+    """An agent that cannot be asked works all the same: trouble here is logged and said, no more.
+
+    Events: "status" (a Report, while anybody listens), "activity" (a line of the journal's),
+    "review" (counts of what waits for a person), "safety" (what the switches say). PHI-free.
+    """
+
+    def __init__(self, host: Served, rooms: Rooms, *, group: str) -> None:
+        self._host = host
+        self._rooms = rooms
+        self.desk = Desk(rooms)
+        self.server = ControlServer(
+            host.paths.control_socket,
+            self.desk.offers(),
+            agent_version=__version__,
+            group=group,
+        )
+        self._counts: dict[str, int] = {}
+        self._safety: object = None
+        newest = host.journal.recent_activity(1)
+        self._activity = newest[0].number if newest else 0
+
+    def start(self) -> None:
+        try:
+            self.server.start()
+        except ControlError as error:
+            log.warning("control.not_served", code=error.code)
+
+    def stop(self) -> None:
+        self.server.stop()
+
+    def tick(self, report: Report) -> None:
+        """Tell the listeners what is new."""
+        events = self.server.events
+        try:
+            if events.is_watched:
+                events.publish("status", report, keep=False)
+            self._tell_activity()
+            self._tell_counts()
+            self._tell_safety()
+        except AgentError as error:  # a journal in trouble is told by the status
+            log.info("control.tick_failed", code=error.code)
+
+    def _tell_activity(self) -> None:
+        lines = self._host.journal.recent_activity(_ACTIVITY_AT_ONCE)
+        for line in reversed(lines):
+            if line.number > self._activity:
+                self._activity = line.number
+                self.server.events.publish("activity", line)
+
+    def _tell_counts(self) -> None:
+        numbers = self._host.journal.numbers(self._host.clock.now())
+        counts = {
+            "conflicts": numbers.open_conflicts,
+            "contacts": numbers.suspects,
+            "tasks": numbers.tasks_open,
+            "unknown": numbers.effects_unknown,
+            "parked": numbers.parked,
+        }
+        if counts != self._counts:
+            self._counts = counts
+            self.server.events.publish("review", counts)
+
+    def _tell_safety(self) -> None:
+        view: Any = self._rooms.safety.view() if self._rooms.safety is not None else None
+        if view is not None and view != self._safety:
+            self._safety = view
+            self.server.events.publish("safety", view)
+
+
+def serve_control(
+    host: Served,
+    *,
+    group: str = "",
+    resolver: Resolving | None = None,
+    undoer: Undoing | None = None,
+    linker: Linking | None = None,
+    closer: Closing | None = None,
+    safety: Switching | None = None,
+) -> ControlService:
+    """A started service. ``group``: the setting control.group. Rooms left out answer that they
+    need the running agent."""
+
+    def set_pause(until: datetime | None) -> bool:
+        file = host.paths.pause_file
+        if until is None:
+            was = clear_pause(file)
+        else:
+            was = True
+            write_pause(file, until)  # outlives a restart
+        host.obey_pause()
+        return was
+
+    journal = host.journal
+    rooms = Rooms(
+        journal=journal,
+        report=host.report,
+        verify_audit=journal.verify_audit,
+        set_pause=set_pause,
+        turn=journal.turn,
+        brakes=host.engine.brakes,
+        accept_source=host.engine.accept_source,
+        resolver=resolver,
+        undoer=undoer,
+        linker=linker,
+        closer=closer,
+        safety=safety,
+    )
+    service = ControlService(host, rooms, group=group)
+    service.start()
+    return service
