@@ -319,10 +319,7 @@ def update(call: Call) -> Answer:
     moved = office.update("patient", call.key, old, changes)
     if moved.keys() & {"HmPhone", "WkPhone", "WirelessPhone"}:
         _phone_numbers(office, call.key, {**old, **moved})
-    if moved.keys() & {
-        "LName", "FName", "MiddleI", "Preferred", "HmPhone", "WkPhone", "WirelessPhone",
-        "Address", "Address2", "City", "State", "Zip",
-    }:  # fmt: skip
+    if moved:
         office.log(PATIENT_EDIT, call.key, "Patient edited from the API.")
     return Answer(content=call.shape(patient_of(call, call.key), PATIENT))
 
