@@ -35,15 +35,6 @@ class Found:
     read_lsn: int
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
-    """Everything of one local day that decides about a place on the schedule."""
-
-    date: date
-    appointments: dict[Key, dict[str, Any]]
-    blocks: list[dict[str, Any]]
-
-
 class Looks:
     """One reader's looks. ``lsn()``: the journal's last lsn; ``zone``: the practice's."""
 
@@ -84,10 +75,22 @@ class Looks:
         """A small reference stream as a whole."""
         return self._observe(stream, self._reader.read_range(stream, None, None, most))
 
-    def day(self, on: date) -> Day:
-        appointments = self._window(Stream.APPOINTMENT, on)
-        blocks = self._window(Stream.SCHEDULE_BLOCK, on)
-        return Day(on, appointments, list(blocks.values()))
+    def day(self, on: date) -> dict[Key, dict[str, Any]]:
+        """The appointments of one local day."""
+        return self.window(Stream.APPOINTMENT, on, on)
+
+    def window(self, stream: Stream, first: date, last: date) -> dict[Key, dict[str, Any]]:
+        """Records of local days, both included; none where the site lacks the stream."""
+        if stream not in self._maps:
+            return {}
+        found: dict[Key, dict[str, Any]] = {}
+        at: Key | None = None
+        while keys := self._reader.keys_in_window(stream, first, last, at, MOST_A_DAY):
+            found.update(self.records(stream, keys))
+            if len(keys) < MOST_A_DAY:
+                break
+            at = keys[-1]
+        return found
 
     def local_date(self, at: datetime) -> date:
         return at.astimezone(self._zone).date()
@@ -101,12 +104,6 @@ class Looks:
     def since(self, stream: Stream, lane: str, at: datetime, most: int) -> list[Key]:
         named = self._reader.keys_since(stream, lane, at.astimezone(UTC), None, most)
         return list(dict.fromkeys(stamped.key for stamped in named))
-
-    def _window(self, stream: Stream, on: date) -> dict[Key, dict[str, Any]]:
-        if stream not in self._maps:
-            return {}
-        keys = self._reader.keys_in_window(stream, on, on, None, MOST_A_DAY)
-        return self.records(stream, keys) if keys else {}
 
     def _observe(self, stream: Stream, page: Page) -> list[dict[str, Any]]:
         return [fields for _, fields in self._keyed(stream, page)]

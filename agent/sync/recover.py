@@ -231,7 +231,7 @@ class Recover:
             keys = looks.above(stream, row.floor, MOST_CANDIDATES)
         elif stream is Stream.APPOINTMENT:
             start = moment(row.after.get("start"), "start")
-            return self._nobodys(stream, looks.day(looks.local_date(start)).appointments)
+            return self._nobodys(stream, looks.day(looks.local_date(start)))
         else:
             lanes = facts.streams[stream].lanes
             if not lanes:

@@ -1,0 +1,443 @@
+"""One command from its plan to its outcome. Used by the apply lane's thread only.
+
+Everything that can refuse comes before the first intent; after it the command ends with what the
+read-back shows, or stays open for ``recover``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from agent.journal.journal import Journal, Turn
+from agent.journal.pulled import ConflictKind, EffectRow, EffectState, UndoState
+from agent.model.commands import Command, CommandOutcome, CommandType, EndState, Reason, Slot
+from agent.model.desk import SafetyMode
+from agent.model.effects import Effect, EffectKind, WriterFacts
+from agent.model.reading import Key, SourceFacts
+from agent.model.streams import Stream
+from agent.ports import Clock, PmsWriter
+from agent.sync import effects, outcomes
+from agent.sync.effects import Step, takes_place
+from agent.sync.looks import Looks
+from agent.sync.loops import WINDOW, looping_fields
+from agent.sync.merge import FieldClash, Policy
+from agent.sync.outcomes import Say, kept_fields, record_clashes
+from agent.sync.places import Places
+from agent.sync.planning import Planner
+from agent.sync.plans import Plan, Postpone, Refuse
+from agent.sync.safety import Safety
+from agent.sync.switches import BOOKING, refusal
+from agent.sync.writing import Failed, Proof, Unsettled, Writing
+
+log = structlog.get_logger(__name__)
+
+ACTOR = "crm"
+
+
+class Newcomers(Protocol):
+    def created(self, turn: Turn, command: Command, key: Key, fields: Mapping[str, Any]) -> None:
+        """A patient was created for this command; link the CRM's person, in this turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What one round works with."""
+
+    looks: Looks
+    facts: SourceFacts
+    writer: PmsWriter | None
+    abilities: WriterFacts
+    pending: tuple[EffectRow, ...] = ()  # effects nobody knows the end of
+
+
+class Carrying:
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        safety: Safety,
+        planner: Planner,
+        places: Places,
+        writing: Writing,
+        newcomers: Newcomers,
+        *,
+        say: Say,
+        task_timeout_s: float,
+        on_outcome: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._safety = safety
+        self._planner = planner
+        self._places = places
+        self._writing = writing
+        self._newcomers = newcomers
+        self._say = say
+        self._task_timeout = timedelta(seconds=task_timeout_s)
+        self._on_outcome = on_outcome
+
+    def carry(self, command: Command, bench: Bench) -> None:
+        """Raises Refuse, Postpone, Failed, Unsettled, Unreadable and the Pms and Journal errors."""
+        switches = self._safety.now
+        blocked = refusal(switches, command.type, None)
+        if blocked is not None:
+            raise Refuse(blocked, "safety.read_only")
+        placed = self._placed_before(command)
+        if placed is not None:
+            self._finish_place(command, placed, bench)
+            return
+        if command.type in BOOKING and self._safety.suspended is not None:
+            raise Postpone("booking.suspended")
+        plan = self._planner.plan(command, bench.looks)
+        if refusal(switches, command.type, plan.scope) is not None:
+            raise Refuse(Reason.POLICY_BLOCKED, "safety.canary", key=plan.key)
+        plan = self._without_loops(plan)
+        if plan.open and (plan.whole or not plan.steps):
+            self._wait_for_person(command, plan)
+        elif not plan.steps:
+            self._end_unwritten(command, plan)
+        else:
+            self._write(command, plan, bench, switches.mode)
+
+    # -- before writing ---------------------------------------------------------------------------
+
+    def _without_loops(self, plan: Plan) -> Plan:
+        """A field that goes back and forth is left to a person instead of written once more."""
+        now = self._clock.now()
+        steps: list[Step] = []
+        clashes: list[FieldClash] = []
+        for step in plan.steps:
+            key = step.effect.key
+            past = [] if key is None else self._journal.effects_on(
+                step.effect.stream, key, now - WINDOW
+            )  # fmt: skip
+            looping = looping_fields(past, step.before, step.after, now) if past else frozenset()
+            if not looping:
+                steps.append(step)
+                continue
+            log.warning("effect.loop", kind=step.effect.kind.value, fields=len(looping))
+            for name in sorted({*looping, *step.effect.fields}):
+                held, wished = step.before.get(name), step.after.get(name)
+                clashes.append(
+                    FieldClash(name, ConflictKind.LOOP, Policy.ASK, held, held, wished, held, None)
+                )
+        if not clashes:
+            return plan
+        return replace(plan, steps=tuple(steps), kept=(*plan.kept, *clashes), whole=True)
+
+    def _wait_for_person(self, command: Command, plan: Plan) -> None:
+        assert plan.key is not None
+        outcome = self._make(
+            EndState.CONFLICT, "command.conflict", key=plan.key, kept=kept_fields(plan.kept)
+        )
+        with self._journal.turn() as turn:
+            record_clashes(turn, plan.kept, plan.stream, plan.key, command.command_id)
+            outcomes.store(turn, command, outcome)
+        self._on_outcome()
+
+    def _end_unwritten(self, command: Command, plan: Plan) -> None:
+        """It holds already, is somebody we know, or lost by policy."""
+        if plan.duplicate:
+            raise Refuse(Reason.DUPLICATE_OF, "patient.duplicate", key=plan.key)
+        kept = kept_fields(plan.kept)
+        if kept:
+            outcome = self._make(
+                EndState.REJECTED,
+                "command.pms_wins",
+                reason=Reason.VERSION_CONFLICT,
+                key=plan.key,
+                kept=kept,
+            )
+        else:
+            outcome = self._make(EndState.APPLIED, key=plan.key)
+        with self._journal.turn() as turn:
+            if plan.kept and plan.key is not None:
+                record_clashes(turn, plan.kept, plan.stream, plan.key, command.command_id)
+            outcomes.store(turn, command, outcome)
+        self._on_outcome()
+
+    def _open_tasks(self, command: Command, plan: Plan, bench: Bench) -> None:
+        """What the writer does not offer is asked of the front desk."""
+        offered = bench.abilities
+        due_at = self._clock.now() + self._task_timeout
+        outcome = self._make(EndState.TASK, "command.task", key=plan.key)
+        with self._journal.turn() as turn:
+            if plan.kept and plan.key is not None:
+                record_clashes(turn, plan.kept, plan.stream, plan.key, command.command_id)
+            for step in plan.steps:
+                kind = step.effect.kind
+                why = offered.missing.get(kind) or "writer.not_offered"
+                turn.add_task(command.command_id, step.effect, why, due_at)
+            outcomes.store(turn, command, outcome)
+        log.info("command.task", type=command.type.value, steps=len(plan.steps))
+        self._on_outcome()
+
+    def _rehearse(self, command: Command, plan: Plan) -> None:
+        """Dry run: everything is planned and said, nothing is written."""
+        with self._journal.turn() as turn:
+            turn.note(
+                "safety.would_have",
+                plan.stream,
+                len(plan.steps),
+                {
+                    "type": command.type.value,
+                    "kinds": ", ".join(step.effect.kind.value for step in plan.steps),
+                    "fields": ", ".join(effects.fields_of(plan.steps)),
+                },
+            )
+        raise Refuse(Reason.POLICY_BLOCKED, "safety.dry_run", key=plan.key)
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def _write(self, command: Command, plan: Plan, bench: Bench, mode: SafetyMode) -> None:
+        steps = list(plan.steps)
+        if plan.place is not None:
+            verdict = self._places.check(plan.place, bench.looks, bench.pending)
+            if command.type is CommandType.APPOINTMENT_BOOK:
+                staff = {
+                    "provider_key": verdict.provider_key,
+                    "hygienist_key": verdict.hygienist_key,
+                }
+                steps[-1] = _with_fields(steps[-1], {n: v for n, v in staff.items() if v})
+        if mode is SafetyMode.DRY_RUN:
+            self._rehearse(command, plan)
+        if bench.writer is None or effects.kinds_missing(steps, bench.abilities.abilities):
+            self._open_tasks(command, replace(plan, steps=tuple(steps)), bench)
+            return
+        made: Key | None = None
+        unlike: list[str] = []
+        for at, step in enumerate(steps):
+            if at and plan.fills and made is not None:
+                step = _with_fields(step, {plan.fills: str(made)})  # noqa: PLW2901
+            is_last = at == len(steps) - 1
+            proof = self._perform(
+                command,
+                step,
+                bench,
+                intending=self._recording(command, plan) if at == 0 and plan.kept else None,
+                settling=self._settling(command, plan, step, bench, unlike, is_last=is_last),
+            )
+            made = proof.key
+            unlike += proof.unlike
+        if steps and takes_place(steps[-1].effect):
+            held = self._journal.command(command.command_id)
+            if held is not None and held.outcome is None:
+                placed = self._placed_before(command)
+                if placed is not None:
+                    self._take_back(command, placed, bench)
+                    return
+        self._on_outcome()
+
+    def _perform(
+        self,
+        command: Command,
+        step: Step,
+        bench: Bench,
+        *,
+        undoes: int | None = None,
+        intending: Callable[[Turn], None] | None = None,
+        settling: Callable[[Proof], Callable[[Turn], None] | None],
+    ) -> Proof:
+        assert bench.writer is not None
+        return self._writing.perform(
+            step,
+            bench.looks,
+            bench.writer,
+            command_id=command.command_id,
+            group=command.command_id,
+            actor=ACTOR,
+            random_keys=bench.facts.random_keys,
+            undoes=undoes,
+            intending=intending,
+            settling=settling,
+        )
+
+    def _recording(self, command: Command, plan: Plan) -> Callable[[Turn], None]:
+        def record(turn: Turn) -> None:
+            if plan.key is not None:
+                record_clashes(turn, plan.kept, plan.stream, plan.key, command.command_id)
+
+        return record
+
+    def _settling(
+        self,
+        command: Command,
+        plan: Plan,
+        step: Step,
+        bench: Bench,
+        unlike: list[str],
+        *,
+        is_last: bool,
+    ) -> Callable[[Proof], Callable[[Turn], None] | None]:
+        """What commits with the proof of a step: the link of a new patient, the outcome of the
+        last. A place that another visit holds as well gets no outcome yet: it is taken back."""
+
+        def settle(proof: Proof) -> Callable[[Turn], None] | None:
+            if takes_place(step.effect) and self._is_lost(proof, bench):
+                return None
+            outcome = None
+            if is_last:
+                kept = [*kept_fields(plan.kept), *unlike, *proof.unlike]
+                key = proof.key if proof.key is not None else plan.key
+                outcome = self._make(EndState.APPLIED, key=key, kept=kept)
+
+            def also(turn: Turn) -> None:
+                if step.effect.kind is EffectKind.CREATE_PATIENT and proof.key is not None:
+                    self._newcomers.created(turn, command, proof.key, step.after)
+                if outcome is not None:
+                    outcomes.store(turn, command, outcome)
+
+            return also
+
+        return settle
+
+    # -- places -----------------------------------------------------------------------------------
+
+    def _is_lost(self, proof: Proof, bench: Bench) -> bool:
+        if proof.found is None or proof.key is None:
+            return False
+        return self._places.lost(proof.key, proof.found.fields, bench.looks)
+
+    def _placed_before(self, command: Command) -> EffectRow | None:
+        """A place this command took, proven, without an outcome yet: a crash, or a lost race."""
+        if command.type not in BOOKING and command.type is not CommandType.APPOINTMENT_STATUS_SET:
+            return None
+        rows = self._journal.effects_of(command.command_id)
+        placed = [
+            row
+            for row in rows
+            if row.state is EffectState.VERIFIED and row.undoes is None and takes_place(row.effect)
+        ]
+        return placed[-1] if placed else None
+
+    def _finish_place(self, command: Command, placed: EffectRow, bench: Bench) -> None:
+        """After a restart: the visit stands on the schedule; is the place ours alone?"""
+        undone = any(
+            row.undoes == placed.number and row.state is EffectState.VERIFIED
+            for row in self._journal.effects_of(command.command_id)
+        )
+        key = placed.key
+        found = None if key is None else bench.looks.record(Stream.APPOINTMENT, key)
+        if undone:
+            self._answer_lost(command, placed, bench)
+        elif found is not None and key is not None and self._places.lost(
+            key, found.fields, bench.looks
+        ):  # fmt: skip
+            self._take_back(command, placed, bench)
+        else:
+            self._end(command, self._make(EndState.APPLIED, key=key))
+
+    def _take_back(self, command: Command, placed: EffectRow, bench: Bench) -> None:
+        """The practice's own booking stays; ours leaves the schedule, with a note of why."""
+        key = placed.key
+        found = None if key is None else bench.looks.record(Stream.APPOINTMENT, key)
+        if key is None or found is None:
+            self._answer_lost(command, placed, bench)
+            return
+        log.warning("booking.lost_race", type=command.type.value)
+        back = self._way_back(placed, key, found.fields, bench.abilities)
+        if back is None or bench.writer is None:
+            self._safety.suspend("booking.not_taken_back")
+            effect = Effect(
+                EffectKind.SET_STATUS, Stream.APPOINTMENT, key, {"status": "unscheduled"}
+            )
+            with self._journal.turn() as turn:
+                due_at = self._clock.now() + self._task_timeout
+                turn.add_task(command.command_id, effect, "booking.not_taken_back", due_at)
+                outcomes.store(
+                    turn, command, self._make(EndState.TASK, "booking.not_taken_back", key=key)
+                )
+            self._on_outcome()
+            return
+        if placed.effect.kind is EffectKind.BOOK and self._may_note(bench, command):
+            note = self._say("booking.lost_race_note") or "Taken off the schedule: double booking."
+            try:
+                self._perform(
+                    command,
+                    effects.append_note(key, found.fields, note),
+                    bench,
+                    settling=lambda _proof: None,
+                )
+            except Failed:
+                log.info("booking.note_refused")
+        try:
+            self._perform(
+                command,
+                back,
+                bench,
+                undoes=placed.number,
+                settling=lambda _proof: lambda turn: turn.undo_state(placed.number, UndoState.USED),
+            )
+        except (Failed, Unsettled):
+            self._safety.suspend("booking.not_taken_back")
+            raise
+        self._answer_lost(command, placed, bench)
+
+    def _way_back(
+        self,
+        placed: EffectRow,
+        key: Key,
+        current: Mapping[str, Any],
+        offered: WriterFacts,
+    ) -> Step | None:
+        if placed.effect.kind is EffectKind.MOVE:
+            step = effects.move(key, current, placed.before)
+        else:
+            step = effects.set_status(key, current, "unscheduled")
+            if step is not None and EffectKind.SET_STATUS not in offered.abilities:
+                broken = effects.cancel(key, current, break_type="", to_unscheduled=True, note=None)
+                step = broken[-1] if broken else None
+        if step is None or step.effect.kind not in offered.abilities:
+            return None
+        return step
+
+    def _may_note(self, bench: Bench, command: Command) -> bool:
+        noted = any(
+            row.effect.kind is EffectKind.NOTE_APPOINTMENT
+            for row in self._journal.effects_of(command.command_id)
+        )
+        return EffectKind.NOTE_APPOINTMENT in bench.abilities.abilities and not noted
+
+    def _answer_lost(self, command: Command, placed: EffectRow, bench: Bench) -> None:
+        alternatives: tuple[Slot, ...] = ()
+        try:
+            plan = self._planner.plan(command, bench.looks)
+            if plan.place is not None:
+                alternatives = self._places.offers(plan.place, bench.looks, bench.pending)
+        except Refuse:
+            pass
+        self._end(
+            command,
+            self._make(
+                EndState.REJECTED,
+                "slot.operatory_taken",
+                reason=Reason.SLOT_TAKEN,
+                alternatives=alternatives,
+            ),
+        )
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    def _make(
+        self, state: EndState, code: str = "", *, reason: Reason | None = None, **more: Any
+    ) -> CommandOutcome:
+        return outcomes.make(state, say=self._say, code=code, reason=reason, **more)
+
+    def _end(self, command: Command, outcome: CommandOutcome) -> None:
+        with self._journal.turn() as turn:
+            outcomes.store(turn, command, outcome)
+        self._on_outcome()
+
+
+def _with_fields(step: Step, more: Mapping[str, Any]) -> Step:
+    """The same write with further fields."""
+    if not more:
+        return step
+    effect = msgspec.structs.replace(step.effect, fields={**step.effect.fields, **more})
+    return replace(step, effect=effect, after={**step.after, **more})
