@@ -116,6 +116,9 @@ def connect_writer(path: str, vfs: str | None) -> apsw.Connection:
         db.set_busy_timeout(BUSY_TIMEOUT_MS)
         if vfs:
             db.pragma("locking_mode", "exclusive")
+        # A file not in WAL mode yet is switched through a rollback journal. Were the removal of
+        # that journal lost in a power cut, it would later roll back what it knows nothing of.
+        db.pragma("synchronous", "extra")
         db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "full")
         db.pragma("foreign_keys", True)

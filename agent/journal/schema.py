@@ -142,7 +142,7 @@ def migrate(path: Path, steps: Migrations = migrations) -> None:
     """
     connection = sqlite3.connect(path, isolation_level=None)
     try:
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA synchronous = EXTRA")
         steps.apply(Database(connection))
     finally:
         connection.close()
