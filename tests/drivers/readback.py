@@ -1,0 +1,43 @@
+"""What a writer wrote, read back as the engine reads it: real reader, real data map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from agent.model.reading import Key
+from agent.model.streams import Stream
+from agent.sync.datamap import load_map
+from drivers.base import TableSource
+
+MAP = load_map("opendental")
+ZONE = "America/Chicago"
+
+
+class ReadBack:
+    """Canonical records of one site, by stream and key."""
+
+    def __init__(self, source: TableSource, zone: str = ZONE) -> None:
+        facts = source.probe()
+        self._maps = MAP.compile(facts, zone=zone).streams
+        for stream, mapped in self._maps.items():
+            source.bind(stream, mapped.columns)
+        self._reader = source.open()
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def record(self, stream: Stream, key: Key | None) -> dict[str, Any] | None:
+        assert key is not None
+        seen, bad = self._maps[stream].observe(self._reader.read_keys(stream, [key]))
+        assert bad == []
+        return msgspec.json.decode(seen[0].canon) if seen else None
+
+    def one(self, stream: Stream, key: Key | None) -> dict[str, Any]:
+        found = self.record(stream, key)
+        assert found is not None
+        return found
+
+    def newest(self, stream: Stream) -> Key | None:
+        return self._reader.max_key(stream)
