@@ -140,7 +140,7 @@ def verify(app: App, anchor: str | None, as_json: bool) -> ExitCode:
     if as_json:
         _print_json({"holds": not findings, "findings": findings})
     elif findings:
-        click.echo("\n".join(_verdict(finding) for finding in findings))
+        click.echo("\n".join(verdict(finding) for finding in findings))
     else:
         click.echo("The sync record and its chain of audit entries are whole.")
     return ExitCode.FAILED if findings else ExitCode.OK
@@ -164,7 +164,7 @@ def backup(app: App, into: Path | None, keep: int, as_json: bool) -> None:
         click.echo(f"Copied and verified: {made}")
 
 
-def _verdict(finding: str) -> str:
+def verdict(finding: str) -> str:
     """``audit.edited seq=5`` in words."""
     code, *facts = finding.split()
     pairs = (fact.partition("=") for fact in facts)

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from agent.cli.asking import call_agent
 from agent.cli.root import App
+from agent.model.desk import Pause, Resume
 from agent.runtime.pause import clear_pause, write_pause
 
 
@@ -26,11 +28,16 @@ from agent.runtime.pause import clear_pause, write_pause
 def pause(app: App, minutes: float, as_json: bool) -> None:
     """Neither read the practice nor send to the CRM for a while; nothing is lost.
 
-    Holds across restarts of the agent. A running agent obeys within a second.
+    A running agent obeys at once; it holds across restarts.
     """
     until = datetime.now(UTC) + timedelta(minutes=minutes)
     app.paths.prepare()
-    write_pause(app.paths.pause_file, until)
+    agent = call_agent(app)
+    if agent is None:
+        write_pause(app.paths.pause_file, until)
+    else:
+        with agent:
+            agent.ask(Pause(until))
     shown = until.astimezone().strftime("%H:%M on %d %b")
     click.echo(
         json.dumps({"paused_until": until.isoformat()}) if as_json else f"Paused until {shown}."
@@ -42,6 +49,11 @@ def pause(app: App, minutes: float, as_json: bool) -> None:
 @click.pass_obj
 def resume(app: App, as_json: bool) -> None:
     """End a pause now."""
-    was = clear_pause(app.paths.pause_file)
+    agent = call_agent(app)
+    if agent is None:
+        was = clear_pause(app.paths.pause_file)
+    else:
+        with agent:
+            was = agent.ask(Resume()).was_paused
     told = "Going on." if was else "There was no pause."
     click.echo(json.dumps({"was_paused": was}) if as_json else told)

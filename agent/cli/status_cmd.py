@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 import click
 import msgspec
 
+from agent.cli.asking import call_agent
 from agent.cli.render import status_text
 from agent.cli.root import App
+from agent.control.protocol import ControlError
 from agent.errors import ExitCode
-from agent.model.status import State
+from agent.model.desk import GetStatus
+from agent.model.status import Report, State
 from agent.support.health import offline_report, read_report
 
 EXIT_OF_STATE = {
@@ -36,13 +39,29 @@ def status(app: App, as_json: bool) -> ExitCode:
     """
     settings = app.settings()
     now = datetime.now(UTC)
-    report = read_report(app.paths.status_file, now) or offline_report(
-        app.paths.journal_file(settings.journal_dir),
-        now,
-        pms_kind=settings.pms.kind,
-        is_set_up=bool(settings.crm.url and settings.crm.client_id),
+    report = (
+        _from_agent(app)
+        or read_report(app.paths.status_file, now)
+        or offline_report(
+            app.paths.journal_file(settings.journal_dir),
+            now,
+            pms_kind=settings.pms.kind,
+            is_set_up=bool(settings.crm.url and settings.crm.client_id),
+        )
     )
     click.echo(msgspec.json.format(msgspec.json.encode(report)) if as_json else status_text(report))
     if report.state is State.OFFLINE:
         return ExitCode.PMS if report.snapshot.pms_error else ExitCode.CRM
     return EXIT_OF_STATE[report.state]
+
+
+def _from_agent(app: App) -> Report | None:
+    """The running agent's own word; what it wrote a second ago serves when it cannot be asked."""
+    try:
+        agent = call_agent(app)
+        if agent is None:
+            return None
+        with agent:
+            return agent.ask(GetStatus(), timeout_s=5.0)
+    except ControlError:
+        return None

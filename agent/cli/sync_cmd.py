@@ -8,9 +8,12 @@ import time
 import click
 import msgspec
 
+from agent.cli.asking import call_agent, print_json
 from agent.cli.render import findings_lines, progress_line, span
 from agent.cli.root import App
+from agent.control.client import Client
 from agent.errors import AgentBusy, ExitCode
+from agent.model.desk import AcceptSource, AllowBrakes
 from agent.model.reading import Finding, Severity
 from agent.model.status import FATAL
 from agent.model.streams import Stream
@@ -66,13 +69,18 @@ def sync(
 ) -> ExitCode:
     """Read what changed, send it, compare both sides, stop.
 
-    --allow and --accept-source are a person's word against a brake: stop the running agent, give
-    the command, look at its result, start the agent again.
+    --allow and --accept-source are a person's word against a brake. While an agent runs they are
+    passed on to it, and it goes on by itself.
 
-    Exit codes: 0 both sides agree, 1 they do not (yet), 3 practice system unreachable,
-    4 CRM unreachable, 5 another agent is running (it keeps both in agreement by itself),
-    6 a person must act.
+    Exit codes: 0 both sides agree (or the running agent took the word), 1 they do not (yet),
+    3 practice system unreachable, 4 CRM unreachable, 5 an agent is running (it keeps both in
+    agreement by itself), 6 a person must act.
     """
+    if allow or accept_source:
+        agent = call_agent(app)
+        if agent is not None:
+            with agent:
+                return _pass_on(agent, allow, accept_source=accept_source, as_json=as_json)
     host = _build(app, overrides=bool(allow) or accept_source)
     try:
         if accept_source:
@@ -97,6 +105,21 @@ def sync(
     if error.pms_error:
         return ExitCode.PMS
     return ExitCode.CRM if error.crm_error else ExitCode.FAILED
+
+
+def _pass_on(
+    agent: Client, allow: tuple[str, ...], *, accept_source: bool, as_json: bool
+) -> ExitCode:
+    if accept_source:
+        agent.ask(AcceptSource())
+    if allow:
+        agent.ask(AllowBrakes(tuple(Stream(name) for name in allow)))
+    told = {"passed_on": True, "allowed": list(allow), "accepted_source": accept_source}
+    if as_json:
+        print_json(told)
+    else:
+        click.echo("The running agent took the word and goes on. Look: bridgework status")
+    return ExitCode.OK
 
 
 def _build(app: App, *, overrides: bool) -> Host:

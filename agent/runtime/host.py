@@ -26,6 +26,7 @@ from agent.ports import PmsSource
 from agent.runtime.clock import SystemClock
 from agent.runtime.pause import read_pause
 from agent.runtime.scheduler import Chores
+from agent.runtime.serve import ControlService, serve_control
 from agent.runtime.sources import open_source
 from agent.support.health import Report, heartbeat, report, take_snapshot
 from agent.sync.datamap import DataMap, load_map
@@ -80,6 +81,8 @@ class Host:
     clock: SystemClock
     chores: Chores
     _threads: list[threading.Thread]
+    control_group: str = ""
+    control: ControlService | None = None  # since ``start``
     _anchored: str = ""  # audit head the CRM last acknowledged
 
     def start(self) -> None:
@@ -96,6 +99,7 @@ class Host:
         self.chores.every(AUTH_EVERY_S, "auth", self.retry_auth)
         self.chores.every(ROTATION_LOOK_S, "rotation", self.rotate_key, first_s=120)
         self.chores.every(PRUNE_EVERY_S, "prune", self.prune, first_s=900)
+        self.control = serve_control(self, group=self.control_group)
         self.chores.start()
         log.info("agent.started", pid=os.getpid())
 
@@ -121,7 +125,10 @@ class Host:
 
     def write_status(self) -> None:
         self.obey_pause()
-        write_atomic(self.paths.status_file, msgspec.json.encode(self.report()))
+        told = self.report()
+        write_atomic(self.paths.status_file, msgspec.json.encode(told))
+        if self.control is not None:
+            self.control.tick(told)
 
     def beat(self) -> None:
         snapshot = self.report().snapshot
@@ -159,6 +166,8 @@ class Host:
     def stop(self) -> bool:
         """Stop reading, let sends settle, close the journal. False if a lane overran its time."""
         self.chores.stop()
+        if self.control is not None:
+            self.control.stop()
         self.engine.stop()
         deadline = self.clock.mono() + STOP_WITHIN_S
         for thread in self._threads:
@@ -195,7 +204,10 @@ def build(settings: Settings, paths: Paths) -> Host:
     except BaseException:
         journal.close()
         raise
-    return Host(engine, journal, crm, link, source, paths, secrets, clock, Chores(), [])
+    return Host(
+        engine, journal, crm, link, source, paths, secrets, clock, Chores(), [],
+        control_group=settings.control.group,
+    )  # fmt: skip
 
 
 def site_map(settings: Settings) -> DataMap:

@@ -63,7 +63,7 @@ def test_a_line_down_is_told_with_its_remedy() -> None:
 def test_a_brake_says_how_to_release_it() -> None:
     brake = Finding("guard.mass_change", Severity.ERROR, {"stream": "claim"})
     text = " ".join(shown(findings=(brake,)).split())
-    assert "stop the agent, run: bridgework sync --allow claim" in text
+    assert "run: bridgework sync --allow claim" in text
 
 
 def test_notes_stay_with_the_doctor() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
+from collections.abc import Callable
 from contextlib import closing
 
 from agent.cli.stage import Stage
@@ -89,13 +91,37 @@ def test_a_persons_word_holds_beyond_that_run(stage: Stage, bridgework: Bridgewo
     assert again.exit_code == ExitCode.OK, again.output
 
 
-def test_beside_a_running_agent_it_says_what_to_do(stage: Stage, bridgework: Bridgework) -> None:
+def test_beside_a_running_agent_a_persons_word_is_passed_on(
+    stage: Stage, bridgework: Bridgework
+) -> None:
     stage.start_agent()
     stage.wait_loaded(60)
     plain = bridgework("sync")
     assert plain.exit_code == ExitCode.BUSY
     assert "already running" in plain.stderr
-    word = bridgework("sync", "--allow", "patient")
-    assert word.exit_code == ExitCode.BUSY
-    assert "Stop the agent" in word.stderr
-    assert word.stderr.count("\n") == 1
+    with closing(sqlite3.connect(stage.practice_file)) as link:
+        link.execute(
+            "DELETE FROM procedurelog WHERE ProcNum < (SELECT avg(ProcNum) FROM procedurelog)"
+        )
+        link.commit()
+    _until(lambda: "guard.mass_change" in bridgework("status").stdout)
+    before = stage.watcher.records()
+    word = bridgework("sync", "--allow", "procedure")
+    assert word.exit_code == ExitCode.OK, word.output
+    assert "took the word" in word.stdout
+    _until(lambda: stage.watcher.records() < before)
+    assert "guard.mass_change" not in bridgework("status").stdout
+    accepted = bridgework("sync", "--accept-source", "--json")
+    assert json.loads(accepted.stdout) == {
+        "passed_on": True,
+        "allowed": [],
+        "accepted_source": True,
+    }
+    assert stage.wait_agreed(30).agrees
+
+
+def _until(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -1,0 +1,191 @@
+"""``bridgework match``: which person of the CRM is which patient, where only a person can tell.
+
+Names are shown by ``show`` alone. Must not import drivers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from agent.cli import words
+from agent.cli.asking import JSON, YES, confirm, parse_key, print_json, reception
+from agent.cli.root import App
+from agent.model.asking import MOST, Done, Request
+from agent.model.review import (
+    ApproveContact,
+    ContactView,
+    ListContacts,
+    MergeContacts,
+    RejectContact,
+    ShowContact,
+    UnmergeContact,
+)
+
+_STATES = (*words.CONTACT_STATES, "all")
+_LABELS = {
+    "last_name": "last name",
+    "first_name": "first name",
+    "middle_name": "middle name",
+    "preferred_name": "called",
+    "birthdate": "born",
+    "phone_mobile": "mobile",
+    "phone_home": "home",
+    "phone_work": "work",
+    "postal_code": "ZIP",
+}
+
+
+@click.group()
+def match() -> None:
+    """People of the CRM who may be patients of the practice.
+
+    Clear cases are linked by the agent; of the others nothing is merged or sent until somebody
+    has looked.
+    """
+
+
+@match.command("list")
+@click.option("--state", type=click.Choice(_STATES), default="suspect", show_default=True)
+@click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True)
+@click.option("--after", default="", metavar="ID", help="Go on behind this contact.")
+@JSON
+@click.pass_obj
+def list_(app: App, state: str, limit: int, after: str, as_json: bool) -> None:
+    """Contacts by id and the patients they may be. No names."""
+    with reception(app) as desk:
+        page = desk.ask(ListContacts(state, limit, after))
+    if as_json:
+        print_json(page)
+        return
+    if not page.contacts:
+        click.echo(
+            "Nobody waits to be matched by a person."
+            if state == "suspect" and not after
+            else "Nobody in that list."
+        )
+        return
+    rows = [
+        (
+            line.cloud_id,
+            words.CONTACT_STATES.get(line.state, line.state),
+            "-" if line.key is None else f"patient {line.key}",
+            ", ".join(str(key) for key in line.candidates) or "-",
+            words.since(line.seen_at),
+        )
+        for line in page.contacts
+    ]
+    click.echo(words.table(("contact", "state", "is", "may be patient", "seen"), rows))
+    if page.more:
+        last = page.contacts[-1].cloud_id
+        click.echo(f"\n  There are more: bridgework match list --state {state} --after {last}")
+    if state == "suspect":
+        click.echo(f"\n  Look at one: bridgework match show {page.contacts[0].cloud_id}")
+
+
+@match.command("show")
+@click.argument("contact")
+@JSON
+@click.pass_obj
+def show(app: App, contact: str, as_json: bool) -> None:
+    """One contact beside the patients it may be, with what speaks for each."""
+    with reception(app) as desk:
+        view = desk.ask(ShowContact(contact))
+    if as_json:
+        print_json(view)
+        return
+    click.echo(_in_words(view))
+
+
+def _in_words(view: ContactView) -> str:
+    line = view.line
+    state = words.CONTACT_STATES.get(line.state, line.state)
+    linked = f" to patient {line.key}" if line.key is not None else ""
+    lines = [f"Contact {line.cloud_id}: {state}{linked}", ""]
+    people = [view.person, *(c.person for c in view.candidates)]
+    fields = list(dict.fromkeys(name for person in people for name in person))
+    rows = [
+        (
+            _LABELS.get(name, name.replace("_", " ")),
+            *(words.value(person.get(name)) if name in person else "-" for person in people),
+        )
+        for name in fields
+    ]
+    proofs = list(dict.fromkeys(name for c in view.candidates for name in c.evidence))
+    rows += [
+        (
+            name.replace("_", " "),
+            "",
+            *(
+                words.value(c.evidence[name]) if name in c.evidence else "-"
+                for c in view.candidates
+            ),
+        )
+        for name in proofs
+    ]
+    heads = ("", "in the CRM", *(f"patient {c.key}" for c in view.candidates))
+    lines.append(words.table(heads, rows))
+    if line.state == "suspect":
+        lines += [
+            "",
+            f"  It is one of them:  bridgework match approve {line.cloud_id} PATIENT",
+            f"  It is none of them: bridgework match reject {line.cloud_id}",
+        ]
+    elif line.state in {"linked", "merged"}:
+        lines += ["", f"  Take it back: bridgework match unmerge {line.cloud_id}"]
+    return "\n".join(lines)
+
+
+@match.command("approve")
+@click.argument("contact")
+@click.argument("patient")
+@JSON
+@click.pass_obj
+def approve(app: App, contact: str, patient: str, as_json: bool) -> None:
+    """This contact is this patient (the number stands in `match show`)."""
+    _do(app, ApproveContact(contact, parse_key(patient)), f"Linked to patient {patient}.", as_json)
+
+
+@match.command("reject")
+@click.argument("contact")
+@click.argument("patients", nargs=-1)
+@JSON
+@click.pass_obj
+def reject(app: App, contact: str, patients: tuple[str, ...], as_json: bool) -> None:
+    """This contact is none of these patients; without patients: none that was proposed."""
+    keys = tuple(parse_key(text) for text in patients)
+    _do(app, RejectContact(contact, keys), "Noted; they are not proposed again.", as_json)
+
+
+@match.command("merge")
+@click.argument("contact")
+@click.argument("into", metavar="INTO_CONTACT")
+@YES
+@JSON
+@click.pass_obj
+def merge(app: App, contact: str, into: str, yes: bool, as_json: bool) -> None:
+    """Two contacts of the CRM are one person; the second stays. Patients are never merged."""
+    confirm(f"Merge contact {contact} into {into}?", yes=yes)
+    _do(app, MergeContacts(contact, into), f"Merged into {into}.", as_json)
+
+
+@match.command("unmerge")
+@click.argument("contact")
+@YES
+@JSON
+@click.pass_obj
+def unmerge(app: App, contact: str, yes: bool, as_json: bool) -> None:
+    """Take a link or a merge back: the contact stands for itself again."""
+    confirm(f"Take back what contact {contact} is linked to or merged into?", yes=yes)
+    _do(app, UnmergeContact(contact), "Taken back; it stands for itself again.", as_json)
+
+
+def _do(app: App, request: Request[Done], told: str, as_json: bool) -> None:
+    kind: type[Request[Any]] = type(request)
+    with reception(app, kind) as desk:
+        done = desk.ask(request)
+    if as_json:
+        print_json(done)
+        return
+    click.echo(told)

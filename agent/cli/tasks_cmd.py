@@ -1,0 +1,135 @@
+"""``bridgework tasks``: what the front desk must do by hand, because the agent may not.
+
+What is to be entered, and for whom, is shown by ``show`` alone. Must not import drivers.
+"""
+
+from __future__ import annotations
+
+import click
+
+from agent.cli import words
+from agent.cli.asking import JSON, print_json, reception, told_each
+from agent.cli.root import App
+from agent.errors import ExitCode
+from agent.model.asking import MOST
+from agent.model.review import CloseTasks, ListTasks, ShowTask, TaskView
+from agent.support.messages import Catalogue
+
+_STATES = ("open", "done", "cannot", "timed_out", "all")
+
+
+@click.group()
+def tasks() -> None:
+    """What must be done by hand in the practice system.
+
+    The CRM hears how each one ended; without a word it times out.
+    """
+
+
+@tasks.command("list")
+@click.option("--state", type=click.Choice(_STATES), default="open", show_default=True)
+@click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True)
+@JSON
+@click.pass_obj
+def list_(app: App, state: str, limit: int, as_json: bool) -> None:
+    """What to do and until when, the most pressing first. No names."""
+    with reception(app) as desk:
+        page = desk.ask(ListTasks(state, limit))
+    if as_json:
+        print_json(page)
+        return
+    if not page.tasks:
+        click.echo(
+            "Nothing waits to be done by hand." if state == "open" else "No task in that list."
+        )
+        return
+    rows = [
+        (
+            str(line.number),
+            words.KINDS[line.kind],
+            words.record(line.stream.value, line.key),
+            words.since(line.opened_at),
+            words.until(line.due_at) if line.state == "open" else line.state.replace("_", " "),
+        )
+        for line in page.tasks
+    ]
+    last = "times out" if state == "open" else "ended"
+    click.echo(words.table(("no.", "what", "record", "since", last), rows))
+    if page.more:
+        click.echo(f"\n  There are more: bridgework tasks list --state {state} --limit {MOST}")
+    if state == "open":
+        click.echo(f"\n  What exactly: bridgework tasks show {page.tasks[0].number}")
+
+
+@tasks.command("show")
+@click.argument("number", type=int)
+@JSON
+@click.pass_obj
+def show(app: App, number: int, as_json: bool) -> None:
+    """One task: for whom, what is to hold afterwards, why the agent may not do it."""
+    with reception(app) as desk:
+        view = desk.ask(ShowTask(number))
+    if as_json:
+        print_json(view)
+        return
+    click.echo(_in_words(view))
+
+
+def _in_words(view: TaskView) -> str:
+    line = view.line
+    of = f": {view.who}" if view.who else ""
+    lines = [
+        f"Task {line.number}: {words.KINDS[line.kind]}",
+        f"  {words.record(line.stream.value, line.key)}{of}",
+        f"  asked for {words.since(line.opened_at)} by command {line.command_id}",
+        "",
+    ]
+    given = [*view.fields.items(), *((f"({n})", v) for n, v in view.options.items())]
+    width = max((len(name) for name, _ in given), default=0)
+    lines += [f"  {name:<{width}}  {words.value(value)}" for name, value in given]
+    lines += ["", f"  Why by hand: {Catalogue.load().render(line.reason).title}"]
+    if line.state != "open":
+        note = f" {view.note}" if view.note else ""
+        lines += [f"  Ended: {line.state.replace('_', ' ')} by {line.actor or '-'}.{note}"]
+    else:
+        lines += [
+            f"  When it stands in the practice system: bridgework tasks done {line.number}",
+            f"  When it cannot be done:                bridgework tasks cannot {line.number}",
+            f"  Times out {words.until(line.due_at)}.",
+        ]
+    return "\n".join(lines)
+
+
+@tasks.command("done")
+@click.argument("numbers", type=int, nargs=-1, required=True)
+@JSON
+@click.pass_obj
+def done(app: App, numbers: tuple[int, ...], as_json: bool) -> ExitCode:
+    """It stands in the practice system now. Needs the running agent, which tells the CRM.
+
+    Exit codes: 0 all noted, 1 some could not be.
+    """
+    return _close(app, CloseTasks(numbers, done=True), "noted as done", as_json)
+
+
+@tasks.command("cannot")
+@click.argument("numbers", type=int, nargs=-1, required=True)
+@click.option("--note", default="", help="Why, for the practice's own record. No patient data.")
+@JSON
+@click.pass_obj
+def cannot(app: App, numbers: tuple[int, ...], note: str, as_json: bool) -> ExitCode:
+    """It cannot be done; the CRM hears that. Needs the running agent.
+
+    Exit codes: 0 all noted, 1 some could not be.
+    """
+    wish = CloseTasks(numbers, done=False, note=note)
+    return _close(app, wish, "noted as not possible", as_json)
+
+
+def _close(app: App, wish: CloseTasks, did: str, as_json: bool) -> ExitCode:
+    with reception(app, CloseTasks) as desk:
+        answer = desk.ask(wish)
+    if as_json:
+        print_json(answer)
+        return ExitCode.FAILED if answer.refused else ExitCode.OK
+    return told_each(answer, did)

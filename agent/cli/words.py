@@ -1,0 +1,122 @@
+"""Domain words for the console: what a person reads for kinds, states and values. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from agent.cli.render import span
+from agent.model.desk import SafetyMode
+from agent.model.effects import EffectKind
+
+KINDS = {
+    EffectKind.BOOK: "book a visit",
+    EffectKind.MOVE: "move a visit",
+    EffectKind.CONFIRM: "confirm a visit",
+    EffectKind.SET_STATUS: "set a visit's status",
+    EffectKind.BREAK: "cancel a visit",
+    EffectKind.NOTE_APPOINTMENT: "add to a visit's note",
+    EffectKind.CREATE_PATIENT: "enter a new patient",
+    EffectKind.UPDATE_PATIENT: "change a patient's details",
+    EffectKind.SET_CONSENT: "set a patient's consent",
+    EffectKind.APPEND_COMMLOG: "log a message or call",
+    EffectKind.APPEND_NOTE: "add a clinical note",
+    EffectKind.RECORD_PERIO: "record a perio exam",
+    EffectKind.UPDATE_RECALL: "change a recall",
+    EffectKind.SET_CUSTOM: "set a custom field",
+    EffectKind.ATTACH_DOCUMENT: "attach a document",
+}
+CONFLICT_KINDS = {
+    "edit_edit": "both sides changed it",
+    "edit_delete": "one side changed it, the other deleted it",
+    "create_create": "both sides made one",
+    "no_base": "both differ and never agreed before",
+    "loop": "it went back and forth",
+}
+WINNERS = {"pms": "practice", "crm": "CRM", "merged": "merged", "value": "typed"}
+EFFECT_STATES = {
+    "intent": "under way",
+    "written": "under way",
+    "verified": "done",
+    "failed": "not done",
+    "unknown": "UNKNOWN",
+}
+UNDO_STATES = {"armed": "yes", "used": "undone", "blocked": "no", "expired": "too old"}
+COMMAND_STATES = {
+    "received": "waiting",
+    "waiting": "tried, waiting",
+    "working": "under way",
+    "unknown": "UNKNOWN",
+    "conflict": "conflict",
+    "task": "desk task",
+    "done": "done",
+}
+CONTACT_STATES = {
+    "new": "not matched yet",
+    "linked": "linked",
+    "unlinked": "in the CRM only",
+    "suspect": "a person decides",
+    "merged": "merged",
+}
+MODES = {
+    SafetyMode.NORMAL: "everything it is asked to (normal)",
+    SafetyMode.CANARY: "only to what the canary lists name (canary)",
+    SafetyMode.DRY_RUN: "nothing; it plans and reports (dry_run)",
+    SafetyMode.READ_ONLY: "nothing; every command is refused (read_only)",
+    SafetyMode.STOPPED: "nothing; no command is taken up (stopped)",
+}
+PLACES = {"crm": "the CRM", "desk": "this desk", "file": "the settings"}
+
+
+def since(moment: datetime) -> str:
+    return f"{span(max((datetime.now(UTC) - moment).total_seconds(), 0.0))} ago"
+
+
+def until(moment: datetime) -> str:
+    left_s = (moment - datetime.now(UTC)).total_seconds()
+    return f"in {span(left_s)}" if left_s >= 1 else "overdue"
+
+
+def local(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+def value(given: Any) -> str:
+    """A canonical value on one line."""
+    if given in (None, "", [], {}):
+        return "(empty)"
+    if isinstance(given, bool):
+        return "yes" if given else "no"
+    if isinstance(given, list) and all(isinstance(part, str) for part in given):
+        return ", ".join(given)
+    if isinstance(given, str | int | float):
+        return str(given)
+    return json.dumps(given, ensure_ascii=False)
+
+
+def record(stream: str, key: object) -> str:
+    return f"{stream} {key}" if key is not None else f"new {stream}"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, indent: int = 2) -> str:
+    """Left-aligned columns as wide as their content; numbers (all digits) to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [
+        max(len(head), *(len(row[at]) for row in cells)) if cells else len(head)
+        for at, head in enumerate(heads)
+    ]
+    right = [all(row[at].replace(",", "").isdigit() for row in cells) for at in range(len(heads))]
+    lines = []
+    for row in [list(heads), *cells]:
+        parts = [
+            cell.rjust(width) if flush else cell.ljust(width)
+            for cell, width, flush in zip(row, widths, right, strict=True)
+        ]
+        lines.append(" " * indent + "  ".join(parts).rstrip())
+    return "\n".join(lines)
