@@ -225,10 +225,10 @@ def merge(
     """Merge the CRM's edit into the record as the PMS holds it.
 
     ``base``: what both last held, or what the CRM showed when the edit was made; a field that is
-    not in it has no base. ``pms``: the record as just read, None when it is gone. ``crm_edit``: the
-    edited fields only, None when the CRM deleted its record; None or "" as a value empties a field,
-    and of a mapping (``custom``) only the names given are edited. A field without a rule is
-    read-only.
+    not in it has no base (within a mapping that is, an absent name was empty). ``pms``: the record
+    as just read, None when it is gone. ``crm_edit``: the edited fields only, None when the CRM
+    deleted its record; None or "" as a value empties a field, and of a mapping (``custom``) only
+    the names given are edited. A field without a rule is read-only.
     """
     if pms is None or crm_edit is None:
         return _edit_against_delete(base, pms, crm_edit)
@@ -250,19 +250,6 @@ def merge(
         elif not verdict.writes:
             agreed.append(spelled)
     return Merge(write, before, tuple(agreed), tuple(kept))
-
-
-def base_of(agreed: Mapping[str, Any], crm_edit: Mapping[str, Any]) -> dict[str, Any]:
-    """The base of an edit out of a whole agreed record, where absent means empty."""
-    base: dict[str, Any] = {}
-    for name, wished in crm_edit.items():
-        held = agreed.get(name)
-        if isinstance(wished, Mapping):
-            parts = held if isinstance(held, Mapping) else {}
-            base[name] = {part: parts.get(part) for part in wished}
-        else:
-            base[name] = held
-    return base
 
 
 # -- equality ----------------------------------------------------------------------------------
@@ -347,9 +334,7 @@ def _pieces(
         shown_parts = shown if isinstance(shown, Mapping) else {}
         held_parts = held if isinstance(held, Mapping) else {}
         for part in sorted(wished):
-            sides = _Sides(
-                shown_parts.get(part), held_parts.get(part), wished[part], part in shown_parts
-            )
+            sides = _Sides(shown_parts.get(part), held_parts.get(part), wished[part], seen)
             yield name, part, sides, rules.get(f"{name}.{part}", rule)
 
 
