@@ -264,6 +264,7 @@ class Outbox(Writer):
 
     def _settle_up(self) -> None:
         """No record may name a batch that left: parked ones are freed, any other is a bug."""
+        super()._settle_up()
         for number, dropped in self._dropped.items():
             if not dropped.open_keys:
                 continue

@@ -44,6 +44,9 @@ def fill(journal: Journal, rows: int = 2_000) -> None:
 # --- layout ---------------------------------------------------------------------------------------
 
 
+NEXT = schema.SCHEMA_VERSION + 1
+
+
 def test_a_new_journal_is_as_the_design_says(journal: Journal) -> None:
     db = journal._writer
     assert db.pragma("journal_mode") == "wal"
@@ -97,9 +100,9 @@ def _next_layout() -> Migrations:
     steps._migrations = list(schema.migrations._migrations)
 
     @steps()
-    def m003_colour(db: Database) -> None:
+    def next_colour(db: Database) -> None:
         db.execute("ALTER TABLE record ADD COLUMN colour TEXT")
-        db.execute("PRAGMA user_version = 3")
+        db.execute(f"PRAGMA user_version = {NEXT}")
 
     return steps
 
@@ -109,10 +112,10 @@ def test_a_migration_makes_a_backup_first(journal: Journal, path: Path, clock: H
     journal.close()
     prepare(path, clock)  # nothing to do: no backup
     assert list(path.parent.glob("*.backup")) == []
-    prepare(path, clock, _next_layout(), 3)
+    prepare(path, clock, _next_layout(), NEXT)
     [backup] = path.parent.glob("*.backup")
-    assert "-v2-" in backup.name
-    for file, version, columns in ((path, 3, 1), (backup, 2, 0)):
+    assert f"-v{schema.SCHEMA_VERSION}-" in backup.name
+    for file, version, columns in ((path, NEXT, 1), (backup, schema.SCHEMA_VERSION, 0)):
         db = sqlite3.connect(file)
         assert db.execute("PRAGMA user_version").fetchone() == (version,)
         assert db.execute("SELECT count(*) FROM record").fetchone() == (10,)
