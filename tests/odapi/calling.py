@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from tests.support.odapi import StandIn
+from tests.support.odapi import Mode, StandIn, Tier
 
 ZONE = "America/Chicago"
 
@@ -23,7 +23,15 @@ class Caller:
             headers={"Authorization": api.authorization, "Content-Type": "application/json"},
             timeout=20,
         )
-        self._link = link
+        self.link = link
+
+    def reset(self) -> None:
+        """As bought: full tier, service mode, nothing armed."""
+        api = self.api
+        api.version, api.tier, api.mode = "24.4.5", Tier.FULL, Mode.SERVICE
+        api.throttle, api.limit_s = None, 60.0
+        api.faults.clear()
+        api.seen.clear()
 
     def get(self, path: str, **query: Any) -> httpx.Response:
         return self.http.get(path, params=query)
@@ -38,7 +46,7 @@ class Caller:
         return self.http.delete(path)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        with self._link.cursor() as cursor:
+        with self.link.cursor() as cursor:
             cursor.execute(sql)
             return list(cursor.fetchall())
 
@@ -47,7 +55,7 @@ class Caller:
         return found
 
     def run(self, sql: str) -> None:
-        with self._link.cursor() as cursor:
+        with self.link.cursor() as cursor:
             cursor.execute(sql)
 
     def patient(self, **fields: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -54,17 +54,32 @@ def server() -> Iterator[MariaDb]:
         yield running
 
 
-@pytest.fixture(scope="session", params=["MyISAM", "InnoDB"])
-def office(request: pytest.FixtureRequest, server: MariaDb) -> str:
-    """A database of one engine with the later columns (24.3), the seeds and two chairs."""
-    name = f"od_{request.param.lower()}"
-    load_schema(server, name, engine=request.param, later=True, tables={*TABLES, *LATER_TABLES})
-    link = server.connect(name)
-    with link.cursor() as cursor:
-        for statement in EXTRA_ROWS:
-            cursor.execute(statement)
-    link.close()
-    return name
+@pytest.fixture(scope="session")
+def offices(server: MariaDb) -> Callable[[str], str]:
+    """A database of each engine with the later columns (24.3), the seeds and two chairs."""
+    made: set[str] = set()
+
+    def database(engine: str) -> str:
+        name = f"od_{engine.lower()}"
+        if name in made:
+            return name
+        wanted = {*TABLES, *LATER_TABLES}
+        load_schema(server, name, engine=engine, later=True, tables=wanted)
+        link = server.connect(name)
+        with link.cursor() as cursor:
+            for statement in EXTRA_ROWS:
+                cursor.execute(statement)
+        link.close()
+        made.add(name)
+        return name
+
+    return database
+
+
+@pytest.fixture
+def engine() -> str:
+    """MyISAM, unless a test asks for both."""
+    return "MyISAM"
 
 
 # What the later columns of tests.support.odschema touch.
@@ -73,17 +88,32 @@ LATER_TABLES = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def caller(server: MariaDb, office: str) -> Iterator[Caller]:
-    link = server.connect(office)
-    with StandIn(Database(port=server.port, database=office, zone=ZONE)) as api:
-        made = Caller(api, link)
-        yield made
+@pytest.fixture(scope="session")
+def callers(server: MariaDb, offices: Callable[[str], str]) -> Iterator[Callable[[str], Caller]]:
+    """The running stand-in of each engine, with a caller in front; started once."""
+    running: dict[str, Caller] = {}
+
+    def caller(engine: str) -> Caller:
+        if engine not in running:
+            database = offices(engine)
+            api = StandIn(Database(port=server.port, database=database, zone=ZONE))
+            running[engine] = Caller(api.__enter__(), server.connect(database))
+        return running[engine]
+
+    yield caller
+    for made in running.values():
         made.http.close()
-    with link.cursor() as cursor:
-        for table in EMPTIED:
-            cursor.execute(f"DELETE FROM {table}")
-    link.close()
+        made.link.close()
+        made.api.__exit__()
+
+
+@pytest.fixture
+def caller(callers: Callable[[str], Caller], engine: str) -> Iterator[Caller]:
+    made = callers(engine)
+    made.reset()
+    yield made
+    for table in EMPTIED:
+        made.run(f"DELETE FROM {table}")
 
 
 EMPTIED = (
