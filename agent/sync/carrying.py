@@ -343,17 +343,7 @@ class Carrying:
         log.warning("booking.lost_race", type=command.type.value)
         back = self._way_back(placed, key, found.fields, bench.abilities)
         if back is None or bench.writer is None:
-            self._safety.suspend("booking.not_taken_back")
-            effect = Effect(
-                EffectKind.SET_STATUS, Stream.APPOINTMENT, key, {"status": "unscheduled"}
-            )
-            with self._journal.turn() as turn:
-                due_at = self._clock.now() + self._task_timeout
-                turn.add_task(command.command_id, effect, "booking.not_taken_back", due_at)
-                outcomes.store(
-                    turn, command, self._make(EndState.TASK, "booking.not_taken_back", key=key)
-                )
-            self._on_outcome()
+            self._leave_to_desk(command, key)
             return
         if placed.effect.kind is EffectKind.BOOK and self._may_note(bench, command):
             note = self._say("booking.lost_race_note") or "Taken off the schedule: double booking."
@@ -374,10 +364,24 @@ class Carrying:
                 undoes=placed.number,
                 settling=lambda _proof: lambda turn: turn.undo_state(placed.number, UndoState.USED),
             )
-        except (Failed, Unsettled):
+        except Failed:
+            self._leave_to_desk(command, key)
+            return
+        except Unsettled:
             self._safety.suspend("booking.not_taken_back")
             raise
         self._answer_lost(command, placed, bench)
+
+    def _leave_to_desk(self, command: Command, key: Key) -> None:
+        """Two visits hold one place and we cannot take ours off: a person must, at once."""
+        self._safety.suspend("booking.not_taken_back")
+        effect = Effect(EffectKind.SET_STATUS, Stream.APPOINTMENT, key, {"status": "unscheduled"})
+        outcome = self._make(EndState.TASK, "booking.not_taken_back", key=key)
+        with self._journal.turn() as turn:
+            due_at = self._clock.now() + self._task_timeout
+            turn.add_task(command.command_id, effect, "booking.not_taken_back", due_at)
+            outcomes.store(turn, command, outcome)
+        self._on_outcome()
 
     def _way_back(
         self,

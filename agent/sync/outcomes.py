@@ -1,9 +1,10 @@
-"""How a command ends, as the CRM hears it and the journal keeps it. Writes in the given turn only."""
+"""How a command ends, for the CRM and for the journal. Writes in the given turn only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from agent.journal.journal import Turn
 from agent.journal.pulled import CommandState, Winner
@@ -16,6 +17,8 @@ from agent.sync.merge import FieldClash
 Say = Callable[..., str]
 
 LOCAL = "local:"  # ids of commands the agent gives itself (a person's decision); no CRM knows them
+
+_NO_FACTS: Mapping[str, str | int] = MappingProxyType({})
 
 _STATE_OF = {
     EndState.UNKNOWN: CommandState.UNKNOWN,
@@ -38,7 +41,7 @@ def make(
     key: Key | None = None,
     alternatives: Sequence[Slot] = (),
     kept: Sequence[str] = (),
-    **facts: object,
+    facts: Mapping[str, str | int] = _NO_FACTS,
 ) -> CommandOutcome:
     """``code``: of the sentence; facts are codes, counts, times and field names, never a name."""
     return CommandOutcome(

@@ -52,10 +52,19 @@ class Refuse(Exception):
 
 
 class Postpone(Exception):
-    """Not now; the command waits its turn on the ladder."""
+    """Not now; the command waits on the ladder, at most ``patience_s`` (None: as usual), and is
+    then answered with ``reason``."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(
+        self,
+        code: str,
+        *,
+        reason: Reason = Reason.PMS_UNAVAILABLE,
+        patience_s: float | None = None,
+    ) -> None:
         self.code = code
+        self.reason = reason
+        self.patience_s = patience_s
         super().__init__(code)
 
 

@@ -55,6 +55,12 @@ class Unsettled(Exception):
         super().__init__(code)
 
 
+class WriterAway(PmsUnavailable):
+    """The writer (not the reader) could not be reached: certainly not sent."""
+
+    code = "writer.unreachable"
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
     """What the read-back showed. ``found`` None: nothing to read back. ``unlike``: touched fields
@@ -98,7 +104,7 @@ class Writing:
         """Intent, write, read back, settle. ``intending`` commits with the intent, what
         ``settling`` returns with the proof.
 
-        Raises Failed, Unsettled, PmsUnavailable (certainly not sent; may be tried again) and
+        Raises Failed, Unsettled, WriterAway (certainly not sent; may be tried again), the Pms and
         JournalError (before anything left).
         """
         effect = step.effect
@@ -155,7 +161,7 @@ class Writing:
             raise Failed(refused.reason, refused.code) from refused
         except PmsUnavailable as error:
             self._fail(number, error.code)
-            raise
+            raise WriterAway(error.code) from error
         except WriteUnknown as unknown:
             log.warning("effect.unknown", kind=effect.kind.value, code=unknown.code)
             raise Unsettled(number, unknown.code) from unknown

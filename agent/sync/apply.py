@@ -1,0 +1,479 @@
+"""The apply lane: takes due commands in order, one at a time, and sees that each of them ends.
+
+Open effects are looked at before any command; commands of one record keep their order; what cannot
+be done now waits on a ladder until it expires or has waited long enough. The only owner of the
+PMS's writer: people's undo runs here as well (``submit``).
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import structlog
+
+from agent.errors import AgentError, JournalError, PmsError, PmsUnavailable
+from agent.journal.journal import Journal, Turn
+from agent.journal.pulled import CommandRow, CommandState, EffectRow
+from agent.model.commands import Command, CommandType, EndState, Reason
+from agent.model.desk import SafetyMode
+from agent.model.effects import WriterFacts
+from agent.ports import Clock, PmsReader, PmsWriter
+from agent.sync import outcomes
+from agent.sync.carrying import Bench, Carrying
+from agent.sync.effects import KINDS_OF, takes_place
+from agent.sync.errands import Errands
+from agent.sync.looks import Looks, Unreadable
+from agent.sync.outcomes import Say
+from agent.sync.payloads import Invalid, moment
+from agent.sync.plans import Postpone, Refuse
+from agent.sync.recover import Recover
+from agent.sync.safety import Safety
+from agent.sync.session import Session
+from agent.sync.switches import BOOKING, HARMLESS
+from agent.sync.writing import Failed, Unsettled, WriterAway, Writing
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+LADDER_S = (1.0, 2.0, 5.0, 10.0, 25.0, 25.0, 60.0, 60.0, 300.0)
+AT_ONCE = 200
+IDLE_S = 0.5
+PROBE_EVERY_S = 300.0
+AWAY_S = 5.0  # before a writer that could not be reached is tried again
+MOST_BUGS = 3
+NO_WRITER = WriterFacts("none")
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyTuning:
+    """Seconds. ``probe_window_s`` None: by the kind of writer (see ``_WINDOW_S``)."""
+
+    give_up_s: float = 3600.0  # a command without an end of its own waits so long for the PMS
+    task_timeout_s: float = 48 * 3600.0
+    probe_window_s: float | None = None
+    suspend_after_s: float = 30.0  # booking is suspended while the writer is away longer
+
+
+#: how long a write may still take effect after its answer was lost: the vendor's API works on a
+#: request for at most 60 s (open-dental.md 4.3); a database connection that broke is rolled back
+_WINDOW_S = {"api": 65.0, "sql": 5.0}
+
+
+@dataclass(slots=True)
+class _Job:
+    run: Callable[[Bench], Any]
+    future: Future[Any]
+
+
+class Apply:
+    """``ready``: whether the source may be read and believed now. ``open_writer``: once, and again
+    after it failed. ``capabilities`` and ``live_trouble`` may be asked from any thread."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        safety: Safety,
+        carrying: Carrying,
+        errands: Errands,
+        writing: Writing,
+        *,
+        open_writer: Callable[[], PmsWriter | None],
+        ready: Callable[[Session], bool],
+        zone_of: Callable[[Session], str],
+        tuning: ApplyTuning,
+        say: Say,
+        on_outcome: Callable[[], None],
+        on_facts: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._safety = safety
+        self._carrying = carrying
+        self._errands = errands
+        self._open_writer = open_writer
+        self._ready = ready
+        self._zone_of = zone_of
+        self._tuning = tuning
+        self._say = say
+        self._on_outcome = on_outcome
+        self._on_facts = on_facts
+        self._awake = threading.Event()
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._writer: PmsWriter | None = None
+        self._writer_opened = False
+        self._away_since: float | None = None
+        self._away_until = 0.0
+        self._probed_mono: float | None = None
+        self._held: dict[str, tuple[int, frozenset[str]]] = {}
+        self._bugs: dict[str, int] = {}
+        self.writer_facts: WriterFacts | None = None
+        self.recover = Recover(
+            journal,
+            clock,
+            writing,
+            window_s=self._window_s,
+            unknown=self._give_to_person,
+            not_kept=self._not_kept,
+        )
+        self._stopped = threading.Event()
+        for row in journal.commands_open(1000):
+            if row.state is CommandState.WAITING:
+                self._hold(row.command)
+
+    # -- asked from other threads -----------------------------------------------------------------
+
+    def wake(self) -> None:
+        self._awake.set()
+
+    def close(self) -> None:
+        """No more jobs; the lane has ended or is about to."""
+        self._stopped.set()
+        self._awake.set()
+
+    def submit(self, run: Callable[[Bench], T], timeout_s: float = 60.0) -> T:
+        """Have something done with the writer in the lane's thread; its result.
+
+        Raises what it raises; AgentError ``apply.not_ready`` when the lane cannot take it up.
+        """
+        if self._stopped.is_set():
+            raise AgentError("apply.not_ready")
+        future: Future[Any] = Future()
+        self._jobs.put(_Job(run, future))
+        self._awake.set()
+        try:
+            found: T = future.result(timeout_s)
+        except TimeoutError:
+            future.cancel()
+            raise AgentError("apply.not_ready") from None
+        return found
+
+    def capabilities(self) -> list[CommandType]:
+        """What the CRM may ask for now."""
+        mode = self._safety.now.mode
+        if mode in (SafetyMode.STOPPED, SafetyMode.READ_ONLY):
+            return sorted(HARMLESS)
+        facts = self.writer_facts
+        offered = set(HARMLESS)
+        if facts is not None:
+            by_desk = facts.kind == "none"
+            offered |= {
+                command_type
+                for command_type, kinds in KINDS_OF.items()
+                if by_desk or set(kinds) <= facts.abilities
+            }
+        if self._safety.suspended is not None:
+            offered -= BOOKING
+        return sorted(offered)
+
+    def live_trouble(self) -> str | None:
+        """Why nothing should be booked while it lasts: the writer is away."""
+        since = self._away_since
+        if since is None or self._clock.mono() - since < self._tuning.suspend_after_s:
+            return None
+        return "writer.unreachable"
+
+    # -- the lane ---------------------------------------------------------------------------------
+
+    def round(self, reader: PmsReader, session: Session) -> float:
+        """One pass; waits for work when there is none. Seconds the lane should rest. The Pms and
+        Journal errors of the reader pass through."""
+        self._awake.clear()
+        if not self._ready(session):
+            self._awake.wait(IDLE_S)
+            return 0.0
+        self._look_at_writer()
+        looks = Looks(reader, session.maps, lambda: self._journal.lsn, self._zone_of(session))
+        next_look_s = self.recover.visit(looks, session.facts)
+        bench = Bench(
+            looks,
+            session.facts,
+            self._writer,
+            self.writer_facts or NO_WRITER,
+            tuple(self.recover.open),
+        )
+        did = self._run_jobs(bench)
+        if self._safety.now.mode is not SafetyMode.STOPPED:
+            did += self._run_commands(bench)
+        if not did:
+            waits = [IDLE_S, *(w for w in (next_look_s,) if w is not None)]
+            self._awake.wait(min(waits))
+        return 0.0
+
+    def _run_jobs(self, bench: Bench) -> int:
+        done = 0
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return done
+            done += 1
+            if not job.future.set_running_or_notify_cancel():
+                continue
+            try:
+                job.future.set_result(job.run(bench))
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked
+                job.future.set_exception(error)
+            self.recover.refresh()
+
+    def _run_commands(self, bench: Bench) -> int:
+        did = 0
+        rows = self._journal.commands_due(self._clock.now(), AT_ONCE)
+        waiting = self.recover.commands
+        for row in rows:
+            if self._stopped.is_set() or not self._jobs.empty():
+                return did + 1
+            command = row.command
+            if command.command_id in waiting or self._must_wait(command):
+                continue
+            if self._writer_is_away and command.type not in HARMLESS:
+                continue
+            did += 1
+            self._one(row, bench)
+            if self._must_look:
+                return did  # before anything else is written
+        return did
+
+    def _one(self, row: CommandRow, bench: Bench) -> None:
+        command = row.command
+        self._must_look = False
+        try:
+            if self._is_expired(command):
+                self._end(command, EndState.EXPIRED, "command.expired", Reason.EXPIRED)
+            elif command.type in HARMLESS:
+                self._errands.run(command)
+            else:
+                self._carrying.carry(command, bench)
+            self._release(command)
+        except Refuse as refused:
+            self._refused(command, refused)
+        except Postpone as postponed:
+            self._later(row, postponed.code, postponed.reason, postponed.patience_s)
+        except Failed as failed:
+            if failed.reason.is_retryable and failed.reason is not Reason.INTERNAL:
+                self._later(row, failed.code, failed.reason)
+            else:
+                self._end(command, EndState.REJECTED, failed.code, failed.reason)
+        except Unsettled as unsettled:
+            log.warning("command.unsettled", type=command.type.value, code=unsettled.code)
+            self._look_again()
+        except Unreadable:
+            self._end(command, EndState.REJECTED, "record.unreadable", Reason.INTERNAL)
+        except WriterAway as away:
+            self._writer_failed(away)
+            self._later(row, away.code)
+        except PmsUnavailable as error:
+            self._later(row, error.code)
+            raise
+        except PmsError as error:
+            self._later(row, error.code)
+            raise
+        except JournalError:
+            self._look_again()
+            raise
+        except Exception as error:  # noqa: BLE001 - one command must not end the lane
+            self._bug(row, error)
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    def _end(self, command: Command, state: EndState, code: str, reason: Reason) -> None:
+        outcome = outcomes.make(state, say=self._say, code=code, reason=reason)
+        with self._journal.turn() as turn:
+            outcomes.store(turn, command, outcome)
+        self._release(command)
+        self._on_outcome()
+
+    def _refused(self, command: Command, refused: Refuse) -> None:
+        outcome = outcomes.make(
+            EndState.REJECTED,
+            say=self._say,
+            code=refused.code,
+            reason=refused.reason,
+            key=refused.key,
+            alternatives=refused.alternatives,
+            facts=refused.facts,
+        )
+        with self._journal.turn() as turn:
+            outcomes.store(turn, command, outcome)
+        log.info("command.refused", type=command.type.value, code=refused.code)
+        self._release(command)
+        self._on_outcome()
+
+    def _later(self, row: CommandRow, code: str, reason: Reason = Reason.PMS_UNAVAILABLE) -> None:
+        """Again on the ladder, unless it has waited long enough."""
+        command = row.command
+        waited_s = (self._clock.now() - row.received_at).total_seconds()
+        if waited_s >= self._tuning.give_up_s and command.type is not CommandType.FORGET:
+            self._end(command, EndState.REJECTED, code, reason)
+            return
+        wait_s = LADDER_S[min(row.tries, len(LADDER_S) - 1)]
+        with self._journal.turn() as turn:
+            turn.command_tried(command.command_id, self._clock.now() + timedelta(seconds=wait_s))
+        log.info("command.waits", type=command.type.value, code=code, wait_s=wait_s)
+        self._hold(command)
+
+    def _bug(self, row: CommandRow, error: Exception) -> None:
+        command = row.command
+        seen = self._bugs[command.command_id] = self._bugs.get(command.command_id, 0) + 1
+        log.error("command.bug", type=command.type.value, error=type(error).__name__,
+                  exc_info=error)  # fmt: skip
+        self._look_again()
+        open_now = {effect.command_id for effect in self._journal.effects_open()}
+        if command.command_id in open_now:
+            return  # what was written is looked for first
+        if seen < MOST_BUGS:
+            self._later(row, "internal", Reason.INTERNAL)
+            return
+        if command.type in BOOKING:
+            self._safety.suspend("booking.failed")
+        self._end(command, EndState.REJECTED, "internal", Reason.INTERNAL)
+
+    def _give_to_person(self, turn: Turn, effect: EffectRow, code: str) -> None:
+        """In the turn that gives an effect up as unknown."""
+        if effect.command_id is not None:
+            held = self._journal.command(effect.command_id)
+            if held is not None and held.state is not CommandState.DONE:
+                outcome = outcomes.make(
+                    EndState.UNKNOWN, say=self._say, code="command.unknown", key=effect.key
+                )
+                outcomes.store(turn, held.command, outcome)
+        if takes_place(effect.effect):
+            self._suspend_soon = "booking.unknown"
+        self._on_outcome()
+
+    def _not_kept(self, turn: Turn, effect: EffectRow) -> None:
+        """The PMS said yes and nothing of it holds: said, and not written once more."""
+        if effect.command_id is None:
+            return
+        held = self._journal.command(effect.command_id)
+        if held is not None and held.state is not CommandState.DONE:
+            outcome = outcomes.make(
+                EndState.REJECTED,
+                say=self._say,
+                code="write.not_kept",
+                reason=Reason.INTERNAL,
+                key=effect.key,
+            )
+            outcomes.store(turn, held.command, outcome)
+        self._on_outcome()
+
+    _suspend_soon: str | None = None
+    _must_look: bool = False
+
+    def _look_again(self) -> None:
+        self._must_look = True
+        self.recover.refresh()
+
+    def _is_expired(self, command: Command) -> bool:
+        if command.not_after is None:
+            return False
+        try:
+            return moment(command.not_after, "not_after") <= self._clock.now()
+        except Invalid:
+            return True
+
+    # -- order ------------------------------------------------------------------------------------
+
+    def _hold(self, command: Command) -> None:
+        self._held[command.command_id] = (command.priority, touched(command))
+
+    def _release(self, command: Command) -> None:
+        self._held.pop(command.command_id, None)
+        self._bugs.pop(command.command_id, None)
+
+    def _must_wait(self, command: Command) -> bool:
+        """An earlier command of the same record waits."""
+        if not self._held:
+            return False
+        own = touched(command)
+        for ident, (priority, records) in list(self._held.items()):
+            if ident == command.command_id:
+                return False  # those held before it were asked already
+            if priority <= command.priority and own & records:
+                held = self._journal.command(ident)
+                if held is None or held.state is not CommandState.WAITING:
+                    self._held.pop(ident, None)
+                    continue
+                return True
+        return False
+
+    # -- the writer -------------------------------------------------------------------------------
+
+    @property
+    def _writer_is_away(self) -> bool:
+        return self._clock.mono() < self._away_until
+
+    def _window_s(self) -> float:
+        if self._tuning.probe_window_s is not None:
+            return self._tuning.probe_window_s
+        kind = self.writer_facts.kind if self.writer_facts is not None else "api"
+        return _WINDOW_S.get(kind, 65.0)
+
+    def _look_at_writer(self) -> None:
+        """Open it once; ask now and then what it can do. Never between two commands that wait."""
+        if self._suspend_soon is not None:
+            code, self._suspend_soon = self._suspend_soon, None
+            self._safety.suspend(code)
+        now = self._clock.mono()
+        if self._writer_is_away:
+            return
+        first = self.writer_facts is None
+        stale = self._probed_mono is None or now - self._probed_mono >= PROBE_EVERY_S
+        if not stale and self._away_since is None:
+            return
+        if not first and self._journal.commands_due(self._clock.now(), 1):
+            return
+        self._probed_mono = now
+        try:
+            if not self._writer_opened:
+                self._writer = self._open_writer()
+                self._writer_opened = True
+            facts = NO_WRITER if self._writer is None else self._writer.probe()
+        except AgentError as error:
+            self._writer_failed(error)
+            return
+        self._away_since = None
+        if facts != self.writer_facts:
+            self.writer_facts = facts
+            log.info("writer.probed", kind=facts.kind, abilities=len(facts.abilities))
+            self._on_facts()
+
+    def _writer_failed(self, error: AgentError) -> None:
+        now = self._clock.mono()
+        self._away_since = self._away_since if self._away_since is not None else now
+        self._away_until = now + AWAY_S
+        log.info("writer.away", code=error.code)
+
+    def end(self) -> None:
+        """Called by the lane's thread when it ends."""
+        self._stopped.set()
+        while not self._jobs.empty():
+            self._jobs.get_nowait().future.cancel()
+        if self._writer is not None:
+            self._writer.close()
+
+
+def touched(command: Command) -> frozenset[str]:
+    """The records a command names, as text: commands that share one keep their order."""
+    target, payload = command.target, command.payload
+    found: set[str] = set()
+    if target.key:
+        found.add(f"{target.type or command.type.value.partition('.')[0]}:{target.key}")
+    if target.cloud_id:
+        found.add(f"cloud:{target.cloud_id}")
+    if isinstance(payload.get("patient_key"), str):
+        found.add(f"patient:{payload['patient_key']}")
+    who = payload.get("patient")
+    if isinstance(who, dict):
+        if isinstance(who.get("key"), str):
+            found.add(f"patient:{who['key']}")
+        if isinstance(who.get("cloud_id"), str):
+            found.add(f"cloud:{who['cloud_id']}")
+    return frozenset(found)
