@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from agent.journal.contents import Contents
 from agent.journal.packing import (
     Image,
     pack,
@@ -19,7 +20,6 @@ from agent.journal.packing import (
 )
 from agent.journal.seal import command_context, contact_context, effect_context
 from agent.journal.values import bound_keys, fetch
-from agent.journal.writer import Writer
 from agent.model.commands import Command, CommandType
 from agent.model.reading import Key
 from agent.model.streams import Stream
@@ -27,7 +27,7 @@ from agent.model.streams import Stream
 _ENDED = ("verified", "failed")
 
 
-class Forgetting(Writer):
+class Forgetting(Contents):
     """The part of a turn that erases."""
 
     def forget_person(self, stream: Stream, keys: Sequence[Key]) -> int:
@@ -61,7 +61,7 @@ class Forgetting(Writer):
         ended, open_commands = self._commands_about(
             stream, {str(key) for key in keys}, set(contacts), commands
         )
-        self._db.execute(f"DELETE FROM content WHERE {within}", (number, bound))
+        self._erase(stream, keys)
         self._db.executemany(
             "UPDATE effect SET image = NULL, undo = 'blocked' WHERE number = ?",
             [(effect,) for effect in effects],

@@ -14,6 +14,7 @@ from datetime import datetime
 import msgspec
 
 from agent.journal import audit
+from agent.journal.contents import content_of
 from agent.journal.coverage import CHUNK_COLUMNS, chunk_of
 from agent.journal.meta import read_meta
 from agent.journal.pull_reads import PullReads
@@ -28,7 +29,7 @@ from agent.journal.rows import (
     StreamCount,
     Urgency,
 )
-from agent.journal.seal import batch_context, content_context
+from agent.journal.seal import batch_context
 from agent.journal.values import (
     RANK_OF_STREAM,
     RANK_OF_URGENCY,
@@ -127,10 +128,8 @@ class Reads(PullReads):
 
     def content(self, stream: Stream, key: Key) -> bytes | None:
         """Canonical content last seen, for streams that keep it."""
-        sealed = self._one(
-            "SELECT canon FROM content WHERE stream = ? AND key = ?", (self._streams[stream], key)
-        )
-        return None if sealed is None else self._seal.open(sealed, content_context(stream, key))
+        with self._snapshot() as db:
+            return content_of(db, self._seal, stream, self._streams[stream], key)
 
     def missing(
         self, before: datetime, limit: int, streams: Sequence[Stream] | None = None

@@ -130,7 +130,18 @@ def m002_pull(db: Database) -> None:
     db.execute("PRAGMA user_version = 2")
 
 
-SCHEMA_VERSION = 2
+@migrations()
+def m003_content_pages(db: Database) -> None:
+    """Contents of the first load by the page: packed and sealed together (see ``contents``)."""
+    db.execute(
+        "CREATE TABLE content_page(number INTEGER PRIMARY KEY, stream INTEGER NOT NULL,"
+        " lo ANY NOT NULL, hi ANY NOT NULL, sealed BLOB NOT NULL) STRICT"
+    )
+    db.execute("CREATE INDEX content_page_range ON content_page(stream, hi, lo)")
+    db.execute("PRAGMA user_version = 3")
+
+
+SCHEMA_VERSION = 3
 """user_version of the newest layout this program knows; every migration sets its own number."""
 
 

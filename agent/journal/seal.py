@@ -23,6 +23,10 @@ def content_context(stream: Stream, key: Key) -> bytes:
     return f"content:canon:{stream.value}/{key}".encode()
 
 
+def page_context(stream: Stream, page: int) -> bytes:
+    return f"content:page:{stream.value}/{page}".encode()
+
+
 def command_context(column: str, command_id: str) -> bytes:
     return f"command:{column}:{command_id}".encode()
 

@@ -21,7 +21,6 @@ from agent.journal.outbox import Outbox
 from agent.journal.people import People
 from agent.journal.retention import oldest_open_intent, prune_pull
 from agent.journal.rows import Chunk, ParkClass, Seen, Tier
-from agent.journal.seal import content_context
 from agent.journal.values import bound_keys, fetch, to_micros
 from agent.model.reading import Key
 from agent.model.streams import Stream
@@ -66,10 +65,13 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting):
 
     # --- records -----------------------------------------------------------------------------
 
-    def see(self, stream: Stream, seen: Sequence[Seen], batch: int | None) -> None:
+    def see(
+        self, stream: Stream, seen: Sequence[Seen], batch: int | None, *, paged: bool = False
+    ) -> None:
         """Upsert mirror rows with this turn's lsn; clears missing and gone; sets the batch.
 
         ``batch`` None on unchanged content leaves the batch that already carries that content.
+        ``paged``: the rows are in key order and hardly any of them is held yet (an initial load).
         """
         if not seen:
             return
@@ -80,17 +82,7 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting):
             _SEE, [(number, s.key, s.hash, s.sum48, s.xor64, lsn, batch) for s in seen]
         )
         self._recount(number, before, self._census(number, keys))
-        contents = [
-            (number, s.key, self._seal.seal(s.canon, content_context(stream, s.key)))
-            for s in seen
-            if s.canon is not None
-        ]
-        if contents:
-            self._db.executemany(
-                "INSERT INTO content(stream, key, canon) VALUES (?,?,?)"
-                " ON CONFLICT(stream, key) DO UPDATE SET canon = excluded.canon",
-                contents,
-            )
+        self._keep(stream, seen, paged=paged)
 
     def touch(self, stream: Stream, rows: Sequence[tuple[Key, int, int]]) -> None:
         """The server hash moved but the content did not: store (key, sum48, xor64) and this lsn."""
@@ -365,9 +357,13 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting):
             " RETURNING stream, key",
             (to_micros(tombstones_before), self._streams[Stream.PATIENT]),
         )
-        for stream, key in gone:
-            self._counts[stream, "gone"] -= 1
-            self._db.execute("DELETE FROM content WHERE stream = ? AND key = ?", (stream, key))
+        names = {number: stream for stream, number in self._streams.items()}
+        dropped: dict[Stream, list[Key]] = {}
+        for number, key in gone:
+            self._counts[number, "gone"] -= 1
+            dropped.setdefault(names[number], []).append(key)
+        for stream, keys in dropped.items():
+            self._erase(stream, keys)
         floor = next(
             self._db.execute(
                 "SELECT a.seq, a.hash FROM audit a WHERE a.seq ="

@@ -129,7 +129,7 @@ class Capture:
                 self._brakes.record(turn, braked)
                 log.warning("capture.braked", stream=stream.value, code=braked.code)
                 return Taken(rows=len(observed))
-            self._send(turn, mapped, changed, deleted, urgency)
+            self._send(turn, mapped, changed, deleted, urgency, paged=fresh is not None)
             if plan.touched:
                 turn.touch(stream, plan.touched)
             if missing:
@@ -237,6 +237,8 @@ class Capture:
         rows: Sequence[Observation],
         deleted: Sequence[Key],
         urgency: Urgency,
+        *,
+        paged: bool = False,
     ) -> None:
         """Enqueue upserts and deletions and store what the mirror now holds."""
         stream = mapped.stream
@@ -246,7 +248,8 @@ class Capture:
         for part in self._split(changes):
             number = self._enqueue(turn, stream, part, urgency)
             batch_rows = rows[taken : taken + len(part)]
-            turn.see(stream, seen_of(batch_rows, keep_canon=mapped.merges), number)
+            seen = seen_of(batch_rows, keep_canon=mapped.merges)
+            turn.see(stream, seen, number, paged=paged)
             taken += len(part)
         deletions = make_deletions(stream, deleted, prefix=prefix, lsn=turn.lsn, first=len(changes))
         for part in self._split(deletions):

@@ -134,15 +134,15 @@ def test_a_migration_that_fails_leaves_the_old_layout(
     steps = _next_layout()
 
     @steps()
-    def m004_broken(db: Database) -> None:
+    def next_broken(db: Database) -> None:
         db.execute("DELETE FROM record")
         db.execute("ALTER TABLE nowhere ADD COLUMN x")
 
     with pytest.raises(JournalError, match=r"journal\.migration"):
-        prepare(path, clock, steps, 4)
+        prepare(path, clock, steps, NEXT + 1)
     db = sqlite3.connect(path)
     assert db.execute("SELECT count(*) FROM record").fetchone() == (10,)
-    assert db.execute("PRAGMA user_version").fetchone() == (3,)
+    assert db.execute("PRAGMA user_version").fetchone() == (NEXT,)
     db.close()
 
 
