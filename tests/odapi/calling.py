@@ -30,7 +30,7 @@ class Caller:
         api = self.api
         api.version, api.tier, api.mode = "24.4.5", Tier.FULL, Mode.SERVICE
         api.throttle, api.limit_s = None, 60.0
-        api.faults.clear()
+        api.faults.reset()
         api.seen.clear()
 
     def get(self, path: str, **query: Any) -> httpx.Response:

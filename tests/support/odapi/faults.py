@@ -59,6 +59,12 @@ class Faults:
         with self._lock:
             self._rules = [r for r in self._rules if fault is not None and r.fault is not fault]
 
+    def reset(self) -> None:
+        """Nothing armed, nothing counted."""
+        with self._lock:
+            self._rules.clear()
+            self.struck = dict.fromkeys(Fault, 0)
+
     def strike(self, verb: str, path: str) -> Rule | None:
         """The first armed fault that hits this request, counted down."""
         with self._lock:

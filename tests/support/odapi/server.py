@@ -12,6 +12,7 @@ import queue
 import socket
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
@@ -150,6 +151,7 @@ class StandIn:
         self.limit_s = limit_s
         self.faults = Faults()
         self.seen: deque[Seen] = deque(maxlen=20_000)
+        self.crashes: deque[str] = deque(maxlen=100)  # tracebacks of the stand-in's own faults
         self._idle: queue.LifoQueue[Office] = queue.LifoQueue()
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -303,6 +305,9 @@ class StandIn:
             # What the service answers without its database is not documented.
             code = 400 if self.mode is Mode.REMOTE else 500
             return Answer(code, f"Database error {error.args[0] if error.args else ''}")
+        except Exception:
+            self.crashes.append(traceback.format_exc())
+            return Answer(500, "The stand-in itself failed")
 
     def _gate(self, asked: _Request, path: str) -> tuple[Method, int]:
         if asked.headers.get("authorization", "") != self.authorization:
@@ -349,7 +354,8 @@ class StandIn:
             return self.database.open(Signer(rules.user, rules.source))
 
     def give_back(self, office: Office, *, broken: bool) -> None:
-        if broken:
+        # SQLite wants each connection used by the thread that made it: none is kept.
+        if broken or self.database.file is not None:
             office.close()
         else:
             self._idle.put(office)
