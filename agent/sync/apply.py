@@ -306,11 +306,18 @@ class Apply:
         self._release(command)
         self._on_outcome()
 
-    def _later(self, row: CommandRow, code: str, reason: Reason = Reason.PMS_UNAVAILABLE) -> None:
+    def _later(
+        self,
+        row: CommandRow,
+        code: str,
+        reason: Reason = Reason.PMS_UNAVAILABLE,
+        patience_s: float | None = None,
+    ) -> None:
         """Again on the ladder, unless it has waited long enough."""
         command = row.command
+        patience_s = self._tuning.give_up_s if patience_s is None else patience_s
         waited_s = (self._clock.now() - row.received_at).total_seconds()
-        if waited_s >= self._tuning.give_up_s and command.type is not CommandType.FORGET:
+        if waited_s >= patience_s and command.type is not CommandType.FORGET:
             self._end(command, EndState.REJECTED, code, reason)
             return
         wait_s = LADDER_S[min(row.tries, len(LADDER_S) - 1)]
