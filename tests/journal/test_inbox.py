@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.support.clock import START, HandClock
 HOUR = timedelta(hours=1)
 
 
-def receive(journal: Journal, *names: str, **more: object) -> None:
+def receive(journal: Journal, *names: str, **more: Any) -> None:
     with journal.turn() as turn:
         for name in names:
             turn.receive(command(name, **more), START)
