@@ -18,7 +18,7 @@ import apsw
 import msgspec
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OKPKey
+from joserfc.jwk import ECKey
 
 from agent.sandbox.crm.problems import Refusal
 from agent.sandbox.crm.schema import now_us
@@ -100,9 +100,6 @@ class Accounts:
             msgspec.json.decode(server_secret(store, "token_key", _new_token_key))
         )
         self._kid = self._signing.thumbprint()
-        self.envelope_key = OKPKey.import_key(
-            msgspec.json.decode(server_secret(store, "envelope_key", _new_envelope_key))
-        )
         self._seen_tokens: dict[str, Caller] = {}
         self._guesses: deque[float] = deque()
 
@@ -113,10 +110,6 @@ class Accounts:
     def jwks(self) -> dict[str, list[dict[str, object]]]:
         public = self._signing.as_dict(private=False)
         return {"keys": [{**public, "kid": self._kid, "alg": "ES384", "use": "sig"}]}
-
-    def envelope_jwk(self) -> dict[str, object]:
-        public = self.envelope_key.as_dict(private=False)
-        return {**public, "kid": self.envelope_key.thumbprint()}
 
     # --- pairing and keys -----------------------------------------------------------------------
 
@@ -375,7 +368,3 @@ def _code_hash(code: str) -> bytes:
 
 def _new_token_key() -> str:
     return msgspec.json.encode(ECKey.generate_key("P-384").as_dict(private=True)).decode()
-
-
-def _new_envelope_key() -> str:
-    return msgspec.json.encode(OKPKey.generate_key("Ed25519").as_dict(private=True)).decode()

@@ -19,21 +19,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from agent.model.writing import Outcome
-from agent.sandbox.crm import http
+from agent.sandbox.crm import http, switches
 from agent.sandbox.crm.accounts import SCOPES, TOKEN_LIFE_S, Caller, OauthRefusal
 from agent.sandbox.crm.core import Core
 from agent.sandbox.crm.http import answer, instant, read_body, read_json
 from agent.sandbox.crm.problems import Refusal
+from agent.sandbox.crm.pull import KEY_CHARS, PullApi
 from agent.sandbox.crm.schema import TYPE_ID, TYPE_NAME, State
 from agent.sandbox.crm.shapes import (
     AddKey,
     Beat,
-    ChangesQuery,
-    CommandResult,
     Diff,
     Enroll,
-    EventsQuery,
-    Poll,
     RejectsQuery,
     TypeQuery,
 )
@@ -43,7 +40,6 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 CallerEndpoint = Callable[[Request, Caller], Awaitable[Response]]
 
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_KEY_CHARS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-")
 
 
 class Api:
@@ -58,6 +54,7 @@ class Api:
 
     def routes(self) -> list[Route]:
         get, post = ["GET"], ["POST"]
+        pull = PullApi(self._core)
         return [
             Route("/.well-known/oauth-authorization-server", self.metadata, methods=get),
             Route("/oauth/token", self.token, methods=post),
@@ -83,10 +80,13 @@ class Api:
             self._post("/v1/sync/diff", "sync.pull", self.diff),
             self._get("/v1/sync/digests", "sync.pull", self.digests),
             self._get("/v1/sync/digests/{type}/{bucket}", "sync.pull", self.digest_bucket),
-            self._get("/v1/sync/changes", "sync.pull", self.changes),
-            self._post("/v1/sync/commands/poll", "sync.commands", self.poll),
-            self._post("/v1/sync/commands/{id}/result", "sync.commands", self.command_result),
-            self._get("/v1/sync/events", "sync.pull", self.events),
+            self._get("/v1/sync/changes", "sync.pull", pull.changes),
+            self._post("/v1/sync/commands/poll", "sync.commands", pull.poll),
+            self._post("/v1/sync/commands/{id}/result", "sync.commands", pull.command_result),
+            self._get("/v1/sync/contacts", "sync.pull", pull.contacts),
+            self._post("/v1/sync/links", "sync.commands", pull.links),
+            self._post("/v1/sync/conflicts", "sync.commands", pull.conflicts),
+            self._get("/v1/sync/events", "sync.pull", pull.events),
             self._get("/v1/sync/status", "sync.pull", self.status),
             self._get("/v1/sync/rejects", "sync.pull", self.rejects),
             self._post("/v1/sync/rejects/{id}/retry", "sync.push", self.retry_reject),
@@ -221,7 +221,7 @@ class Api:
 
     async def retire_key(self, request: Request, caller: Caller) -> Response:
         kid = request.path_params["kid"]
-        if not 0 < len(kid) <= 128 or not set(kid) <= _KEY_CHARS - {".", ":"}:
+        if not 0 < len(kid) <= 128 or not set(kid) <= KEY_CHARS - {".", ":"}:
             raise Refusal(400, "invalid-request", "kid")
         self._core.accounts.retire_key(caller.client_id, kid)
         return Response(status_code=204)
@@ -231,6 +231,14 @@ class Api:
         return {"keys": [{"kid": kid, "added_at": instant(at)} for kid, at in keys]}
 
     async def config(self, request: Request, _: Caller) -> Response:
+        body, tag = self._config()
+        given = {one.strip() for one in request.headers.get("if-none-match", "").split(",")}
+        if given & {tag, f"W/{tag}", "*"}:
+            return Response(status_code=304, headers={"ETag": tag})
+        return answer(body, headers={"ETag": tag})
+
+    def _config(self) -> tuple[bytes, str]:
+        """The configuration and its ETag."""
         settings = self._core.settings
         body = msgspec.json.encode(
             {
@@ -244,22 +252,22 @@ class Api:
                     "max_raw_bytes": MAX_RAW_BYTES,
                 },
                 "intervals": {"heartbeat_s": settings.heartbeat_s, "poll_wait_s": 25},
-                "server_keys": [self._core.accounts.envelope_jwk()],
+                "server_keys": self._core.sealer.jwks(),
+                "switches": switches.read(self._core.store),
             }
         )
-        tag = f'"{sha256(body).hexdigest()[:32]}"'
-        given = {one.strip() for one in request.headers.get("if-none-match", "").split(",")}
-        if given & {tag, f"W/{tag}", "*"}:
-            return Response(status_code=304, headers={"ETag": tag})
-        return answer(body, headers={"ETag": tag})
+        return body, f'"{sha256(body).hexdigest()[:32]}"'
 
     async def heartbeat(self, request: Request, caller: Caller) -> Response:
         beat = await read_json(request, Beat)
         self._core.heard(caller.client_id, msgspec.json.encode(beat).decode())
+        said = None if beat.capabilities is msgspec.UNSET else beat.capabilities
+        self._core.capable(caller.client_id, said, beat.booking_suspended)
         return answer(
             {
                 "server_time": instant(),
                 "commands_waiting": self._core.commands.waiting(),
+                "config_etag": self._config()[1],
                 "epoch_known": self._core.intake.knows_journal(beat.journal_uuid, beat.epoch),
             }
         )
@@ -269,7 +277,7 @@ class Api:
     async def push(self, request: Request, caller: Caller) -> Response:
         given = request.headers.get("idempotency-key", "")
         key = given.removeprefix('"').removesuffix('"')
-        if not 8 <= len(key) <= 128 or not set(key) <= _KEY_CHARS:
+        if not 8 <= len(key) <= 128 or not set(key) <= KEY_CHARS:
             raise Refusal(400, "missing-idempotency-key")
         http.check_media(request, "application/json")
         flight = (caller.client_id, key)
@@ -330,52 +338,8 @@ class Api:
         )
         return answer({str(key): str(digest) for key, digest in rows})
 
-    async def changes(self, request: Request, _: Caller) -> Response:
-        asked = http.query(request, ChangesQuery)
-        page, cursor, more = self._core.commands.changes(asked.cursor, asked.limit)
-        if not page and await self._core.wakeups.wait_for(
-            frozenset({"changes"}), self._wait_s(asked.wait_s)
-        ):
-            page, cursor, more = self._core.commands.changes(asked.cursor, asked.limit)
-        return answer({"changes": page, "next_cursor": cursor, "has_more": more})
-
-    async def poll(self, request: Request, caller: Caller) -> Response:
-        asked = await read_json(request, Poll)
-        commands = self._core.commands
-        errors = {command_id: error.reason for command_id, error in asked.errs.items()}
-        commands.acknowledge(caller.client_id, asked.ack, errors)
-        leased, more = commands.lease(caller.client_id, asked.capabilities, asked.max)
-        if (
-            not leased
-            and asked.max
-            and await self._core.wakeups.wait_for(
-                frozenset({"commands"}), self._wait_s(asked.wait_s)
-            )
-        ):
-            leased, more = commands.lease(caller.client_id, asked.capabilities, asked.max)
-        return answer({"commands": leased, "more": more})
-
-    async def command_result(self, request: Request, _: Caller) -> Response:
-        command_id = request.path_params["id"]
-        if not 0 < len(command_id) <= 128 or not set(command_id) <= _KEY_CHARS:
-            raise Refusal(400, "invalid-request", "id")
-        result = await read_json(request, CommandResult)
-        if result.state == "rejected" and result.reason_code is msgspec.UNSET:
-            raise Refusal(400, "invalid-request", "reason_code")
-        state = self._core.commands.finish(command_id, result.state, msgspec.to_builtins(result))
-        return answer({"command_id": command_id, "state": state})
-
-    async def events(self, request: Request, _: Caller) -> Response:
-        asked = http.query(request, EventsQuery)
-        return self._core.wakeups.stream(
-            frozenset({"commands", "changes", "config"}), self._wait_s(asked.for_s)
-        )
-
     async def status(self, _: Request, __: Caller) -> Response:
         return answer(self._core.status())
-
-    def _wait_s(self, asked_s: int) -> float:
-        return min(float(asked_s), self._core.settings.longest_wait_s)
 
     # --- records --------------------------------------------------------------------------------
 
@@ -461,6 +425,6 @@ def _type_id(name: str) -> int:
 
 def _place(request: Request) -> tuple[int, str]:
     key = request.path_params["key"]
-    if not 0 < len(key) <= 200 or not set(key) <= _KEY_CHARS:
+    if not 0 < len(key) <= 200 or not set(key) <= KEY_CHARS:
         raise Refusal(400, "invalid-request", "key")
     return _type_id(request.path_params["type"]), key

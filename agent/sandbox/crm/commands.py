@@ -1,7 +1,7 @@
-"""What the CRM wants done in the practice (commands) and tells it (changes it owns).
+"""The command queue as agents see it, and the changes the CRM owns.
 
-Imports apsw, msgspec and this package's schema. Delivery is at-least-once by lease; the agent makes
-it effectively once. Envelopes are Standard Webhooks messages signed by Ed25519.
+Imports apsw, msgspec and this package. Delivery is at-least-once by lease; the agent makes it
+effectively once. Making commands is in ``orders``, sealing them in ``envelopes``.
 """
 
 from __future__ import annotations
@@ -9,61 +9,23 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import apsw
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from joserfc.jwk import OKPKey
 
+from agent.sandbox.crm.envelopes import Envelope, Sealer
 from agent.sandbox.crm.http import instant
+from agent.sandbox.crm.orders import ENDED
 from agent.sandbox.crm.problems import Refusal
 from agent.sandbox.crm.schema import now_us
-
-LEASE_S: Final = 60
-_TERMINAL: Final = frozenset({"applied", "rejected", "expired", "superseded"})
 
 
 class Lease(msgspec.Struct, frozen=True):
     command_id: str
     lease_until: str
-    envelope: dict[str, str | int]
-
-
-def enqueue(
-    store: apsw.Connection,
-    kind: str,
-    payload: dict[str, Any],
-    *,
-    target: dict[str, Any] | None = None,
-    precondition: dict[str, Any] | None = None,
-    priority: int = 100,
-    not_after_us: int | None = None,
-) -> str:
-    """Queue a command; returns its id."""
-    command_id = str(uuid.uuid4())
-    at = now_us()
-    body: dict[str, Any] = {
-        "command_id": command_id,
-        "type": kind,
-        "created_at": instant(at),
-        "priority": priority,
-        "payload": payload,
-    }
-    if target is not None:
-        body["target"] = target
-    if precondition is not None:
-        body["precondition"] = precondition
-    if not_after_us is not None:
-        body["not_after"] = instant(not_after_us)
-    store.execute(
-        "INSERT INTO command(id, type, body, state, priority, created_us, not_after_us)"
-        " VALUES(?, ?, ?, 'queued', ?, ?, ?)",
-        (command_id, kind, msgspec.json.encode(body).decode(), priority, at, not_after_us),
-    )
-    return command_id
+    envelope: Envelope
 
 
 def own_change(
@@ -83,11 +45,14 @@ def own_change(
 
 
 class Commands:
-    """The queue as agents see it. Used from the server's thread only."""
+    """Used from the server's thread only. ``lease_s``: how long a delivery waits for its ack."""
 
-    def __init__(self, store: apsw.Connection, envelope_key: OKPKey, kept_s: int = 90 * 86400):
+    def __init__(
+        self, store: apsw.Connection, sealer: Sealer, lease_s: float, kept_s: int = 90 * 86400
+    ) -> None:
         self._db = store
-        self._key = envelope_key
+        self._sealer = sealer
+        self._lease_us = int(lease_s * 1e6)
         self._kept_s = kept_s
 
     def waiting(self) -> int:
@@ -99,75 +64,115 @@ class Commands:
         assert row is not None
         return int(row[0])
 
-    def acknowledge(self, client: str, ack: Iterable[str], errs: Mapping[str, str]) -> None:
-        at = now_us()
+    def acknowledge(self, client: str, ack: Iterable[str], errs: Mapping[str, str]) -> bool:
+        """Note what arrived and what was refused; True when it told something new."""
+        at, before = now_us(), self._db.total_changes()
+        refused = [
+            (at, at, msgspec.json.encode({"state": "rejected", "reason_code": why}).decode(),
+             command_id, client)
+            for command_id, why in errs.items()
+        ]  # fmt: skip
         with self._db:
             self._db.executemany(
                 "UPDATE command SET state = 'applying' WHERE id = ? AND client = ?"
                 " AND state = 'leased'",
                 [(command_id, client) for command_id in ack],
             )
+            # Of leased ones only: the refusal of a second copy must not take the first one back.
             self._db.executemany(
-                "UPDATE command SET state = 'rejected', done_us = ?, result = ? WHERE id = ?"
-                " AND client = ? AND state IN ('leased', 'applying')",
-                [
-                    (at, msgspec.json.encode({"state": "rejected", "reason_code": why}).decode(),
-                     command_id, client)
-                    for command_id, why in errs.items()
-                ],
-            )  # fmt: skip
+                "UPDATE command SET state = 'rejected', done_us = ?, told_us = ?, result = ?"
+                " WHERE id = ? AND client = ? AND state = 'leased'",
+                refused,
+            )
+        return self._db.total_changes() > before
+
+    def expire(self) -> bool:
+        """End what nobody took in time. A command that may be on its way is left to the agent."""
+        at = now_us()
+        self._db.execute(
+            "UPDATE command SET state = 'expired', done_us = ?1 WHERE not_after_us < ?1"
+            " AND (state = 'queued' OR (state = 'leased' AND lease_us < ?1))",
+            (at,),
+        )
+        return self._db.changes() > 0
 
     def lease(
-        self, client: str, capabilities: Sequence[str], most: int
+        self, client: str, capabilities: Sequence[str], most: int, *, is_reversed: bool = False
     ) -> tuple[list[Lease], bool]:
         """Lease up to ``most`` commands the agent can do; and are there more?"""
+        self.expire()
         at = now_us()
-        with self._db:
-            self._db.execute(
-                "UPDATE command SET state = 'expired', done_us = ? WHERE not_after_us < ?"
-                " AND state IN ('queued', 'leased')",
-                (at, at),
-            )
-            rows = self._db.execute(
-                "SELECT id, body FROM command WHERE (state = 'queued'"
-                "   OR (state = 'leased' AND lease_us < ?))"
-                " AND coalesce(not_before_us, 0) <= ?"
-                " AND type IN (SELECT value FROM json_each(?))"
-                " ORDER BY priority, created_us LIMIT ?",
-                (at, at, msgspec.json.encode(list(capabilities)).decode(), most + 1),
-            ).fetchall()
-            until = at + LEASE_S * 1_000_000
-            leased = rows[:most]
-            self._db.executemany(
-                "UPDATE command SET state = 'leased', lease_us = ?, client = ? WHERE id = ?",
-                [(until, client, str(row[0])) for row in leased],
-            )
-        return (
-            [
-                Lease(str(row[0]), instant(until), self._seal(str(row[0]), str(row[1])))
-                for row in leased
-            ],
-            len(rows) > most,
-        )
+        order = "priority DESC, created_us DESC" if is_reversed else "priority, created_us"
+        rows = self._db.execute(
+            "SELECT id, body FROM command WHERE (state = 'queued'"
+            "   OR (state = 'leased' AND lease_us < ?1))"
+            " AND coalesce(not_before_us, 0) <= ?1"
+            " AND type IN (SELECT value FROM json_each(?2))"
+            f" ORDER BY {order} LIMIT ?3",
+            (at, msgspec.json.encode(list(capabilities)).decode(), most + 1),
+        ).fetchall()
+        leased = [(str(row[0]), str(row[1])) for row in rows[:most]]
+        until = at + self._lease_us
+        if leased:
+            with self._db:
+                self._db.executemany(
+                    "UPDATE command SET state = 'leased', lease_us = ?, client = ?,"
+                    " sent_us = coalesce(sent_us, ?), sent_times = sent_times + 1 WHERE id = ?",
+                    [(until, client, at, command_id) for command_id, _ in leased],
+                )
+        return [self.sealed(*one, until) for one in leased], len(rows) > most
 
-    def finish(self, command_id: str, state: str, result: dict[str, Any]) -> str:
-        """Record how a command ended; returns its state. Raises Refusal 404, 409."""
+    def sealed(self, command_id: str, body: str, until_us: int) -> Lease:
+        return Lease(command_id, instant(until_us), self._sealer.seal(command_id, body))
+
+    def delivered_to(self, client: str, most: int) -> list[Lease]:
+        """The newest commands this agent was sent before, sealed anew: a second delivery."""
+        rows = self._db.execute(
+            "SELECT id, body FROM command WHERE client = ? ORDER BY sent_us DESC LIMIT ?",
+            (client, most),
+        ).fetchall()
+        until = now_us() + self._lease_us
+        return [self.sealed(str(row[0]), str(row[1]), until) for row in rows]
+
+    def next_due_us(self) -> int | None:
+        """When a command can next be leased that cannot be now: a lease ends, a time comes."""
+        at = now_us()
         row = self._db.execute(
-            "SELECT state, result FROM command WHERE id = ?", (command_id,)
+            "SELECT min(due) FROM ("
+            " SELECT min(lease_us) AS due FROM command WHERE state = 'leased' AND lease_us >= ?1"
+            " UNION ALL SELECT min(not_before_us) FROM command"
+            "  WHERE state = 'queued' AND not_before_us > ?1)",
+            (at,),
+        ).fetchone()
+        return None if row is None or row[0] is None else int(row[0])
+
+    def finish(self, command_id: str, state: str, result: dict[str, Any]) -> tuple[str, bool]:
+        """Record how a command stands; returns (its state, whether that is new).
+
+        Raises Refusal 404, and 409 for another end than the one the agent told before. An end the
+        CRM came to by itself (``told_us`` is null) gives way to the agent's.
+        """
+        row = self._db.execute(
+            "SELECT state, told_us, result FROM command WHERE id = ?", (command_id,)
         ).fetchone()
         if row is None:
             raise Refusal(404, "not-found")
         text = msgspec.json.encode(result).decode()
-        if row[0] in _TERMINAL:
-            if row[0] != state:
-                raise Refusal(409, "command-finished")
-            return state
-        done_us = now_us() if state in _TERMINAL else None
+        if row[0] in ENDED:
+            if state not in ENDED:
+                return str(row[0]), False
+            if row[1] is not None:
+                if row[0] != state:
+                    raise Refusal(409, "command-finished")
+                return state, False
+        if (row[0], row[2]) == (state, text):
+            return state, False
+        at = now_us()
         self._db.execute(
-            "UPDATE command SET state = ?, result = ?, done_us = ? WHERE id = ?",
-            (state, text, done_us, command_id),
+            "UPDATE command SET state = ?, result = ?, told_us = ?, done_us = ? WHERE id = ?",
+            (state, text, at, at if state in ENDED else None, command_id),
         )
-        return state
+        return state, True
 
     # --- changes the CRM owns -------------------------------------------------------------------
 
@@ -188,20 +193,12 @@ class Commands:
                 change["data"] = msgspec.Raw(str(content).encode())
             page.append(change)
         last = page[-1]["seq"] if page else after
-        return page, _cursor(last), len(rows) > limit
+        return page, write_cursor(b"c1", last), len(rows) > limit
 
     def _after(self, cursor: str) -> int:
         if not cursor:
             return 0
-        try:
-            word, _, number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).partition(
-                b":"
-            )
-            after = int(number)
-        except (ValueError, binascii.Error):
-            word, after = b"", 0
-        if word != b"c1":
-            raise Refusal(410, "cursor-expired")
+        after = read_cursor(b"c1", cursor)
         oldest_us = (time.time() - self._kept_s) * 1e6
         gone = self._db.execute(
             "SELECT 1 FROM crm_change WHERE seq > ? AND at_us < ? LIMIT 1", (after, int(oldest_us))
@@ -212,15 +209,19 @@ class Commands:
             raise Refusal(410, "cursor-expired")
         return after
 
-    def _seal(self, command_id: str, body: str) -> dict[str, str | int]:
-        """Standard Webhooks v1a: Ed25519 over ``id.timestamp.body``."""
-        key = self._key.private_key
-        assert isinstance(key, Ed25519PrivateKey)
-        stamp = int(time.time())
-        signed = key.sign(f"{command_id}.{stamp}.{body}".encode())
-        signature = "v1a," + base64.b64encode(signed).decode()
-        return {"id": command_id, "timestamp": stamp, "signature": signature, "body": body}
+
+def write_cursor(word: bytes, number: int) -> str:
+    return base64.urlsafe_b64encode(b"%b:%d" % (word, number)).rstrip(b"=").decode()
 
 
-def _cursor(seq: int) -> str:
-    return base64.urlsafe_b64encode(b"c1:%d" % seq).rstrip(b"=").decode()
+def read_cursor(word: bytes, cursor: str) -> int:
+    """The number in a cursor of this kind. Raises Refusal 410 for any other text."""
+    try:
+        found, _, number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).partition(
+            b":"
+        )
+        if found == word:
+            return int(number)
+    except (ValueError, binascii.Error):
+        pass
+    raise Refusal(410, "cursor-expired")

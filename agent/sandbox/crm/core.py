@@ -7,25 +7,35 @@ records; other processes may add pairing codes, commands and the CRM's own chang
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import apsw
 import msgspec
+from msgspec import UNSET
 
 from agent.model.streams import Stream
 from agent.sandbox.crm.accounts import Accounts, server_secret
 from agent.sandbox.crm.commands import Commands
+from agent.sandbox.crm.envelopes import Sealer
 from agent.sandbox.crm.faults import Faults
-from agent.sandbox.crm.http import Wakeups, instant
+from agent.sandbox.crm.http import Listener, Wakeups, instant
 from agent.sandbox.crm.intake import Intake
 from agent.sandbox.crm.schema import TYPE_NAME, connect, now_us
 from agent.sandbox.crm.wire import Op
 
 T = TypeVar("T")
+Unset = msgspec.UnsetType
+
+_WATCH_S: Final = 0.05
+_EXPIRE_TICKS: Final = 20
+_SAID_AGAIN_US: Final = 10_000_000
+_LISTENING_S: Final = 3.0
 
 
 class CrmSettings(msgspec.Struct, frozen=True):
@@ -41,10 +51,38 @@ class CrmSettings(msgspec.Struct, frozen=True):
     longest_wait_s: float = 3600.0  # of long polls and event streams
     test_token: str = ""  # lets POST /testing/faults in; "" = no such door
     open_page: bool = False  # serve the page to other computers too
+    pilot_token: str = ""  # bearer of it may use the page's API from anywhere; "" = nobody
+    endpoint_secret: str = ""  # whsec_…: commands are signed by HMAC as well
+    lease_s: float = 15.0  # how long a delivered command waits for its acknowledgement
 
 
 class StoreBusy(Exception):
     """Another server holds this database."""
+
+
+class Polls:
+    """The one poll each agent has waiting. A newer one ends the older: it may be nobody's."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Listener] = {}
+        self._seen: dict[str, float] = {}
+
+    def begin(self, client_id: str, listener: Listener) -> None:
+        older = self._waiting.get(client_id)
+        if older is not None:
+            older.tell("superseded")
+        self._waiting[client_id] = listener
+
+    def end(self, client_id: str, listener: Listener) -> None:
+        if self._waiting.get(client_id) is listener:
+            del self._waiting[client_id]
+        self._seen[client_id] = time.monotonic()
+
+    @property
+    def is_listening(self) -> bool:
+        """An agent waits for commands now, or did a moment ago."""
+        newest = max(self._seen.values(), default=float("-inf"))
+        return bool(self._waiting) or time.monotonic() - newest < _LISTENING_S
 
 
 class Core:
@@ -61,8 +99,11 @@ class Core:
         self.wakeups = Wakeups()
         self.intake = Intake(self.store, faults)
         self.accounts = Accounts(self.store, issuer=settings.issuer, practice=settings.practice_id)
-        self.commands = Commands(self.store, self.accounts.envelope_key)
+        self.sealer = Sealer(self.store, settings.endpoint_secret)
+        self.commands = Commands(self.store, self.sealer, settings.lease_s)
+        self.polls = Polls()
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)  # what the page calls now
+        server_secret(self.store, "feed_id", lambda: secrets.token_hex(6))
         kept = server_secret(self.store, "practice_id", lambda: settings.practice_id)
         if kept != settings.practice_id:
             self.close()
@@ -101,6 +142,49 @@ class Core:
             (beat, now_us(), client_id),
         )
         self.wakeups.ring("beat")
+
+    def capable(
+        self, client_id: str, capabilities: Iterable[str] | None, suspended: str | Unset | None
+    ) -> None:
+        """What an agent says it can do; None and UNSET: it did not say."""
+        at = now_us()
+        row = self.store.execute(
+            "SELECT capabilities, suspended, capable_us FROM agent WHERE client_id = ?",
+            (client_id,),
+        ).fetchone()
+        if row is None or (capabilities is None and suspended is UNSET):
+            return
+        said = row[0]
+        if capabilities is not None:
+            said = msgspec.json.encode(sorted(set(capabilities))).decode()
+        why = row[1] if suspended is UNSET else suspended
+        is_news = (said, why) != (row[0], row[1])
+        if not is_news and row[2] is not None and at - int(row[2]) < _SAID_AGAIN_US:
+            return
+        self.store.execute(
+            "UPDATE agent SET capabilities = ?, suspended = ?, capable_us = ? WHERE client_id = ?",
+            (said, why, at, client_id),
+        )
+        if is_news:
+            self.wakeups.ring("beat")
+
+    # --- what other processes do, and what time does --------------------------------------------
+
+    async def watch(self) -> None:
+        """Notice what others wrote into the file, and what nobody took in time. Never ends."""
+        seen, ticks = self.store.pragma("data_version"), 0
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            ticks += 1
+            version = self.store.pragma("data_version")
+            if version != seen:
+                seen = version
+                self.sealer.reload()
+                self.wakeups.ring(
+                    "contacts", "commands", "changes", "config", "orders", "conflicts"
+                )
+            if ticks % _EXPIRE_TICKS == 0 and self.commands.expire():
+                self.wakeups.ring("orders")
 
     def status(self) -> dict[str, Any]:
         counts = self.intake.digests.counts()

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -21,11 +22,35 @@ class FaultKind(StrEnum):
     RESET_AFTER = "reset_after"  # work, commit, then cut the connection instead of answering
     SILENT_AFTER = "silent_after"  # work, commit, then say nothing for ``delay_s`` and cut
     TRUNCATED = "truncated"  # work, commit, send half of the answer and cut
+    STATUS_AFTER = "status_after"  # work, commit, then answer with ``status`` all the same
     ITEM = "item"  # give matching changes ``outcome`` without storing them
+    # Of polls that have commands to lease:
+    LEASE_CUT = "lease_cut"  # lease them, then cut the connection instead of answering
+    REDELIVER = "redeliver"  # each twice, and the newest sent before (done or not) once more
+    REORDER = "reorder"  # the last first, whatever their priority
+    FORGED = "forged"  # spoil the envelopes: ``outcome`` says how, see ``Forgery``
+
+
+class Forgery(StrEnum):
+    """How a FORGED fault spoils envelopes."""
+
+    TAMPERED = "tampered"  # the body was altered after signing
+    STALE = "stale"  # properly signed, 400 s ago
+    EARLY = "early"  # properly signed, 400 s from now
+    WRONG_KEY = "wrong_key"  # signed by a key nobody knows
+    WRONG_PRACTICE = "wrong_practice"  # properly signed, for somebody else
+    SWAPPED = "swapped"  # another command's id around it
+
+
+OF_POLLS = frozenset(
+    {FaultKind.LEASE_CUT, FaultKind.REDELIVER, FaultKind.REORDER, FaultKind.FORGED}
+)
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """``path`` is a prefix; ``times`` counts requests, for ITEM changes (0 = until cleared)."""
+    """``path`` is a prefix, or a pattern when it holds a ``*`` ("/v1/sync/commands/*/result");
+    ``times`` counts requests, for ITEM changes, for faults of polls polls that have commands
+    (0 = until cleared)."""
 
     kind: FaultKind
     times: int = 1
@@ -35,8 +60,15 @@ class Fault(msgspec.Struct, frozen=True):
     delay_s: float = 0.0
     type: str = ""  # ITEM: record type, "" = any
     key: str = ""  # ITEM: record key, "" = any
-    outcome: str = "rejected"  # ITEM
+    outcome: str = "rejected"  # ITEM; FORGED: a Forgery
     reason: str = "fault-injected"
+
+
+_NOT_OF_REQUESTS = OF_POLLS | {FaultKind.ITEM}
+
+
+def _is_on(path: str, where: str) -> bool:
+    return fnmatchcase(path, where) if "*" in where else path.startswith(where)
 
 
 @dataclass(slots=True)
@@ -71,7 +103,17 @@ class Faults:
         with self._lock:
             for armed in self._armed:
                 fault = armed.fault
-                if fault.kind is not FaultKind.ITEM and path.startswith(fault.path):
+                if fault.kind not in _NOT_OF_REQUESTS and _is_on(path, fault.path):
+                    return self._use(armed)
+        return None
+
+    def of_poll(self, kind: FaultKind) -> Fault | None:
+        """The next fault of this kind for a poll that has commands, used up."""
+        if not self._armed:
+            return None
+        with self._lock:
+            for armed in self._armed:
+                if armed.fault.kind is kind:
                     return self._use(armed)
         return None
 

@@ -6,8 +6,9 @@ Imports Starlette, msgspec and this package's problems.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -19,6 +20,7 @@ from agent.sandbox.crm.problems import Refusal
 from agent.sandbox.crm.wire import MAX_BODY_BYTES, decode
 
 T = TypeVar("T")
+CUT: Final = "bridgework.cut"  # set in a request's scope: cut the line instead of answering
 _SSE_PING_S: Final = 15.0
 
 
@@ -128,6 +130,44 @@ class Quota:
         }
 
 
+class Listener:
+    """One reader that waits for things to happen. ``tell`` may also carry a word just for it."""
+
+    def __init__(self) -> None:
+        self._rung: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def tell(self, kind: str | None) -> None:
+        if kind is None or self._rung.qsize() < 100:  # a reader that slow re-reads everything
+            self._rung.put_nowait(kind)
+
+    async def hear(self, kinds: frozenset[str], seconds: float) -> str | None:
+        """The next of these kinds that rings; None when the time is over or the server stops."""
+        if seconds <= 0:
+            return None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while (kind := await self._rung.get()) is not None:
+                    if kind in kinds:
+                        return kind
+                self._rung.put_nowait(None)  # who asks again hears it again
+        return None
+
+    async def gather(self, seconds: float) -> set[str | None]:
+        """Everything that rings up to a moment after the first; empty when nothing did."""
+        try:
+            async with asyncio.timeout(seconds):
+                rung = {await self._rung.get()}
+        except TimeoutError:
+            return set()
+        return rung | self.rest()
+
+    def rest(self) -> set[str | None]:
+        rung = set()
+        while not self._rung.empty():
+            rung.add(self._rung.get_nowait())
+        return rung
+
+
 class Wakeups:
     """Tells listeners that something of a kind happened; carries no content.
 
@@ -135,49 +175,46 @@ class Wakeups:
     """
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[str | None]] = set()
+        self._listeners: set[Listener] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.is_closed = False
 
     def open(self) -> None:
         self._loop = asyncio.get_running_loop()
 
-    def ring(self, kind: str) -> None:
+    def ring(self, *kinds: str) -> None:
         for listener in self._listeners:
-            if listener.qsize() < 100:  # a reader that slow re-reads everything anyway
-                listener.put_nowait(kind)
+            for kind in kinds:
+                listener.tell(kind)
 
-    def ring_from_outside(self, kind: str) -> None:
+    def ring_from_outside(self, *kinds: str) -> None:
+        self.on_loop(self.ring, *kinds)
+
+    def on_loop(self, work: Callable[..., object], *given: object) -> None:
+        """Have it done on the server's loop, from any thread; not waited for."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.ring, kind)
+            self._loop.call_soon_threadsafe(work, *given)
 
     def close(self) -> None:
         self.is_closed = True
         for listener in self._listeners:
-            listener.put_nowait(None)
+            listener.tell(None)
 
-    async def wait_for(self, kinds: frozenset[str], seconds: float) -> bool:
-        """True when one of the kinds rang within the time."""
-        if seconds <= 0 or self.is_closed:
-            return False
-        listener: asyncio.Queue[str | None] = asyncio.Queue()
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[Listener]:
+        """A listener that misses nothing from here on."""
+        listener = Listener()
+        if self.is_closed:
+            listener.tell(None)
         self._listeners.add(listener)
         try:
-            async with asyncio.timeout(seconds):
-                while True:
-                    kind = await listener.get()
-                    if kind is None:
-                        return False
-                    if kind in kinds:
-                        return True
-        except TimeoutError:
-            return False
+            yield listener
         finally:
             self._listeners.discard(listener)
 
-    def stream(self, kinds: frozenset[str], for_s: float, *, gather_s: float = 0.0) -> Response:
-        """A server-sent event stream of these kinds. ``gather_s``: pause after an event, so that a
-        flood of them arrives as a few."""
+    def stream(self, kinds: Mapping[str, str], for_s: float, *, gather_s: float = 0.0) -> Response:
+        """A server-sent event stream. ``kinds``: what rings -> the event's name. ``gather_s``:
+        pause after an event, so that a flood of them arrives as a few."""
         return StreamingResponse(
             self._lines(kinds, for_s, gather_s),
             media_type="text/event-stream",
@@ -185,30 +222,23 @@ class Wakeups:
         )
 
     async def _lines(
-        self, kinds: frozenset[str], for_s: float, gather_s: float
+        self, kinds: Mapping[str, str], for_s: float, gather_s: float
     ) -> AsyncIterator[bytes]:
-        listener: asyncio.Queue[str | None] = asyncio.Queue()
-        self._listeners.add(listener)
         ends_at = time.monotonic() + for_s
-        try:
+        with self.listening() as listener:
             yield b"retry: 2000\nevent: hello\ndata:\n\n"
             while not self.is_closed:
                 left_s = ends_at - time.monotonic()
                 if left_s <= 0:
                     return
-                try:
-                    async with asyncio.timeout(min(left_s, _SSE_PING_S)):
-                        rung = {await listener.get()}
-                except TimeoutError:
+                rung = await listener.gather(min(left_s, _SSE_PING_S))
+                if not rung:
                     yield b": still here\n\n"
                     continue
                 if gather_s:
                     await asyncio.sleep(gather_s)
-                while not listener.empty():
-                    rung.add(listener.get_nowait())
+                    rung |= listener.rest()
                 if None in rung:
                     return
-                for kind in sorted(kind for kind in rung if kind in kinds and kind):
-                    yield f"event: {kind}\ndata:\n\n".encode()
-        finally:
-            self._listeners.discard(listener)
+                for name in sorted({kinds[kind] for kind in rung if kind and kind in kinds}):
+                    yield f"event: {name}\ndata:\n\n".encode()

@@ -1,14 +1,11 @@
 """Endpoints of the page people look at (``/app``): private to the page, no part of the contract.
 
-Imports Starlette and this package. The page has no sign-in, so it is served to this computer only,
-under the names this computer calls itself (a rebound DNS name is refused), and what changes
-something must come from the page itself.
+Imports Starlette and this package. Who may look is decided in ``gate``; acting is in ``desk``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
@@ -20,15 +17,24 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from agent.model.writing import Outcome
-from agent.sandbox.crm import views
+from agent.sandbox.crm import deskviews, people, views
 from agent.sandbox.crm.core import Core
+from agent.sandbox.crm.gate import guarded
 from agent.sandbox.crm.http import answer
 from agent.sandbox.crm.problems import Refusal
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_OWN_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_KINDS: Final = frozenset({"records", "beat", "rejects"})
+_EVENTS: Final = {
+    "records": "records",
+    "beat": "beat",
+    "rejects": "rejects",
+    "orders": "commands",
+    "contacts": "contacts",
+    "links": "contacts",
+    "conflicts": "conflicts",
+    "switches": "switches",
+}
 _MEDIA: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript",
                  ".svg": "image/svg+xml"}  # fmt: skip
 _POLICY: Final = (
@@ -66,18 +72,7 @@ class Page:
         ]
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
-        async def guarded(request: Request) -> Response:
-            if not self._core.settings.open_page and not _is_own(request):
-                raise Refusal(403, "page-closed")
-            if request.method == "POST" and request.headers.get("x-bridgework-page") != "1":
-                # A header no other site's form can send without asking first.
-                raise Refusal(403, "page-closed")
-            response = await endpoint(request)
-            response.headers["Cache-Control"] = "no-store"
-            response.headers["Referrer-Policy"] = "no-referrer"
-            return response
-
-        return guarded
+        return guarded(self._core, endpoint)
 
     async def _read(self, view: Callable[[apsw.Connection], Any]) -> Response:
         content = await asyncio.to_thread(self._core.read, view)
@@ -116,7 +111,15 @@ class Page:
         except ValueError:
             raise Refusal(400, "invalid-request", "date") from None
         zone = self._core.settings.zone
-        return await self._read(lambda db: views.day(db, asked, zone, self._core.now()))
+
+        def look(db: apsw.Connection) -> views.Json:
+            seen = views.day(db, asked, zone, self._core.now())
+            seen["pending"], by_visit = deskviews.of_day(db, asked, zone)
+            for visit in seen["visits"]:
+                visit["pending"] = by_visit.get(visit["key"])
+            return seen
+
+        return await self._read(look)
 
     async def patients(self, request: Request) -> Response:
         words = request.query_params.get("q", "")[:100]
@@ -125,7 +128,16 @@ class Page:
     async def patient(self, request: Request) -> Response:
         key = request.path_params["key"]
         zone = self._core.settings.zone
-        return await self._read(lambda db: views.card(db, key, zone, self._core.now()))
+
+        def look(db: apsw.Connection) -> views.Json | None:
+            seen = views.card(db, key, zone, self._core.now())
+            if seen is not None:
+                seen["pending"] = deskviews.about_person(db, zone, key=key)
+                seen["cloud_ids"] = [one.id for one in people.people_of(db, key)]
+                seen["conflicts"] = deskviews.conflicts(db, "open", patient=key)
+            return seen
+
+        return await self._read(look)
 
     async def activity(self, request: Request) -> Response:
         before = request.query_params.get("before", "")
@@ -147,14 +159,4 @@ class Page:
         return answer(result)
 
     async def events(self, _: Request) -> Response:
-        return self._core.wakeups.stream(_KINDS, 3600.0, gather_s=0.15)
-
-
-def _is_own(request: Request) -> bool:
-    """From this computer, asked for by one of its own names."""
-    client = request.client
-    try:
-        is_near = client is not None and ipaddress.ip_address(client.host).is_loopback
-    except ValueError:
-        is_near = False
-    return is_near and (request.url.hostname or "") in _OWN_NAMES
+        return self._core.wakeups.stream(_EVENTS, 3600.0, gather_s=0.05)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -31,6 +31,9 @@ TITLES: Final[dict[str, str]] = {
     "last-key": "The last key cannot be retired",
     "not-found": "There is no such thing",
     "command-finished": "The command ended another way already",
+    "command-started": "The command was sent already",
+    "command-refused": "Nothing was queued",
+    "contact-linked": "This person is a patient of the practice: edit the patient",
     "cursor-expired": "The cursor is unknown or too old",
     "payload-too-large": "The request is too large",
     "unsupported-media-type": "The body's type or encoding is not taken",
@@ -40,8 +43,6 @@ TITLES: Final[dict[str, str]] = {
     "page-closed": "The page is for this computer only",
     "internal": "The server failed",
 }
-
-Fact = str | int | float | bool | list[str]
 
 
 class Refusal(Exception):
@@ -54,7 +55,7 @@ class Refusal(Exception):
         detail: str = "",
         *,
         headers: Mapping[str, str] | None = None,
-        **facts: Fact,
+        **facts: Any,
     ) -> None:
         super().__init__(f"{status} {name}")
         self.status = status
@@ -64,7 +65,7 @@ class Refusal(Exception):
         self.facts = facts
 
     def body(self) -> bytes:
-        problem: dict[str, Fact] = {
+        problem: dict[str, Any] = {
             "type": BASE + self.name,
             "title": TITLES[self.name],
             "status": self.status,

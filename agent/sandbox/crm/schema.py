@@ -15,7 +15,7 @@ import apsw
 
 from agent.model.streams import Stream
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TYPE_ID: dict[str, int] = {stream.value: n for n, stream in enumerate(Stream, start=1)}
 TYPE_NAME: dict[int, str] = {n: name for name, n in TYPE_ID.items()}
@@ -137,6 +137,64 @@ CREATE VIEW effects AS
   FROM record r JOIN record_type t ON t.id = r.type WHERE r.seq > 0;
 """
 
+# Version 2: the pull. Files of version 1 are brought up to it when they are opened.
+_TWO_WAY = """
+ALTER TABLE command ADD COLUMN made_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE command ADD COLUMN request TEXT;        -- idempotency key of whoever asked
+ALTER TABLE command ADD COLUMN request_hash BLOB;
+ALTER TABLE command ADD COLUMN patient TEXT;        -- PMS key of the person it is about
+ALTER TABLE command ADD COLUMN person TEXT;         -- the CRM's own id of that person
+ALTER TABLE command ADD COLUMN visit TEXT;          -- PMS key of the appointment it is about
+ALTER TABLE command ADD COLUMN start_us INTEGER;    -- the place on the schedule it holds
+ALTER TABLE command ADD COLUMN end_us INTEGER;
+ALTER TABLE command ADD COLUMN operatory TEXT;
+ALTER TABLE command ADD COLUMN providers TEXT;      -- keys, separated by spaces
+ALTER TABLE command ADD COLUMN sent_us INTEGER;     -- first lease
+ALTER TABLE command ADD COLUMN sent_times INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE command ADD COLUMN told_us INTEGER;     -- newest result
+ALTER TABLE command ADD COLUMN dismissed_us INTEGER;
+CREATE UNIQUE INDEX command_request ON command(request) WHERE request IS NOT NULL;
+CREATE INDEX command_made ON command(created_us);
+CREATE INDEX command_place ON command(start_us) WHERE start_us IS NOT NULL;
+CREATE INDEX command_visit ON command(visit) WHERE visit IS NOT NULL;
+CREATE INDEX command_patient ON command(patient) WHERE patient IS NOT NULL;
+CREATE INDEX command_person ON command(person) WHERE person IS NOT NULL;
+
+ALTER TABLE agent ADD COLUMN capabilities TEXT;     -- JSON, as last said
+ALTER TABLE agent ADD COLUMN suspended TEXT;        -- why booking is suspended
+ALTER TABLE agent ADD COLUMN capable_us INTEGER;    -- when it was last said
+
+CREATE TABLE envelope_key(
+  kid TEXT PRIMARY KEY, jwk TEXT NOT NULL, added_us INTEGER NOT NULL, retired_us INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE contact(                -- the CRM's own people
+  id TEXT PRIMARY KEY,
+  rev INTEGER NOT NULL UNIQUE,       -- grows over all contacts: the feed's order
+  state TEXT NOT NULL,               -- new, linked, unlinked, suspect, merged, deleted
+  last_name TEXT, first_name TEXT, birthdate TEXT,
+  phones TEXT NOT NULL DEFAULT '[]', emails TEXT NOT NULL DEFAULT '[]',
+  fields TEXT NOT NULL DEFAULT '{}',
+  client_ref TEXT,                   -- the PMS patient this is
+  is_decided INTEGER NOT NULL DEFAULT 0,  -- a person of the CRM said so
+  not_refs TEXT NOT NULL DEFAULT '[]',
+  candidates TEXT NOT NULL DEFAULT '[]',
+  merged_into TEXT,
+  search TEXT NOT NULL DEFAULT '',
+  created_us INTEGER NOT NULL, changed_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX contact_client ON contact(client_ref) WHERE client_ref IS NOT NULL;
+CREATE INDEX contact_name ON contact(last_name, first_name);
+INSERT OR IGNORE INTO meta VALUES('contact_rev', '0');
+
+CREATE TABLE conflict(
+  id TEXT PRIMARY KEY, type TEXT NOT NULL, key TEXT NOT NULL, field TEXT NOT NULL,
+  state TEXT NOT NULL, body TEXT NOT NULL, opened_us INTEGER NOT NULL, changed_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX conflict_state ON conflict(state, changed_us);
+CREATE INDEX conflict_record ON conflict(type, key);
+"""
+
 
 def connect(path: Path, *, cache_mb: int = 64, read_only: bool = False) -> apsw.Connection:
     """Open the file, creating the tables in an empty one.
@@ -159,19 +217,32 @@ def connect(path: Path, *, cache_mb: int = 64, read_only: bool = False) -> apsw.
     if version == 0:
         connection.execute("PRAGMA page_size=8192")
         connection.execute("PRAGMA journal_mode=WAL")
-        with connection:
-            if connection.pragma("user_version") == 0:
-                connection.execute(_DDL)
-                connection.executemany(
-                    "INSERT INTO record_type VALUES(?, ?)", sorted(TYPE_NAME.items())
-                )
-                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-    elif version != SCHEMA_VERSION:
+    elif not 0 < version <= SCHEMA_VERSION:
         connection.close()
         raise ValueError(f"{path.name} was made by another version of the reference CRM")
+    if version < SCHEMA_VERSION:
+        _bring_up(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint=8000")
     return connection
+
+
+def _bring_up(connection: apsw.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = connection.pragma("user_version")  # another process may have been faster
+        if version < 1:
+            connection.execute(_DDL)
+            connection.executemany(
+                "INSERT INTO record_type VALUES(?, ?)", sorted(TYPE_NAME.items())
+            )
+        if version < 2:
+            connection.execute(_TWO_WAY)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
 
 
 def now_us() -> int:

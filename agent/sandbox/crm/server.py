@@ -12,10 +12,10 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from hmac import compare_digest
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import apsw
 import msgspec
@@ -29,14 +29,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.config import assets_dir
-from agent.sandbox.crm import accounts, commands
+from agent.sandbox.crm import accounts, commands, envelopes, orders, people, switches
 from agent.sandbox.crm.api import Api
 from agent.sandbox.crm.core import Core, CrmSettings
+from agent.sandbox.crm.desk import Desk
 from agent.sandbox.crm.faults import Fault, FaultKind, Faults
-from agent.sandbox.crm.http import answer, read_json, refused
+from agent.sandbox.crm.http import CUT, answer, read_json, refused
 from agent.sandbox.crm.page import Page
 from agent.sandbox.crm.problems import Refusal
 from agent.sandbox.crm.schema import connect
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -51,10 +54,13 @@ def build_app(core: Core) -> ASGIApp:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         core.wakeups.open()
+        watching = asyncio.create_task(core.watch())
         yield
+        watching.cancel()
 
     routes = [
         *Api(core, assets_dir() / CONTRACT).routes(),
+        *Desk(core).routes(),
         *Page(core, assets_dir() / "crm-page").routes(),
     ]
     if core.settings.test_token:
@@ -123,7 +129,7 @@ class FaultMiddleware:
 
     async def _serve(self, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> None:
         if fault is None:
-            await self._app(scope, receive, send)
+            await self._answer(scope, receive, send)
         elif fault.kind is FaultKind.SLOW:
             await asyncio.sleep(fault.delay_s)
             await self._app(scope, receive, send)
@@ -135,6 +141,18 @@ class FaultMiddleware:
         else:
             await self._after_effect(fault, scope, receive, send)
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As it is, unless the endpoint itself asked for the line to be cut."""
+
+        async def cut_or_send(message: Message) -> None:
+            if scope.get(CUT):
+                if message["type"] == "http.response.start":
+                    await _cut(send, reset=True)
+                return
+            await send(message)
+
+        await self._app(scope, receive, cut_or_send)
+
     async def _after_effect(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         held: list[Message] = []
 
@@ -142,6 +160,9 @@ class FaultMiddleware:
             held.append(message)
 
         await self._app(scope, receive, hold)
+        if fault.kind is FaultKind.STATUS_AFTER:
+            await refused(_status_refusal(fault))(scope, receive, send)
+            return
         if fault.kind is FaultKind.TRUNCATED:
             body = b"".join(m.get("body", b"") for m in held[1:])
             await send(held[0])
@@ -296,12 +317,47 @@ class CrmServer:
         with contextlib.closing(connect(self.db)) as store:
             return accounts.revoke_agent(store, client_id)
 
-    def send_command(self, kind: str, payload: dict[str, Any], **more: Any) -> str:
-        """Queue a command and wake waiting agents; returns its id."""
+    def send_command(
+        self, kind: str, payload: dict[str, Any], *, is_checked: bool = False, **more: Any
+    ) -> str:
+        """Queue a command and wake waiting agents; returns its id. ``more``: of ``orders.Order``.
+
+        Unchecked unless asked: whatever the practice's agent can do, and whoever has that place.
+        """
         with contextlib.closing(connect(self.db)) as store:
-            command_id = commands.enqueue(store, kind, payload, **more)
-        self.core.wakeups.ring_from_outside("commands")
+            command_id = orders.enqueue(store, kind, payload, is_checked=is_checked, **more)
+        self.core.wakeups.ring_from_outside("commands", "orders")
         return command_id
+
+    def add_contact(self, said: people.Said, cloud_id: str = "") -> people.Person:
+        """Give the CRM a person of its own and tell agents."""
+        with contextlib.closing(connect(self.db)) as store:
+            made = people.add(store, said, cloud_id)
+        self.core.wakeups.ring_from_outside("contacts")
+        return made
+
+    def set_switches(self, **said: Any) -> switches.Switches:
+        """Turn the CRM's side of the safety switches; see ``switches.Change``."""
+        with contextlib.closing(connect(self.db)) as store:
+            now = switches.change(store, switches.Change(**said))
+        self.core.wakeups.ring_from_outside("config", "switches")
+        return now
+
+    def add_key(self) -> str:
+        """Begin a change of the key that signs commands; returns the new one's kid."""
+        return self._change_keys(envelopes.add_envelope_key)
+
+    def retire_key(self, kid: str) -> None:
+        """End a change of keys: this one signs no more."""
+        self._change_keys(lambda store: envelopes.retire_envelope_key(store, kid))
+
+    def _change_keys(self, change: Callable[[apsw.Connection], T]) -> T:
+        with contextlib.closing(connect(self.db)) as store:
+            changed = change(store)
+        # ``Core.watch`` would read them a moment later; whoever asked wants them now.
+        self.core.wakeups.on_loop(self.core.sealer.reload)
+        self.core.wakeups.ring_from_outside("config")
+        return changed
 
     def change_own(self, type_name: str, key: str, content: dict[str, Any] | None) -> None:
         """Record a change the CRM owns and wake waiting agents."""

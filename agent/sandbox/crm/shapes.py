@@ -1,6 +1,7 @@
 """What requests must look like: the contract's request schemas as msgspec structs.
 
-Imports msgspec only. Tests hold them against ``assets/openapi/crm-sync.yaml`` by fuzzing.
+Imports msgspec and ``agent.model``. Tests hold them against ``assets/openapi/crm-sync.yaml`` by
+fuzzing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from agent.model.commands import LinkState
+from agent.model.streams import Stream
 from agent.sandbox.crm.problems import Refusal
 
 _Big = Annotated[int, Meta(ge=0, le=2**53 - 1)]
@@ -18,6 +21,9 @@ _Short = Annotated[str, Meta(max_length=64)]
 _Key = Annotated[str, Meta(min_length=1, max_length=200)]
 _Hash = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 _Coordinate = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{64}\Z")]
+_Instant = Annotated[
+    str, Meta(max_length=27, pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z")
+]
 _Seconds = Annotated[float, Meta(ge=0, le=1e12)] | None
 _Reason = Literal[
     "slot_taken", "patient_not_found", "patient_ambiguous", "provider_not_found",
@@ -69,6 +75,8 @@ class Beat(msgspec.Struct, frozen=True):
     parked: _Big
     pending_batches: _Big
     audit_head: Annotated[str, Meta(max_length=128)] = ""
+    capabilities: Annotated[list[_Token], Meta(max_length=64)] | msgspec.UnsetType = msgspec.UNSET
+    booking_suspended: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class DiffItem(msgspec.Struct, frozen=True):
@@ -93,18 +101,60 @@ class Poll(msgspec.Struct, frozen=True):
     wait_s: Annotated[int, Meta(ge=0, le=50)] = 0
 
 
+class Slot(msgspec.Struct, frozen=True):
+    start: _Instant
+    minutes: Annotated[int, Meta(ge=1, le=1440)]
+    operatory_key: _Key
+    provider_key: _Key | None = None
+
+
 class CommandResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    state: Literal["applied", "rejected", "expired", "superseded", "unknown"]
+    state: Literal["applied", "rejected", "expired", "superseded", "unknown", "conflict", "task"]
     reason_code: _Reason | msgspec.UnsetType = msgspec.UNSET
     staff_text: Annotated[str, Meta(max_length=500)] | msgspec.UnsetType = msgspec.UNSET
     pms_key: _Key | msgspec.UnsetType = msgspec.UNSET
     observed_version: _Big | msgspec.UnsetType = msgspec.UNSET
+    alternatives: Annotated[list[Slot], Meta(max_length=20)] = []
+    kept_fields: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=100)] = []
+
+
+class LinkReport(msgspec.Struct, frozen=True):
+    cloud_id: _Token
+    state: LinkState
+    key: _Key | msgspec.UnsetType = msgspec.UNSET
+    candidates: Annotated[list[_Key], Meta(max_length=50)] = []
+
+
+class Links(msgspec.Struct, frozen=True):
+    links: Annotated[list[LinkReport], Meta(max_length=1000)]
+
+
+class ConflictReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    id: _Token
+    type: Stream
+    key: _Key
+    field: Annotated[str, Meta(min_length=1, max_length=64)]
+    state: Literal["open", "resolved"]
+    base: Any = None
+    pms: Any = None
+    crm: Any = None
+    winner: Annotated[str, Meta(max_length=16)] | None = None
+    command_id: _Token | None = None
+
+
+class Conflicts(msgspec.Struct, frozen=True):
+    conflicts: Annotated[list[ConflictReport], Meta(max_length=1000)]
 
 
 class ChangesQuery(msgspec.Struct, frozen=True):
     cursor: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,200}\Z")] = ""
     limit: Annotated[int, Meta(ge=1, le=1000)] = 200
     wait_s: Annotated[int, Meta(ge=0, le=25)] = 0
+
+
+class ContactsQuery(msgspec.Struct, frozen=True):
+    cursor: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,200}\Z")] = ""
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 200
 
 
 class RejectsQuery(msgspec.Struct, frozen=True):

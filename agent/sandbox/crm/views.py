@@ -131,14 +131,14 @@ def day(db: apsw.Connection, asked: date, fallback_zone: str, now: datetime) -> 
     providers = {p["key"]: p for p in every(db, Stream.PROVIDER)}
     visits = [
         _visit(db, key, record, arrived_us, tz, providers)
-        for key, record, arrived_us in _slots(db, x.APPOINTMENT, *span)
+        for key, record, arrived_us in placed(db, x.APPOINTMENT, *span)
         if record.get("status") not in {"planned", "unscheduled", "none"}
     ]
     blocks = [
         _block(key, record, tz, providers)
         for key, record, _ in [
-            *_slots(db, x.SCHEDULE_BLOCK, *span),
-            *_slots(db, x.SCHEDULE_BLOCK, asked.isoformat(), asked.isoformat() + "\0"),
+            *placed(db, x.SCHEDULE_BLOCK, *span),
+            *placed(db, x.SCHEDULE_BLOCK, asked.isoformat(), asked.isoformat() + "\0"),
         ]
     ]
     used = {visit["operatory"] for visit in visits}
@@ -181,9 +181,15 @@ def day(db: apsw.Connection, asked: date, fallback_zone: str, now: datetime) -> 
     }
 
 
-def _slots(
+def utc_text(at_us: int) -> str:
+    """An instant as ``placed`` compares it."""
+    return datetime.fromtimestamp(at_us / 1e6, UTC).strftime(_UTC)
+
+
+def placed(
     db: apsw.Connection, type_id: int, first: str, until: str
 ) -> Iterable[tuple[str, Json, int]]:
+    """(key, record, arrival) of live records that begin from ``first`` up to ``until``."""
     rows = db.execute(
         "SELECT r.key, b.json, r.arrived_us FROM slot s JOIN record r ON r.rid = s.rid"
         " JOIN body b ON b.rid = r.rid WHERE s.starts >= ? AND s.starts < ? AND s.type = ?"
@@ -365,6 +371,15 @@ def card(db: apsw.Connection, key: str, fallback_zone: str, now: datetime) -> Js
             )[:20]
         ],
     }
+
+
+def last_visit(db: apsw.Connection, key: str) -> str | None:
+    """The newest day (UTC) of a completed visit."""
+    visits = _kin(db, key, Stream.APPOINTMENT, 200)
+    days = [
+        str(v["start"])[:10] for v in visits if v.get("start") and v.get("status") == "complete"
+    ]
+    return max(days, default=None)
 
 
 def _codes(db: apsw.Connection) -> dict[Any, Json]:

@@ -41,6 +41,72 @@ _WHY: Final = {
     "fault-injected": "A test asked the CRM to refuse it.",
 }
 
+_REASON: Final = {
+    "slot_taken": "Another visit has that place.",
+    "patient_not_found": "The practice has no such patient.",
+    "patient_ambiguous": "The practice has several people like this one.",
+    "provider_not_found": "The practice has no such provider.",
+    "operatory_invalid": "Nobody can be booked into that operatory.",
+    "outside_hours": "The practice or the provider is not there then.",
+    "in_past": "That time is over.",
+    "locked_by_user": "Somebody in the practice has it open.",
+    "version_conflict": "It was changed in the practice meanwhile.",
+    "permission_denied": "The practice's system did not permit it.",
+    "not_supported_by_pms": "The practice's system cannot do this.",
+    "validation_failed": "The practice's system did not understand it.",
+    "pms_unavailable": "The practice's system is not available now.",
+    "expired": "The practice did not get to it in time.",
+    "duplicate_of": "This person is there already.",
+    "policy_blocked": "The practice's rules do not allow it.",
+    "internal": "Something failed on the way.",
+}
+_STANDING: Final = {
+    "queued": "Waiting for the practice",
+    "leased": "Sent to the practice",
+    "applying": "The practice is at it",
+    "applied": "Done",
+    "rejected": "Not done",
+    "expired": "Not done in time",
+    "superseded": "Withdrawn",
+    "unknown": "May have been done: somebody checks",
+    "conflict": "Two edits met: a person decides",
+    "task": "The front desk does it by hand",
+}
+_REQUEST: Final = {
+    "appointment.book": "Booking",
+    "appointment.reschedule": "Move",
+    "appointment.confirm": "Confirmation",
+    "appointment.status_set": "Status",
+    "appointment.cancel": "Cancellation",
+    "patient.create": "New patient",
+    "patient.update_contact": "Edit",
+    "consent.set": "Consent",
+    "commlog.append": "Note of contact",
+    "note.append": "Clinical note",
+    "perio.record": "Perio exam",
+    "recall.update": "Recall",
+    "custom_field.set": "Custom field",
+    "document.attach": "Document",
+    "resync.request": "Fresh reading",
+    "agent.diagnostics": "Diagnostics",
+    "privacy.forget": "Erasure",
+}
+
+
+def why_refused(reason: str) -> str:
+    """A reason code in plain words."""
+    return _REASON.get(reason, reason.replace("_", " ").capitalize() + ".")
+
+
+def standing(state: str) -> str:
+    """Where a command is, in plain words."""
+    return _STANDING.get(state, state)
+
+
+def request_label(kind: str) -> str:
+    """What a command is called."""
+    return _REQUEST.get(kind, kind)
+
 
 def counted(type_name: str, count: int) -> str:
     """ "1 patient", "1,204 patients"."""

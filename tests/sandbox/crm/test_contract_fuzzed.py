@@ -43,7 +43,7 @@ def fuzz(tmp_path: Path, examples: int, seed: int) -> None:
         )  # fmt: skip
         # The end says what failed and how to repeat it.
         assert answer.returncode == 0, answer.stdout[-6000:] + answer.stderr[-2000:]
-        assert "Tested: 25" in answer.stdout
+        assert "Tested: 28" in answer.stdout
         assert server.core.intake.ack_seq > before + 10, "generated pushes reached the store"
 
 
