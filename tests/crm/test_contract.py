@@ -12,8 +12,20 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from agent.crm.commands import NativeCommands
+from agent.crm.envelope import KeyRing
 from agent.crm.transport import Answer
 from agent.crm.wire import gunzip
+from agent.model.commands import (
+    CommandOutcome,
+    CommandType,
+    ConflictReport,
+    EndState,
+    LinkReport,
+    LinkState,
+    Reason,
+    Slot,
+)
 from agent.model.streams import Stream
 from agent.model.writing import Heartbeat, Verb
 from agent.sandbox.crm import CrmServer
@@ -110,7 +122,39 @@ def test_all_requests_follow_the_contract(
         Heartbeat("0.1.0", "opendental", "21.1", "j" * 32, 1, None, None, None, None, 0, 0, 0, "ab")
     )
     agent.rotation.rotate()
+    commands = NativeCommands(
+        agent.transport, agent.auth, KeyRing(crm, agent.clock, str), "demo", agent.clock
+    )
+    sent = server.send_command("appointment.book", {})
+    polled = commands.poll(
+        capabilities=[*CommandType], ack=["a"], errs={"b": Reason.INTERNAL}, most=500, wait_s=0
+    )
+    assert [command.command_id for command in polled.commands] == [sent]
+    slot = Slot("2026-11-23T16:00:00Z", 60, "3")
+    for outcome in (
+        CommandOutcome(EndState.UNKNOWN, staff_text="x" * 900),
+        CommandOutcome(EndState.REJECTED, Reason.SLOT_TAKEN, alternatives=(slot,) * 30),
+    ):
+        commands.finish(sent, outcome)
+    commands.contacts(commands.contacts(None, 5000).cursor, 10)
+    commands.link(
+        [
+            LinkReport("c-1", LinkState.LINKED, "42"),
+            LinkReport("c-2", LinkState.SUSPECT, candidates=("1", "2")),
+        ]
+    )
+    commands.tell_conflicts(
+        [
+            ConflictReport("1", "patient", "42", "emails", "open", [], ["a@b.example"], []),
+            ConflictReport("2", "patient", "42", "city", "resolved", winner="pms", command_id=sent),
+        ]
+    )
     assert seen == {
+        "pollCommands",
+        "commandResult",
+        "contacts",
+        "links",
+        "conflicts",
         "enroll",
         "token",
         "config",
