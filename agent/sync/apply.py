@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 import structlog
 
-from agent.errors import AgentError, JournalError, PmsError, PmsUnavailable
+from agent.errors import AgentError, JournalError, PmsError
 from agent.journal.journal import Journal, Turn
-from agent.journal.pulled import CommandRow, CommandState, EffectRow
+from agent.journal.pulled import CommandRow, CommandState, ConflictState, EffectRow
 from agent.model.commands import Command, CommandType, EndState, Reason
 from agent.model.desk import SafetyMode
 from agent.model.effects import WriterFacts
@@ -36,7 +36,7 @@ from agent.sync.recover import Recover
 from agent.sync.safety import Safety
 from agent.sync.session import Session
 from agent.sync.switches import BOOKING, HARMLESS
-from agent.sync.writing import Failed, Unsettled, WriterAway, Writing
+from agent.sync.writing import Failed, Overtaken, Unsettled, WriterAway, Writing
 
 log = structlog.get_logger(__name__)
 
@@ -245,7 +245,7 @@ class Apply:
         command = row.command
         self._must_look = False
         try:
-            if self._is_expired(command):
+            if self._is_expired(command) and not is_patient(self._journal, command):
                 self._end(command, EndState.EXPIRED, "command.expired", Reason.EXPIRED)
             elif command.type in HARMLESS:
                 self._errands.run(command)
@@ -264,14 +264,13 @@ class Apply:
         except Unsettled as unsettled:
             log.warning("command.unsettled", type=command.type.value, code=unsettled.code)
             self._look_again()
+        except Overtaken:
+            self._release(command)
         except Unreadable:
             self._end(command, EndState.REJECTED, "record.unreadable", Reason.INTERNAL)
         except WriterAway as away:
             self._writer_failed(away)
             self._later(row, away.code)
-        except PmsUnavailable as error:
-            self._later(row, error.code)
-            raise
         except PmsError as error:
             self._later(row, error.code)
             raise
@@ -317,7 +316,7 @@ class Apply:
         command = row.command
         patience_s = self._tuning.give_up_s if patience_s is None else patience_s
         waited_s = (self._clock.now() - row.received_at).total_seconds()
-        if waited_s >= patience_s and command.type is not CommandType.FORGET:
+        if waited_s >= patience_s and not is_patient(self._journal, command):
             self._end(command, EndState.REJECTED, code, reason)
             return
         wait_s = LADDER_S[min(row.tries, len(LADDER_S) - 1)]
@@ -465,6 +464,13 @@ class Apply:
             self._jobs.get_nowait().future.cancel()
         if self._writer is not None:
             self._writer.close()
+
+
+def is_patient(journal: Journal, command: Command) -> bool:
+    """Whether a command does not run out of time: an erasure, or what a person has decided on."""
+    return command.type is CommandType.FORGET or any(
+        row.state is ConflictState.RESOLVED for row in journal.conflicts_of(command.command_id)
+    )
 
 
 def touched(command: Command) -> frozenset[str]:

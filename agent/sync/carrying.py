@@ -15,7 +15,14 @@ import msgspec
 import structlog
 
 from agent.journal.journal import Journal, Turn
-from agent.journal.pulled import ConflictKind, EffectRow, EffectState, UndoState
+from agent.journal.pulled import (
+    ConflictKind,
+    ConflictState,
+    EffectRow,
+    EffectState,
+    UndoState,
+    Winner,
+)
 from agent.model.commands import Command, CommandOutcome, CommandType, EndState, Reason, Slot
 from agent.model.desk import SafetyMode
 from agent.model.effects import Effect, EffectKind, WriterFacts
@@ -97,7 +104,7 @@ class Carrying:
         plan = self._planner.plan(command, bench.looks)
         if refusal(switches, command.type, plan.scope) is not None:
             raise Refuse(Reason.POLICY_BLOCKED, "safety.canary", key=plan.key)
-        plan = self._without_loops(plan)
+        plan = self._without_loops(command.command_id, plan)
         if plan.open and (plan.whole or not plan.steps):
             self._wait_for_person(command, plan)
         elif not plan.steps:
@@ -107,18 +114,20 @@ class Carrying:
 
     # -- before writing ---------------------------------------------------------------------------
 
-    def _without_loops(self, plan: Plan) -> Plan:
+    def _without_loops(self, command_id: str, plan: Plan) -> Plan:
         """A field that goes back and forth is left to a person instead of written once more."""
         now = self._clock.now()
         steps: list[Step] = []
         clashes: list[FieldClash] = []
+        decided = {row.field for row in self._journal.conflicts_of(command_id)
+                   if row.state is ConflictState.RESOLVED}  # fmt: skip
         for step in plan.steps:
             key = step.effect.key
             past = [] if key is None else self._journal.effects_on(
                 step.effect.stream, key, now - WINDOW
             )  # fmt: skip
             looping = looping_fields(past, step.before, step.after, now) if past else frozenset()
-            if not looping:
+            if not looping - decided:
                 steps.append(step)
                 continue
             log.warning("effect.loop", kind=step.effect.kind.value, fields=len(looping))
@@ -146,6 +155,11 @@ class Carrying:
         if plan.duplicate:
             raise Refuse(Reason.DUPLICATE_OF, "patient.duplicate", key=plan.key)
         kept = kept_fields(plan.kept)
+        kept += [
+            decided.field
+            for decided in self._journal.conflicts_of(command.command_id)
+            if decided.state is ConflictState.RESOLVED and decided.winner is Winner.PMS
+        ]
         if kept:
             outcome = self._make(
                 EndState.REJECTED,

@@ -262,7 +262,7 @@ class People:
             log.info("contacts.merge_followed")
             self._on_links()
         with self._lock:
-            if self._dirty is not None and self._index is None:
+            if self._index is None:
                 for key in dirty:
                     self._dirty.pop(key, None)
 

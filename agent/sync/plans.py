@@ -24,7 +24,7 @@ from agent.ports import Clock
 from agent.sync import normalize, payloads
 from agent.sync.effects import Step
 from agent.sync.looks import Looks
-from agent.sync.merge import FieldClash, FieldRule, Policy, merge
+from agent.sync.merge import WHOLE, FieldClash, FieldRule, Policy, merge
 from agent.sync.payloads import as_key
 from agent.sync.switches import Scope, scope_of
 
@@ -155,6 +155,8 @@ class Ground:
         for decided in self.journal.conflicts_of(command.command_id):
             if decided.state is not ConflictState.RESOLVED:
                 continue
+            if decided.field == WHOLE:
+                return {}, ()  # the record is gone, and a person left it at that
             name, dot, part = decided.field.partition(".")
             if name not in edit:
                 continue

@@ -26,6 +26,7 @@ from agent.model.commands import Command, CommandType, ConflictReport, EndState,
 from agent.model.desk import SafetyMode
 from agent.ports import Clock, CommandPort
 from agent.sync import outcomes
+from agent.sync.apply import is_patient
 from agent.sync.link import report_of
 from agent.sync.outcomes import LOCAL, Say
 from agent.sync.pace import Backoff
@@ -264,11 +265,12 @@ class Tell:
         now = self._clock.now()
         ended = 0
         for row in self._journal.commands_expiring(now):
+            if is_patient(self._journal, row.command):
+                continue
             ended += self._end(row, EndState.EXPIRED, "command.expired", Reason.EXPIRED)
         for row in self._journal.commands_recent(200, [CommandState.WAITING]):
-            if (
-                now - row.received_at >= self._give_up
-                and row.command.type is not CommandType.FORGET
+            if now - row.received_at >= self._give_up and not is_patient(
+                self._journal, row.command
             ):
                 ended += self._end(
                     row, EndState.REJECTED, "pms.unreachable", Reason.PMS_UNAVAILABLE

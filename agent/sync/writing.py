@@ -55,6 +55,13 @@ class Unsettled(Exception):
         super().__init__(code)
 
 
+class Overtaken(Exception):
+    """The command ended or was given to a person while it was planned; nothing was begun."""
+
+
+_NOT_OURS = frozenset({CommandState.DONE, CommandState.CONFLICT, CommandState.TASK})
+
+
 class WriterAway(PmsUnavailable):
     """The writer (not the reader) could not be reached: certainly not sent."""
 
@@ -146,6 +153,9 @@ class Writing:
                 undoes=undoes,
             )
             if command_id is not None:
+                held = self._journal.command(command_id)
+                if held is None or held.state in _NOT_OURS:
+                    raise Overtaken
                 turn.command_state(command_id, CommandState.WORKING)
             if intending is not None:
                 intending(turn)
