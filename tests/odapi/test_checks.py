@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from agent.sandbox.practice.stores import SqliteStore
 from tests.odapi.calling import ZONE, Caller, tomorrow
 from tests.support.odapi import Database, Office, StandIn, mark, problems
+from tests.support.odapi.office import log_hash
 
 
 @pytest.fixture
@@ -62,6 +65,22 @@ def test_each_kind_of_damage_is_found(
     caller.run(damage)
 
     assert kind in kinds(office)
+
+
+def test_an_audit_lines_hash_is_sha256_of_its_fields_in_utf_16() -> None:
+    line: dict[str, object] = {
+        "PermType": 25, "UserNum": 0, "LogDateTime": "2026-01-02 03:04:05", "LogText": "été",
+        "PatNum": 7, "DateTPrevious": "0001-01-01 00:00:00",
+    }  # fmt: skip
+    joined = "2502026-01-02 03:04:05été7"
+    earlier = "2026-01-01 00:00:00"
+
+    def digest(text: str) -> str:
+        pairs = b"".join(bytes((ord(char) & 255, ord(char) >> 8)) for char in text)
+        return base64.b64encode(hashlib.sha256(pairs).digest()).decode()
+
+    assert log_hash(line) == digest(joined)
+    assert log_hash({**line, "DateTPrevious": earlier}) == digest(joined + earlier)
 
 
 @pytest.mark.mariadb

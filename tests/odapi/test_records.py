@@ -87,7 +87,7 @@ def test_a_procedure_note_is_a_new_row_each_time(caller: Caller) -> None:
 def test_an_exams_strings_are_read_from_right_to_left(caller: Caller) -> None:
     patient = caller.patient()
     made = caller.post(
-        "perioexams", PatNum=patient, UpperFacial="323b" + "4" * 24, LowerLingual="5bs6 7",
+        "perioexams", PatNum=patient, UpperFacial="323b" + "4" * 21 + "567", LowerLingual="5bs6 7",
         Note="first",
     )  # fmt: skip
 
@@ -102,7 +102,7 @@ def test_an_exams_strings_are_read_from_right_to_left(caller: Caller) -> None:
     assert (one["DBvalue"], one["Bvalue"], one["MBvalue"], one["Lvalue"]) == (3, 2, 3, -1)
     assert rows["BleedSupPlaqCalc", 1]["MBvalue"] == 1
     nine = rows["Probing", 9]  # beyond the middle the mesial side comes first
-    assert (nine["MBvalue"], nine["Bvalue"], nine["DBvalue"]) == (4, 4, 4)
+    assert (nine["MBvalue"], nine["Bvalue"], nine["DBvalue"]) == (5, 6, 7)
     assert ("Probing", 10) not in rows
     last = rows["Probing", 32]
     assert (last["DLvalue"], last["Lvalue"], last["MLvalue"]) == (5, 6, 7)
