@@ -120,7 +120,7 @@ class PullApi:
         seal_at = self._core.sealer.seal_at
         body, stamp = str(one.envelope["body"]), int(one.envelope["timestamp"])
         if how is Forgery.TAMPERED:
-            envelope = {**one.envelope, "body": body.replace('"payload":{', '"payload":{"x":1,', 1)}
+            envelope = {**one.envelope, "body": body.replace('"priority":', '"priority":1', 1)}
         elif how is Forgery.STALE:
             envelope = seal_at(one.command_id, body, stamp - 400)
         elif how is Forgery.EARLY:
