@@ -353,7 +353,7 @@ class Reads(PullReads):
                 db,
                 "SELECT (SELECT min(planned_at) FROM batch), (SELECT min(since) FROM chunk),"
                 " (SELECT count(*) FROM conflict WHERE state = 'open'),"
-                " (SELECT count(*) FROM command WHERE state <> 'done'),"
+                " (SELECT count(*) FROM command INDEXED BY command_open WHERE state <> 'done'),"
                 " (SELECT count(*) FROM task WHERE state = 'open'),"
                 " (SELECT count(*) FROM contact WHERE state = 'suspect'),"
                 " (SELECT count(*) FROM effect WHERE state IN ('intent', 'written', 'unknown')"
