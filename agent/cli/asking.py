@@ -36,6 +36,12 @@ YES = click.option("--yes", is_flag=True, help="Do not ask back.")
 _NOBODY = frozenset({"control.no_agent", "control.not_here"})
 
 
+class NotConfirmed(click.ClickException):
+    """A person did not say yes."""
+
+    exit_code = int(ExitCode.USAGE)
+
+
 class Reception:
     """Whoever answers. ``is_live``: the running agent does."""
 
@@ -89,16 +95,20 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError(f"Nothing was done. {question} Add --yes to do it.")
-    click.confirm(question, abort=True)
+        raise NotConfirmed(f"Nothing was done. With --yes the answer is yes: {question}")
+    if not click.confirm(question):
+        raise NotConfirmed("Nothing was done.")
 
 
 def told_each(settlement: Settlement, did: str) -> ExitCode:
     """A line for each; FAILED when something was refused."""
     catalogue = Catalogue.load()
     for line in settlement.lines:
-        text = catalogue.render(line.code, {"id": line.id}).title if line.code else did
-        click.echo(f"  {line.id:>6}  {'not done: ' if line.code else ''}{text}")
+        if line.code:
+            title = catalogue.render(line.code, {"id": line.id}).title
+            click.echo(f"  {line.id:>6}  not done: {title} [{line.code}]")
+        else:
+            click.echo(f"  {line.id:>6}  {did}")
     return ExitCode.FAILED if settlement.refused else ExitCode.OK
 
 

@@ -108,11 +108,12 @@ def _in_words(view: ConflictView) -> str:
     line = view.line
     of = f": {view.who}" if view.who else ""
     why = words.CONFLICT_KINDS.get(line.kind, line.kind)
+    base = "(never)" if line.kind == "no_base" else words.value(view.base)
     lines = [
         f"Conflict {line.number}, {words.record(line.stream.value, line.key)}{of}",
         f"  {line.field}: {why}, {words.since(line.at)}.",
         "",
-        f"  last agreed  {words.value(view.base)}",
+        f"  last agreed  {base}",
         f"  practice     {words.value(view.pms)}",
         f"  CRM          {words.value(view.crm)}",
     ]
@@ -124,13 +125,20 @@ def _in_words(view: ConflictView) -> str:
             f"  Or a third:  bridgework conflicts resolve {line.number} --value TEXT",
         ]
     else:
-        who = "by rule" if line.state == "auto" else f"by {line.actor}"
-        kept = words.WINNERS.get(line.winner or "", "-")
-        lines += [f"  result       {words.value(view.result)}", ""]
-        lines += [f"  {line.state} {who}; kept: {kept}."]
+        lines += [f"  result       {words.value(view.result)}", "", f"  {_ended(line)}"]
         if line.state in {"auto", "resolved"}:
             lines += [f"  Take it back: bridgework conflicts undo {line.number}"]
     return "\n".join(lines)
+
+
+def _ended(line: ConflictLine) -> str:
+    if line.state == "undone":
+        return f"The decision was taken back by {line.actor}."
+    kept = {"pms": "the practice's", "crm": "the CRM's", "merged": "the merged"}
+    value = kept.get(line.winner or "", "a typed")
+    if line.state == "auto":
+        return f"Resolved by rule ({line.policy}): {value} value holds."
+    return f"Resolved by {line.actor}: {value} value holds."
 
 
 @conflicts.command("resolve")
@@ -181,9 +189,8 @@ def resolve(
         if len(numbers) > 1 or remember:
             kept = "the practice's" if winner == "pms" else "the CRM's"
             more = " and from now on" if remember else ""
-            confirm(
-                f"Keep {kept} value for {words.count(len(numbers), 'conflict')}{more}?", yes=yes
-            )
+            many = words.count(len(numbers), "conflict")
+            confirm(f"Keep {kept} value for {many}{more}?", yes=yes)
         value = None if text is None else parse_value(text)
         word = winner or "value"
         done = desk.ask(ResolveConflicts(numbers, word, value, remember))

@@ -15,6 +15,7 @@ from agent.cli.root import App
 from agent.model.asking import MOST, Done, Request
 from agent.model.review import (
     ApproveContact,
+    CandidateView,
     ContactView,
     ListContacts,
     MergeContacts,
@@ -22,6 +23,7 @@ from agent.model.review import (
     ShowContact,
     UnmergeContact,
 )
+from agent.support.messages import Catalogue
 
 _STATES = (*words.CONTACT_STATES, "all")
 _LABELS = {
@@ -35,6 +37,9 @@ _LABELS = {
     "phone_work": "work",
     "postal_code": "ZIP",
 }
+
+
+_SIGNS = {"equal": "=", "similar": "~", "differs": "!"}
 
 
 @click.group()
@@ -103,29 +108,25 @@ def _in_words(view: ContactView) -> str:
     state = words.CONTACT_STATES.get(line.state, line.state)
     linked = f" to patient {line.key}" if line.key is not None else ""
     lines = [f"Contact {line.cloud_id}: {state}{linked}", ""]
-    people = [view.person, *(c.person for c in view.candidates)]
-    fields = list(dict.fromkeys(name for person in people for name in person))
+    compared = dict.fromkeys(name for c in view.candidates for name in c.evidence)
+    fields = list(compared) or list(view.person)
     rows = [
         (
             _LABELS.get(name, name.replace("_", " ")),
-            *(words.value(person.get(name)) if name in person else "-" for person in people),
+            words.value(_of_contact(view, name)),
+            *(_of_patient(candidate, name) for candidate in view.candidates),
         )
         for name in fields
     ]
-    proofs = list(dict.fromkeys(name for c in view.candidates for name in c.evidence))
-    rows += [
-        (
-            name.replace("_", " "),
-            "",
-            *(
-                words.value(c.evidence[name]) if name in c.evidence else "-"
-                for c in view.candidates
-            ),
-        )
-        for name in proofs
-    ]
     heads = ("", "in the CRM", *(f"patient {c.key}" for c in view.candidates))
     lines.append(words.table(heads, rows))
+    if view.candidates:
+        lines += ["", "  = the same, ~ alike, ! differs"]
+    catalogue = Catalogue.load()
+    for candidate in view.candidates:
+        if candidate.why in catalogue.codes:
+            told = catalogue.render(candidate.why).title
+            lines.append(f"  patient {candidate.key}: {told}")
     if line.state == "suspect":
         lines += [
             "",
@@ -135,6 +136,19 @@ def _in_words(view: ContactView) -> str:
     elif line.state in {"linked", "merged"}:
         lines += ["", f"  Take it back: bridgework match unmerge {line.cloud_id}"]
     return "\n".join(lines)
+
+
+def _of_contact(view: ContactView, field: str) -> object:
+    """As compared; what the CRM said where nothing was."""
+    found = (c.evidence[field].crm for c in view.candidates if field in c.evidence)
+    return next(found, view.person.get(field))
+
+
+def _of_patient(candidate: CandidateView, field: str) -> str:
+    compared = candidate.evidence.get(field)
+    if compared is None:
+        return words.value(candidate.person.get(field))
+    return f"{words.value(compared.pms)} {_SIGNS.get(compared.likeness, '')}".rstrip()
 
 
 @match.command("approve")

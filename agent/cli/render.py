@@ -97,8 +97,20 @@ def status_text(report: Report) -> str:
     ]
     if trouble:
         lines += ["", *findings_lines(trouble)]
-    if s.parked:
-        lines += ["", "  Which records are parked, and why: bridgework journal parked"]
+    waiting = [
+        (s.open_conflicts, "conflict", "conflicts", "conflicts list"),
+        (s.suspects, "person to match", "people to match", "match list"),
+        (s.tasks_open, "desk task", "desk tasks", "tasks list"),
+        (s.effects_unknown, "write of unknown outcome", "writes of unknown outcome",
+         "commands list --state unknown"),
+        (s.parked, "parked record", "parked records", "journal parked"),
+    ]  # fmt: skip
+    if s.to_review:
+        lines += ["", "  Waiting for a person:"]
+        for count, one, many, command in waiting:
+            if count:
+                what = f"{count:,} {one if count == 1 else many}"
+                lines.append(f"    {what:<28}bridgework {command}")
     return "\n".join(lines)
 
 

@@ -20,7 +20,6 @@ from agent.model.desk import (
     SetSafety,
     SuspendBooking,
 )
-from agent.support.messages import Catalogue
 
 _LISTS = ("operatories", "providers", "patients")
 
@@ -112,8 +111,7 @@ def clear(app: App, yes: bool, as_json: bool) -> None:
     with reception(app, ClearSuspension) as desk:
         view, live = desk.ask(GetSafety()), desk.is_live
         if view.suspended:
-            why = Catalogue.load().render(view.suspended).title
-            confirm(f"Booking is suspended: {why} Offer it again?", yes=yes)
+            confirm(f"{words.reason(view.suspended)} Offer it again?", yes=yes)
             view = desk.ask(ClearSuspension())
     if as_json:
         print_json(view)
@@ -133,9 +131,8 @@ def _in_words(view: SafetyView, *, live: bool) -> str:
         if view.canary == Canary():
             lines.append("  Nothing is named, so nothing may be written.")
     if view.suspended:
-        text = Catalogue.load().render(view.suspended)
-        at = f", {words.since(view.suspended_at)}" if view.suspended_at else ""
-        lines += [f"Booking is suspended{at}: {text.title} [{view.suspended}]"]
+        at = f" ({words.since(view.suspended_at)})" if view.suspended_at else ""
+        lines += [f"Booking is suspended{at}: {words.reason(view.suspended)} [{view.suspended}]"]
         lines += ["  Offer it again: bridgework safety clear"]
     else:
         lines.append("Booking is on offer." if live else "Booking is not suspended.")

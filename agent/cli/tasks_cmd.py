@@ -13,7 +13,6 @@ from agent.cli.root import App
 from agent.errors import ExitCode
 from agent.model.asking import MOST
 from agent.model.review import CloseTasks, ListTasks, ShowTask, TaskView
-from agent.support.messages import Catalogue
 
 _STATES = ("open", "done", "cannot", "timed_out", "all")
 
@@ -87,7 +86,7 @@ def _in_words(view: TaskView) -> str:
     given = [*view.fields.items(), *((f"({n})", v) for n, v in view.options.items())]
     width = max((len(name) for name, _ in given), default=0)
     lines += [f"  {name:<{width}}  {words.value(value)}" for name, value in given]
-    lines += ["", f"  Why by hand: {Catalogue.load().render(line.reason).title}"]
+    lines += ["", f"  Why by hand: {words.reason(line.reason)}"]
     if line.state != "open":
         note = f" {view.note}" if view.note else ""
         lines += [f"  Ended: {line.state.replace('_', ' ')} by {line.actor or '-'}.{note}"]

@@ -29,7 +29,6 @@ from agent.model.review import (
     UndoScope,
     UndoStep,
 )
-from agent.support.messages import Catalogue
 
 _NUMBERS = click.argument("numbers", type=int, nargs=-1)
 _COMMAND = click.option("--command", "group", default="", metavar="ID", help="All it wrote.")
@@ -170,9 +169,8 @@ def _step_lines(step: UndoStep, *, done: bool) -> list[str]:
     head = f"{step.number:>6}  {words.KINDS[step.kind]}, {words.local(step.at)}, "
     lines = [f"{head}{words.record(step.stream.value, step.key)}{of}"]
     if step.code:
-        text = Catalogue.load().render(step.code)
         left = "left as it is" if done else "cannot be taken back"
-        return [*lines, f"        {left}: {text.title} [{step.code}]"]
+        return [*lines, f"        {left}: {words.reason(step.code)} [{step.code}]"]
     if done:
         return [*lines, "        taken back"]
     width = max((len(field.field) for field in step.fields), default=0)

@@ -10,6 +10,7 @@ from typing import Any
 from agent.cli.render import span
 from agent.model.desk import SafetyMode
 from agent.model.effects import EffectKind
+from agent.support.messages import Catalogue
 
 KINDS = {
     EffectKind.BOOK: "book a visit",
@@ -71,7 +72,8 @@ PLACES = {"crm": "the CRM", "desk": "this desk", "file": "the settings"}
 
 
 def since(moment: datetime) -> str:
-    return f"{span(max((datetime.now(UTC) - moment).total_seconds(), 0.0))} ago"
+    age_s = (datetime.now(UTC) - moment).total_seconds()
+    return "just now" if age_s < 10 else f"{span(age_s)} ago"
 
 
 def until(moment: datetime) -> str:
@@ -97,7 +99,14 @@ def value(given: Any) -> str:
 
 
 def record(stream: str, key: object) -> str:
-    return f"{stream} {key}" if key is not None else f"new {stream}"
+    kind = stream.replace("_", " ")
+    return f"{kind} {key}" if key is not None else f"new {kind}"
+
+
+def reason(code: str) -> str:
+    """The catalogue's title of a message code; the code itself where it has none."""
+    catalogue = Catalogue.load()
+    return catalogue.render(code).title if code.partition(":")[0] in catalogue.codes else code
 
 
 def count(number: int, one: str, many: str = "") -> str:

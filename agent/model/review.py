@@ -128,12 +128,24 @@ class ContactPage(msgspec.Struct, frozen=True):
     more: bool
 
 
+class Compared(msgspec.Struct, frozen=True):
+    """One field of both sides. ``likeness``: equal, similar, differs, missing."""
+
+    crm: Any = None
+    pms: Any = None
+    likeness: str = ""
+
+
 class CandidateView(msgspec.Struct, frozen=True):
-    """A PMS record beside the contact. ``evidence``: what matched and how (agent.sync.match)."""
+    """A PMS record beside the contact. ``why``: message code of the rule that proposes it;
+    ``score`` 0..100, for the order only; ``evidence``: field by field, as it was compared;
+    ``person``: the record as last read."""
 
     key: Key
+    why: str
+    score: float
+    evidence: dict[str, Compared]
     person: dict[str, Any]
-    evidence: dict[str, Any]
 
 
 class ContactView(msgspec.Struct, frozen=True):

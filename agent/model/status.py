@@ -67,6 +67,15 @@ class Snapshot(msgspec.Struct, frozen=True):
     load: LoadStatus | None
     streams: tuple[StreamStatus, ...] = ()
     findings: tuple[Finding, ...] = ()
+    tasks_open: int = 0  # desk tasks nobody has answered
+    suspects: int = 0  # people of the CRM a person must match
+    effects_unknown: int = 0  # writes of which a person must say whether they happened
+
+    @property
+    def to_review(self) -> int:
+        """What waits for a person."""
+        waiting = self.tasks_open + self.suspects + self.effects_unknown
+        return self.open_conflicts + self.parked + waiting
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -122,7 +131,7 @@ def overall(snapshot: Snapshot, bounds: Bounds = _USUAL, *, read_age_s: float | 
             or (s.crm_error is not None and s.crm_error_s > bounds.grace_s),
         ),
         (State.PAUSED, s.paused_until is not None),
-        (State.NEEDS_REVIEW, s.open_conflicts + s.parked > 0),
+        (State.NEEDS_REVIEW, s.to_review > 0),
         (State.SYNCING, s.load is not None or read_age_s is None),
         (
             State.BEHIND,

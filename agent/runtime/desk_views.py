@@ -10,13 +10,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import msgspec
+
 from agent.journal.pulled import CommandRow, ConflictRow, ContactRow, EffectRow, TaskRow
 from agent.model.commands import Contact
 from agent.model.desk import CommandLine
-from agent.model.effects import Effect
 from agent.model.reading import Key
 from agent.model.review import (
     CandidateView,
+    Compared,
     ConflictLine,
     ConflictView,
     ContactLine,
@@ -102,26 +104,29 @@ def contact_line(row: ContactRow) -> ContactLine:
         cloud_id=row.contact.cloud_id,
         state=row.state.value,
         key=row.key,
-        candidates=tuple(entry["key"] for entry in row.candidates if "key" in entry),
+        candidates=tuple(as_key(str(entry["key"])) for entry in row.candidates),
         rejected=len(row.rejected),
         seen_at=row.seen_at,
     )
 
 
 def contact_view(journal: Contents, row: ContactRow) -> ContactView:
-    line = contact_line(row)
-    evidence = {entry["key"]: entry for entry in row.candidates if "key" in entry}
     return ContactView(
-        line=line,
+        line=contact_line(row),
         person=_person_of_contact(row.contact),
-        candidates=tuple(
-            CandidateView(
-                key=key,
-                person=person_of(fields_held(journal, Stream.PATIENT, key)),
-                evidence={name: value for name, value in evidence[key].items() if name != "key"},
-            )
-            for key in line.candidates
-        ),
+        candidates=tuple(_candidate(journal, entry) for entry in row.candidates),
+    )
+
+
+def _candidate(journal: Contents, entry: Mapping[str, Any]) -> CandidateView:
+    """``entry``: as agent.sync.match.Candidate.entry makes it."""
+    key = as_key(str(entry["key"]))
+    return CandidateView(
+        key=key,
+        why=entry.get("why", ""),
+        score=entry.get("score", 0.0),
+        evidence=msgspec.convert(entry.get("evidence", {}), dict[str, Compared]),
+        person=person_of(fields_held(journal, Stream.PATIENT, key)),
     )
 
 
@@ -171,7 +176,7 @@ def effect_line(row: EffectRow) -> EffectLine:
         kind=row.effect.kind,
         stream=row.effect.stream,
         key=row.key if row.key is not None else row.effect.key,
-        fields=tuple(sorted(row.after or _named(row.effect))),
+        fields=tuple(sorted(row.after or row.effect.fields)),
         state=row.state.value,
         undo=row.undo.value,
         actor=row.actor,
@@ -180,10 +185,6 @@ def effect_line(row: EffectRow) -> EffectLine:
         why=row.why,
         undoes=row.undoes,
     )
-
-
-def _named(effect: Effect) -> Mapping[str, Any]:
-    return effect.fields
 
 
 def command_line(row: CommandRow) -> CommandLine:
@@ -198,7 +199,7 @@ def command_line(row: CommandRow) -> CommandLine:
         staff_text=outcome.staff_text if outcome else "",
         target=" ".join(part for part in (target.type, target.key or target.cloud_id) if part),
         pms_key=outcome.pms_key if outcome else None,
-        fields=tuple(sorted(command.payload)),
+        fields=_asked(command.payload),
         created_at=command.created_at,
         not_after=command.not_after,
         received_at=row.received_at,
@@ -206,3 +207,10 @@ def command_line(row: CommandRow) -> CommandLine:
         tries=row.tries,
         reported=row.reported,
     )
+
+
+def _asked(payload: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of what a payload speaks of; of ``{"fields": {...}}`` those inside."""
+    inner = payload.get("fields")
+    names = {*payload, *inner} - {"fields"} if isinstance(inner, Mapping) else set(payload)
+    return tuple(sorted(names))

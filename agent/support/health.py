@@ -89,6 +89,9 @@ def take_snapshot(
         load=load,
         streams=_streams(journal.stream_counts(), engine),
         findings=(*findings, *(session.findings if session else ()), *trouble(engine)),
+        tasks_open=numbers.tasks_open,
+        suspects=numbers.suspects,
+        effects_unknown=numbers.effects_unknown,
     )
 
 
@@ -165,5 +168,8 @@ def offline_report(journal_file: Path, now: datetime, *, pms_kind: str, is_set_u
             StreamStatus(c.stream, c.present, c.agreed, c.waiting, c.parked)
             for c in (seen.streams if seen else ())
         ),
+        tasks_open=seen.numbers.tasks_open if seen else 0,
+        suspects=seen.numbers.suspects if seen else 0,
+        effects_unknown=seen.numbers.effects_unknown if seen else 0,
     )
     return report(snapshot, pid=0, now=now)

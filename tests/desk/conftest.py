@@ -1,0 +1,85 @@
+"""``bridgework(...)`` on a folder with a filled journal, without and with an agent."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from agent.cli import main
+from agent.config import Paths
+from agent.journal.journal import Journal
+from agent.model.status import Report
+from agent.ports import Clock
+from agent.runtime.clock import SystemClock
+from agent.runtime.serve import ControlService, serve_control
+from agent.sync.safety import Safety
+from tests.desk import office
+
+Bridgework = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once, copied for each test."""
+    made = Paths.locate(tmp_path_factory.mktemp("office") / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+        made.prepare()
+        journal = office.open_journal(made)
+        office.fill(journal)
+        journal.close()
+    return made.home
+
+
+@pytest.fixture
+def filled(paths: Paths, template: Path) -> Paths:
+    shutil.copytree(template, paths.home, dirs_exist_ok=True)
+    return paths
+
+
+@pytest.fixture
+def bridgework(paths: Paths) -> Bridgework:
+    def call(*words: object, input: str | None = None) -> Result:  # noqa: A002 - click's word
+        told = ["--home", str(paths.home), *(str(word) for word in words)]
+        return CliRunner().invoke(main, told, catch_exceptions=False, input=input)
+
+    return call
+
+
+@dataclass
+class Agent:
+    """A host as far as the control channel asks for one."""
+
+    journal: Journal
+    paths: Paths
+    engine: office.Engine
+    safety: Safety
+    clock: Clock = field(default_factory=SystemClock)
+    obeyed: int = 0
+    service: ControlService | None = None
+
+    def report(self) -> Report:
+        return office.report()
+
+    def obey_pause(self) -> None:
+        self.obeyed += 1
+
+
+@pytest.fixture
+def agent(filled: Paths) -> Iterator[Agent]:
+    """A running agent on the filled journal, serving its channel."""
+    journal = office.open_journal(filled)
+    engine = office.Engine(journal)
+    safety = Safety(journal, SystemClock(), live=lambda: None, on_change=lambda: None)
+    made = Agent(journal, filled, engine, safety)
+    made.service = serve_control(
+        made, resolver=engine, undoer=engine, linker=engine, closer=engine, safety=safety
+    )
+    yield made
+    made.service.stop()
+    journal.close()
