@@ -81,6 +81,7 @@ class Capture:
         self._settling_lock = threading.Lock()
         self._present = {c.stream: c.present for c in journal.stream_counts()}
         self.limits = CrmLimits()  # refreshed by the dispatcher whenever the CRM answers
+        self.watchers: dict[Stream, Callable[[Sequence[Observation]], None]] = {}
 
     @property
     def last_lsn(self) -> int:
@@ -142,6 +143,9 @@ class Capture:
         self._present[stream] = self._present.get(stream, 0) + plan.created - len(deleted)
         if changed or deleted:
             self._on_work()
+        watcher = self.watchers.get(stream)
+        if watcher is not None and changed:
+            watcher(changed)
         return Taken(
             rows=len(observed),
             created=plan.created,

@@ -108,6 +108,7 @@ class Engine:
             settle_s=tuning.settle_s,
             on_work=self.dispatcher.wake,
         )
+        self.listeners: list[Callable[[], None]] = []  # called at a pause, its end, and the stop
         self._session: Session | None = None
         self._doubted_mono: float | None = None
         self._session_lock = threading.Lock()
@@ -124,12 +125,14 @@ class Engine:
         self.paused_until = until
         self.dispatcher.paused = True
         self._resumed.clear()
+        self._tell_listeners()
 
     def resume(self) -> None:
         self.paused_until = None
         self.dispatcher.paused = False
         self._resumed.set()
         self.dispatcher.wake()
+        self._tell_listeners()
 
     def reprobe(self) -> None:
         """Throw the session away; the lanes make a new one."""
@@ -140,6 +143,11 @@ class Engine:
         self.stopping.set()
         self._resumed.set()
         self.dispatcher.wake()
+        self._tell_listeners()
+
+    def _tell_listeners(self) -> None:
+        for listener in self.listeners:
+            listener()
 
     def accept_source(self) -> None:
         reader = self._source.open()
@@ -172,7 +180,7 @@ class Engine:
             self._note_read()
             return max(self._tuning.gate_s - (self._clock.mono() - started), 0.002)
 
-        self._lane("watch", body)
+        self.run_lane("watch", body)
 
     def bulk(self) -> None:
         """Initial load, then second looks, sweeps and proofs, for ever."""
@@ -190,9 +198,9 @@ class Engine:
             self._reconcile_if_due(reader, session)
             return 0.0 if did else IDLE_S
 
-        self._lane("bulk", body)
+        self.run_lane("bulk", body)
 
-    def _lane(self, name: str, body: Callable[[PmsReader, Session], float]) -> None:
+    def run_lane(self, name: str, body: Callable[[PmsReader, Session], float]) -> None:
         backoff = Backoff(self._random, first_s=0.5, cap_s=15.0)
         reader: PmsReader | None = None
         bound_to: Session | None = None  # a reader reads what its session bound
@@ -253,6 +261,21 @@ class Engine:
         return not self.stopping.is_set() and self._resumed.is_set() and self.pms.code is None
 
     # -- pieces ---------------------------------------------------------------------------------
+
+    @property
+    def is_sound(self) -> bool:
+        """The live lane reads the source and believes it: it may be written too."""
+        session = self._session
+        return (
+            session is not None
+            and session.watching
+            and self.pms.code is None
+            and not self.dispatcher.fenced
+        )
+
+    def reconcile_soon(self) -> None:
+        """Compare mirror and CRM at the next occasion, whenever that was done last."""
+        self._reconciled_mono = None
 
     def _ensure_session(self) -> Session:
         with self._session_lock:

@@ -6,7 +6,7 @@ for a minute; appointments and blocks are read each time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -34,7 +34,7 @@ MOST_OFFERS = 5
 class Places:
     """Used by the apply lane's thread only."""
 
-    def __init__(self, clock: Clock, zone: str) -> None:
+    def __init__(self, clock: Clock, zone: Callable[[], str]) -> None:
         self._clock = clock
         self._zone = zone
         self._rooms: tuple[float, dict[str, Operatory], dict[str, Provider]] | None = None
@@ -102,7 +102,7 @@ class Places:
         blocks = looks.window(Stream.SCHEDULE_BLOCK, days[0], days[-1])
         patient = msgspec.convert({"key": "0", **wish.patient}, type=Patient)
         return slots.DayFacts(
-            zone=self._zone,
+            zone=self._zone(),
             now=self._clock.now(),
             operatories=rooms,
             providers=providers,

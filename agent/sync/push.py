@@ -101,6 +101,7 @@ class Dispatcher:
         self._not_before = 0.0
         self.fenced = False  # the source is not believed: nothing leaves
         self.paused = False
+        self.held = False  # the people of both sides have not met yet: nothing leaves
         self.line = Line()
         self.last_write_at: datetime | None = None
 
@@ -118,7 +119,7 @@ class Dispatcher:
 
     def dispatch(self) -> int:
         """Start what may start now; returns how many batches left."""
-        if self.fenced or self.paused or self.line.auth_lost:
+        if self.fenced or self.paused or self.held or self.line.auth_lost:
             return 0
         if self._clock.mono() < self._not_before:
             return 0
