@@ -54,6 +54,12 @@ def show(app: App, as_json: bool) -> None:
         ("audit head", snapshot.audit_head),
         ("waiting", f"{numbers.pending_operations:,} in {numbers.pending_batches} {batches}"),
         ("parked", f"{numbers.parked:,}"),
+        ("requests", f"{numbers.commands_waiting:,} of the CRM under way"),
+        (
+            "for people",
+            f"{numbers.open_conflicts:,} conflicts, {numbers.tasks_open:,} desk tasks,"
+            f" {numbers.suspects:,} possible duplicates, {numbers.effects_unknown:,} unsure writes",
+        ),
         ("key ranges", f"{numbers.chunks:,}, of these {numbers.chunks_unloaded:,} not loaded yet"),
         ("backups", ", ".join(told["backups"]) or "none"),
         ("set aside", ", ".join(told["damaged"]) or "none"),

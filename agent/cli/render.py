@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from agent.model.reading import Finding, Severity
-from agent.model.status import FATAL, State
+from agent.model.status import FATAL, Report, State
 from agent.model.streams import Stream
-from agent.support.health import Report
 from agent.support.messages import Catalogue
 
 _REMEDIES = {
