@@ -1,3 +1,5 @@
+"""The checks find every kind of damage, and none in what the stand-in did; audit hash; SQLite."""
+
 from __future__ import annotations
 
 import base64

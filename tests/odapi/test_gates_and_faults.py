@@ -1,3 +1,5 @@
+"""Who may call what (keys, versions, tiers, pages, throttle), and every fault that can be armed."""
+
 from __future__ import annotations
 
 import time

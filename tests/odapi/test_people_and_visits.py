@@ -1,3 +1,5 @@
+"""Patients and appointments: the documented answers, and the rows the program writes beside."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Communications, notes, perio, recalls, custom fields, documents, and the lists only read."""
+
 from __future__ import annotations
 
 import base64
