@@ -280,9 +280,10 @@ class _Board:
         is_open = block.status in (None, BlockStatus.OPEN)
         whole = self._day(block.date) if block.date else None
         if block.kind is BlockKind.PRACTICE and not is_open:
-            closed = whole if span is None or block.status is BlockStatus.HOLIDAY else span
-            if closed:
-                self._closed.append((closed, block.clinic_key, block.key))
+            if whole and (span is None or block.status is BlockStatus.HOLIDAY):
+                self._closed.append((whole, block.clinic_key, block.key))
+            if span:
+                self._closed.append((span, block.clinic_key, block.key))
         elif block.kind is BlockKind.PROVIDER_HOURS and block.provider_key:
             if is_open and span:
                 self._add_hours(block, block.provider_key, span)

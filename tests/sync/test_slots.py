@@ -402,8 +402,9 @@ def situations(draw: st.DrawFn) -> tuple[SlotRequest, DayFacts]:
         minutes = len(pattern) * 5 if pattern else draw(st.sampled_from([None, 5, 10, 30]))
         visits.append(
             Appointment(
-                f"v{n}", operatory_key=draw(st.sampled_from(["1", "2", "9", None])),
-                provider_key=draw(_WHO), hygienist_key=draw(_WHO), is_hygiene=draw(st.booleans()),
+                f"v{n}", operatory_key=draw(st.sampled_from(["9", "1", "2", "9", None])),
+                provider_key=draw(st.sampled_from(["10", "10", "20", None])),
+                hygienist_key=draw(_WHO), is_hygiene=draw(st.booleans()),
                 status=draw(st.sampled_from([AppointmentStatus.SCHEDULED, *AppointmentStatus])),
                 start=text(draw(start)), minutes=minutes, pattern=pattern,
             )
