@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from agent.errors import ConfigError
-from agent.model.reading import Finding
-from agent.ports import PmsSource
+from agent.model.reading import Finding, Severity
+from agent.ports import PmsSource, PmsWriter
+
+if TYPE_CHECKING:
+    from drivers.base import Session
+    from drivers.opendental.office import Office
 
 
 class Diagnosable(PmsSource, Protocol):
@@ -62,3 +66,107 @@ def make_source(settings: SourceSettings) -> Diagnosable:
             zone=settings.zone,
         )
     raise ConfigError("config.kind_unknown", kind=settings.kind)
+
+
+class WriterSettings(msgspec.Struct, frozen=True):
+    """How the practice may be written: ``auto`` | ``api`` | ``sql`` | ``none``. ``phone_region``:
+    ISO 3166 code whose national format the office's telephone numbers have."""
+
+    how: str = "auto"
+    api_url: str = ""
+    developer_key: str = ""
+    customer_key: str = ""
+    sql_writes: bool = False
+    write_user: str = ""
+    write_password: str = ""
+    phone_region: str = "US"
+
+    def __repr__(self) -> str:
+        return f"WriterSettings({self.how})"
+
+
+def make_writer(source: SourceSettings, settings: WriterSettings) -> PmsWriter:
+    """The writer the settings ask for; nothing is contacted yet. Raises ConfigError.
+
+    A site that may not be written gets a writer without abilities, which says why.
+    """
+    from drivers.writers import NoWriter
+
+    if settings.how == "none":
+        return NoWriter("write.switched_off")
+    if source.kind == "sample" and settings.how != "api":
+        return _sample_writer(source, settings)
+    if settings.how == "sql":
+        return _sql_writer(source, settings)
+    return _api_writer(source, settings)
+
+
+def _api_writer(source: SourceSettings, settings: WriterSettings) -> PmsWriter:
+    from drivers.opendental.api.writer import ApiWriter, Keys, places
+    from drivers.writers import IfAnyAnswers, NoWriter
+
+    if not settings.developer_key or not settings.customer_key:
+        wanted = settings.how == "api"
+        return NoWriter("write.api_no_keys", Severity.WARNING if wanted else Severity.NOTE)
+    writer = ApiWriter(
+        places(settings.api_url, source.host),
+        Keys(settings.developer_key, settings.customer_key),
+        lambda: _open_office(source, settings),
+    )
+    return writer if settings.how == "api" else IfAnyAnswers(writer)
+
+
+def _sql_writer(source: SourceSettings, settings: WriterSettings) -> PmsWriter:
+    from drivers.opendental.direct.mariadb import MariaPen
+    from drivers.opendental.direct.writer import DirectWriter
+    from drivers.opendental.session import Login
+    from drivers.writers import NoWriter
+
+    if settings.sql_writes and not settings.write_user:
+        return NoWriter("write.sql_no_login", Severity.WARNING)
+    login = Login(
+        host=source.host,
+        port=source.port,
+        database=source.database,
+        user=settings.write_user,
+        password=settings.write_password,
+    )
+    return DirectWriter(
+        lambda: MariaPen(login),
+        lambda: _open_office(source, settings),
+        allowed=settings.sql_writes,
+    )
+
+
+def _sample_writer(source: SourceSettings, settings: WriterSettings) -> PmsWriter:
+    from drivers.opendental.direct.writer import DirectWriter
+    from drivers.sample.pen import SamplePen
+
+    return DirectWriter(
+        lambda: SamplePen(Path(source.sqlite_path)),
+        lambda: _open_office(source, settings),
+        allowed=True,
+        is_vendors=False,
+    )
+
+
+def _open_office(source: SourceSettings, settings: WriterSettings) -> Office:
+    """A fresh look at the practice, on a reading connection of its own."""
+    from drivers.opendental.office import Office
+    from drivers.opendental.session import Login, MySqlSession
+    from drivers.sample.session import SqliteSession
+
+    facts = make_source(source).probe()
+    session: Session
+    if source.kind == "sample":
+        session = SqliteSession(Path(source.sqlite_path), source.statement_limit_ms)
+    else:
+        login = Login(
+            host=source.host,
+            port=source.port,
+            database=source.database,
+            user=source.user,
+            password=source.password,
+        )
+        session = MySqlSession(login, source.statement_limit_ms)
+    return Office(session, facts, region=settings.phone_region)

@@ -11,8 +11,15 @@ from agent.config import Origin, Settings
 from agent.config.secrets import Secrets, read_secret
 from agent.errors import ConfigError
 from agent.model.reading import Finding, Severity
+from agent.ports import PmsWriter
 from drivers.opendental.discovery import SEARCH_FOLDERS, read_config, usual_files
-from drivers.registry import Diagnosable, SourceSettings, make_source
+from drivers.registry import (
+    Diagnosable,
+    SourceSettings,
+    WriterSettings,
+    make_source,
+    make_writer,
+)
 
 
 def open_source(settings: Settings, secrets: Secrets) -> Diagnosable:
@@ -21,6 +28,29 @@ def open_source(settings: Settings, secrets: Secrets) -> Diagnosable:
     With ``pms.config_file`` Open Dental's own file says host, port, database and login; what is
     set here wins over it.
     """
+    return make_source(source_settings(settings, secrets))
+
+
+def open_writer(settings: Settings, secrets: Secrets) -> PmsWriter:
+    """What ``pms.writer`` asks for; nothing is contacted yet. A site that may not be written gets
+    a writer without abilities, which says why. Raises ConfigError."""
+    pms = settings.pms
+    return make_writer(
+        source_settings(settings, secrets),
+        WriterSettings(
+            how=pms.writer,
+            api_url=pms.api_url,
+            developer_key=read_secret(settings, secrets, "pms.api_developer_key") or "",
+            customer_key=read_secret(settings, secrets, "pms.api_customer_key") or "",
+            sql_writes=pms.sql_writes,
+            write_user=pms.write_user,
+            write_password=read_secret(settings, secrets, "pms.write_password") or "",
+        ),
+    )
+
+
+def source_settings(settings: Settings, secrets: Secrets) -> SourceSettings:
+    """Where the practice is and who reads it. Raises ConfigError."""
     pms = settings.pms
     found = SourceSettings(
         kind=pms.kind,
@@ -35,7 +65,7 @@ def open_source(settings: Settings, secrets: Secrets) -> Diagnosable:
     )
     if pms.kind == "opendental" and pms.config_file:
         found = _completed(found, Path(pms.config_file), settings)
-    return make_source(found)
+    return found
 
 
 def _completed(found: SourceSettings, path: Path, settings: Settings) -> SourceSettings:

@@ -166,6 +166,10 @@ class WallClock:
         """An aware instant of now: never refused, the second pass included."""
         return moment.astimezone(self._info).replace(tzinfo=None, microsecond=0).isoformat(" ")
 
+    def of_utc(self, text: str) -> str:
+        """``of`` for an ISO 8601 text with its offset, as a server says its time."""
+        return self.of(datetime.fromisoformat(text))
+
     def now(self) -> str:
         return self.of(datetime.now(UTC))
 

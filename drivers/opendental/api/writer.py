@@ -36,6 +36,7 @@ from drivers.opendental.office import Office
 log = structlog.get_logger(__name__)
 
 KEY_REST_S = 300.0  # a refused key is tried again no sooner: asking on could lock the office out
+LEARNT_S = 6 * 3600.0  # as long as the local service itself goes by what it was told of a key
 PROBE_DEADLINE_S = 15.0
 
 
@@ -119,6 +120,9 @@ class ApiWriter:
         self._mode = Mode.SERVICE
         self._office: Office | None = None
         self._refused: dict[Method, str] = {}
+        self._learnt_at: float | None = None
+        self._learnt_of: tuple[str, tuple[int, ...]] = ("", ())
+        self._group_findings: list[Finding] = []
         self._key_refused_at: float | None = None
         self._facts = WriterFacts(kind="api")
         self._done = 0
@@ -138,10 +142,10 @@ class ApiWriter:
             return self._facts
         self._key_refused_at = None
         self._renew_office()
-        self._refused.clear()
         findings = self._find_api()
         if self._key_refused_at is None:
-            findings += self._try_blanks()
+            self._learn_groups()
+            findings += self._group_findings
         self._facts = self._summed_up(tuple(findings))
         log.info(
             "pms.api_probed", mode=self._mode, abilities=len(self._facts.abilities),
@@ -202,6 +206,19 @@ class ApiWriter:
         if self._mode is Mode.SERVICE and not is_this_machine(host):
             found.append(Finding("write.api_unencrypted", Severity.NOTE, {"host": host}))
         return found
+
+    def _learn_groups(self) -> None:
+        """Anew for another place or version, and after some hours; not at every probe."""
+        now, of = self._mono(), (self._reached().host, self.office.version)
+        if (
+            self._learnt_at is not None
+            and of == self._learnt_of
+            and now - self._learnt_at < LEARNT_S
+        ):
+            return
+        self._refused.clear()
+        self._group_findings = self._try_blanks()
+        self._learnt_at, self._learnt_of = now, of
 
     def _try_blanks(self) -> list[Finding]:
         """One request a permission that can do nothing: it lacks what its method requires."""
@@ -359,10 +376,11 @@ class ApiWriter:
         return WriteRefused(Reason.PERMISSION_DENIED, "write.permission_missing")
 
     def _learn(self, method: Method, why: str) -> None:
-        """Not asked again until the next probe; the abilities shrink at once."""
+        """Not asked again for some hours; the abilities shrink at once."""
         self._refused[method] = why
         facts: dict[str, str | int | float | None] = {"method": method.name}
         finding = Finding("write.method_refused", Severity.WARNING, facts)
+        self._group_findings.append(finding)
         self._facts = self._summed_up((*self._facts.findings, finding))
         log.warning("pms.api_method_refused", code=why, host=self._reached().host)
 
