@@ -5,10 +5,34 @@ from __future__ import annotations
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from agent.journal.journal import Journal
+from agent.journal.journal import Journal, Turn
+from agent.journal.pulled import CommandState
 from agent.journal.rows import ParkClass, Tier
 from tests.journal.conftest import PATIENT, SEAL, delete, outgoing, seen, upsert
-from tests.support.clock import HandClock
+from tests.journal.pulling import APPLIED, command, update
+from tests.support.clock import START, HandClock
+
+
+def _pull(turn: Turn, number: int) -> None:
+    """A command comes in and begins; the one before it ends. Both in the turn of a mark, so that a
+    turn seen half would show in the numbers."""
+    name, before = f"c-{number}", f"c-{number - 1}"
+    turn.receive(command(name), START)
+    turn.command_state(name, CommandState.WORKING)
+    effect = turn.intend(
+        name.encode(),
+        command_id=name,
+        group=name,
+        effect=update(number),
+        before={"phone_mobile": None},
+        after={"phone_mobile": "+15550100"},
+        inverse=None,
+        floor=None,
+        actor="crm",
+    )
+    if number > 1:
+        turn.effect_verified(effect - 1, number)
+        turn.command_state(before, CommandState.DONE, outcome=APPLIED)
 
 
 def write_until_killed(path: Path, acknowledge: Connection) -> None:
@@ -33,5 +57,6 @@ def write_until_killed(path: Path, acknowledge: Connection) -> None:
             if number % 5 == 0:
                 turn.park(PATIENT, keys[5], ParkClass.SCHEMA, "r", b"", clock.now())
                 turn.plan_chunks(PATIENT, [number], Tier.HOT, clock.now())
+            _pull(turn, number)
             turn.set_mark("number", str(number))
         acknowledge.send((journal.epoch, turn.lsn, number))

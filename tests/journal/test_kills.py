@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from agent.journal.journal import Journal
+from agent.journal.pulled import CommandState
 from agent.journal.snapshot import status_snapshot, verify_file
 from tests.journal.conftest import SEAL
 from tests.journal.killed import write_until_killed
@@ -53,6 +54,9 @@ def test_what_was_acknowledged_survives_every_kill(path: Path, clock: HandClock)
         assert journal.unclean
         assert not journal.restored
         assert structure_findings(journal) == []
+        number = int(journal.mark("number") or 0)
+        assert [row.command_id for row in journal.effects_open()] == [f"c-{number}"][:number]
+        assert journal.command_counts().get(CommandState.DONE, 0) == max(0, number - 1)
         assert journal.lsn > with_lsn[1]
         if chance.random() < 0.5:
             journal.close()
