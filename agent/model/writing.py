@@ -85,6 +85,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
     parked: int
     pending_batches: int
     audit_head: str = ""
+    capabilities: tuple[str, ...] = ()  # command types that can be carried out now
+    booking_suspended: str | None = None  # message code of why nothing may be booked
 
 
 class BucketDigest(msgspec.Struct, frozen=True):

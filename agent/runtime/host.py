@@ -19,12 +19,14 @@ from agent.config import Paths, PayloadSeal, Settings, open_secrets
 from agent.config.secrets import Secrets
 from agent.config.store import write_atomic
 from agent.crm.connect import CrmLink
+from agent.crm.hints import Hints
 from agent.crm.native import NativeCrm
 from agent.errors import AgentError
 from agent.journal.journal import Journal
 from agent.ports import PmsSource
 from agent.runtime.clock import SystemClock
 from agent.runtime.pause import read_pause
+from agent.runtime.pulling import Ear, build_twoway
 from agent.runtime.scheduler import Chores
 from agent.runtime.serve import ControlService, serve_control
 from agent.runtime.sources import open_source
@@ -33,12 +35,14 @@ from agent.sync.datamap import DataMap, load_map
 from agent.sync.engine import Engine
 from agent.sync.session import Tuning
 from agent.sync.sweep import Rotation
+from agent.sync.twoway import TwoWay
 
 log = structlog.get_logger(__name__)
 
 STOP_WITHIN_S = 2.0
 STATUS_EVERY_S = 1.0
 HEARTBEAT_EVERY_S = 10.0
+OFFER_LOOK_S = 1.0
 BACKUP_EVERY_S = 6 * 3600.0
 AUTH_EVERY_S = 60.0
 ROTATION_LOOK_S = 24 * 3600.0
@@ -80,6 +84,9 @@ class Host:
     secrets: Secrets
     clock: SystemClock
     chores: Chores
+    twoway: TwoWay
+    hints: Hints
+    offer_changed: threading.Event
     _threads: list[threading.Thread]
     control_group: str = ""
     control: ControlService | None = None  # since ``start``
@@ -93,13 +100,25 @@ class Host:
         self._lane("watch", self.engine.watch)
         self._lane("bulk", self.engine.bulk)
         self._lane("push", lambda: self.engine.dispatcher.run(self.engine.stopping))
+        for name, run in self.twoway.lanes().items():
+            self._lane(name, run)
+        self._lane("hints", self.hints.run)
+        self._lane("offer", self.offer)
         self.chores.every(STATUS_EVERY_S, "status", self.write_status)
         self.chores.every(HEARTBEAT_EVERY_S, "heartbeat", self.beat)
         self.chores.every(BACKUP_EVERY_S, "backup", self.back_up, first_s=600)
         self.chores.every(AUTH_EVERY_S, "auth", self.retry_auth)
         self.chores.every(ROTATION_LOOK_S, "rotation", self.rotate_key, first_s=120)
         self.chores.every(PRUNE_EVERY_S, "prune", self.prune, first_s=900)
-        self.control = serve_control(self, group=self.control_group)
+        self.control = serve_control(
+            self,
+            group=self.control_group,
+            resolver=self.twoway.resolver,
+            undoer=self.twoway.undoer,
+            linker=self.twoway.people,
+            closer=self.twoway,
+            safety=self.twoway.safety,
+        )
         self.chores.start()
         log.info("agent.started", pid=os.getpid())
 
@@ -133,7 +152,14 @@ class Host:
     def beat(self) -> None:
         snapshot = self.report().snapshot
         numbers = self.journal.numbers(self.clock.now())
-        beat = heartbeat(snapshot, self.journal, numbers)
+        capabilities, suspended = self.twoway.offer
+        beat = heartbeat(
+            snapshot,
+            self.journal,
+            numbers,
+            capabilities=capabilities,
+            booking_suspended=suspended,
+        )
         try:
             self.crm.heartbeat(beat)
         except AgentError as error:
@@ -144,6 +170,20 @@ class Host:
             with self.journal.turn() as turn:
                 turn.anchor(beat.audit_head)
             self._anchored = beat.audit_head
+
+    def offer(self) -> None:
+        """What may be asked of us is told when it changes, not with the next heartbeat."""
+        told = self.twoway.offer
+        while not self.engine.stopping.is_set():
+            is_woken = self.offer_changed.wait(OFFER_LOOK_S)
+            self.offer_changed.clear()
+            now = self.twoway.offer
+            if (is_woken or now != told) and not self.engine.stopping.is_set():
+                told = now
+                try:
+                    self.beat()
+                except AgentError as error:
+                    log.warning("offer.not_told", code=error.code)
 
     def back_up(self) -> None:
         self.journal.backup(self.paths.backup_dir)
@@ -169,6 +209,8 @@ class Host:
         if self.control is not None:
             self.control.stop()
         self.engine.stop()
+        self.hints.stop()
+        self.offer_changed.set()
         deadline = self.clock.mono() + STOP_WITHIN_S
         for thread in self._threads:
             thread.join(max(deadline - self.clock.mono(), 0.0))
@@ -201,12 +243,18 @@ def build(settings: Settings, paths: Paths) -> Host:
         engine = Engine(
             source, crm, journal, site_map(settings), clock, tuning_of(settings), random.random
         )
+        offer_changed = threading.Event()
+        ear = Ear(crm)
+        twoway = build_twoway(
+            settings, secrets, engine, journal, clock, link.commands(crm), ear, offer_changed.set
+        )
+        hints = link.hints(ear.heard)
     except BaseException:
         journal.close()
         raise
     return Host(
-        engine, journal, crm, link, source, paths, secrets, clock, Chores(), [],
-        control_group=settings.control.group,
+        engine, journal, crm, link, source, paths, secrets, clock, Chores(), twoway, hints,
+        offer_changed, [], control_group=settings.control.group,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Imports agent.model, agent.journal and agent.sync; never drivers, crm or the gui
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from agent import __version__
 from agent.journal.journal import Journal
 from agent.journal.rows import Numbers, StreamCount
 from agent.journal.snapshot import status_snapshot
+from agent.model.commands import CommandType
 from agent.model.reading import Finding, Severity
 from agent.model.status import LoadStatus, Report, Snapshot, StreamStatus, overall
 from agent.model.writing import Heartbeat
@@ -111,7 +113,14 @@ def report(snapshot: Snapshot, *, pid: int, now: datetime) -> Report:
     return Report(overall(snapshot, read_age_s=read_age), pid, iso(now) or "", snapshot)
 
 
-def heartbeat(snapshot: Snapshot, journal: Journal, numbers: Numbers) -> Heartbeat:
+def heartbeat(
+    snapshot: Snapshot,
+    journal: Journal,
+    numbers: Numbers,
+    *,
+    capabilities: Sequence[CommandType] = (),
+    booking_suspended: str | None = None,
+) -> Heartbeat:
     """What the CRM hears of us."""
     return Heartbeat(
         agent_version=snapshot.agent_version,
@@ -127,6 +136,8 @@ def heartbeat(snapshot: Snapshot, journal: Journal, numbers: Numbers) -> Heartbe
         parked=snapshot.parked,
         pending_batches=numbers.pending_batches,
         audit_head=journal.audit_head(),
+        capabilities=tuple(sorted(capabilities)),
+        booking_suspended=booking_suspended,
     )
 
 

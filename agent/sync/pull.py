@@ -46,7 +46,9 @@ _EXPIRING = (CommandState.RECEIVED, CommandState.WAITING)
 
 
 class Pull:
-    """The polling lane. ``capabilities``: asked before each poll. ``on_commands``: some came."""
+    """The polling lane. ``before`` and ``capabilities`` are called before each poll (``before``
+    may raise the Crm* errors: then there is no poll). ``on_commands``: some came; ``on_known``: one
+    that was here already came again."""
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Pull:
         capabilities: Callable[[], list[CommandType]],
         on_commands: Callable[[], None],
         on_known: Callable[[str], None],
+        before: Callable[[], None],
         poll_wait_s: int = POLL_WAIT_S,
     ) -> None:
         self._journal = journal
@@ -69,6 +72,7 @@ class Pull:
         self._capabilities = capabilities
         self._on_commands = on_commands
         self._on_known = on_known
+        self._before = before
         self._poll_wait_s = poll_wait_s
         self._ack: list[str] = []
         self._errs: dict[str, str] = {}
@@ -94,7 +98,7 @@ class Pull:
 
     def step(self, stopping: threading.Event | None = None) -> float:
         """One poll; seconds until the next."""
-        if self.paused or self._safety.now.mode is SafetyMode.STOPPED:
+        if self.paused:
             return HOLD_S
         counts = self._journal.command_counts()
         counts.pop(CommandState.DONE, None)
@@ -103,6 +107,9 @@ class Pull:
             return HOLD_S
         ack, errs = list(self._ack), dict(self._errs)
         try:
+            self._before()
+            if self._safety.now.mode is SafetyMode.STOPPED:
+                return HOLD_S
             polled = self._port.poll(
                 capabilities=self._capabilities(),
                 ack=ack,

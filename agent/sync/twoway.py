@@ -46,6 +46,10 @@ SUSPENDING = (Stream.APPOINTMENT, Stream.SCHEDULE_BLOCK)
 FEED_RETRY_S = 5.0
 
 
+def nothing() -> None:
+    """Where nobody listens."""
+
+
 @dataclass(frozen=True, slots=True)
 class TwoWayTuning:
     """Seconds. ``zone``: of the practice, "" = as the source says."""
@@ -57,7 +61,10 @@ class TwoWayTuning:
 
 
 class TwoWay:
-    """Build once per process, before the engine's lanes start."""
+    """Build once per process, before the engine's lanes start.
+
+    ``on_offer``: what may be asked of us changed. ``before_poll``: see ``Pull``.
+    """
 
     def __init__(
         self,
@@ -70,7 +77,9 @@ class TwoWay:
         *,
         open_writer: Callable[[], PmsWriter | None],
         say: Say = mute,
-        on_diagnostics: Callable[[], None] = lambda: None,
+        on_diagnostics: Callable[[], None] = nothing,
+        on_offer: Callable[[], None] = nothing,
+        before_poll: Callable[[], None] = nothing,
         tuning: TwoWayTuning = TwoWayTuning(),
     ) -> None:
         self._engine = engine
@@ -79,6 +88,7 @@ class TwoWay:
         self._clock = clock
         self._tuning = tuning
         self._random = random
+        self._on_offer = on_offer
         self.safety = Safety(journal, clock, live=self._trouble, on_change=self._offer_changed)
         self.people = People(journal, clock, port=port, on_links=self._on_links)
         self.places = Places(clock, lambda: self._zone())
@@ -136,6 +146,7 @@ class TwoWay:
             capabilities=self.apply.capabilities,
             on_commands=self.apply.wake,
             on_known=self.tell.again,
+            before=before_poll,
             poll_wait_s=tuning.poll_wait_s,
         )
         self._say = say
@@ -218,8 +229,9 @@ class TwoWay:
     # -- what the status and the CRM hear ----------------------------------------------------------
 
     @property
-    def capabilities(self) -> list[CommandType]:
-        return self.apply.capabilities()
+    def offer(self) -> tuple[list[CommandType], str | None]:
+        """What may be asked of us now, and why nothing may be booked (None: it may)."""
+        return self.apply.capabilities(), self.safety.suspended
 
     def hint(self, kind: str) -> None:
         """A hint of the CRM (server-sent event): commands, changes, config or hello."""
@@ -258,6 +270,7 @@ class TwoWay:
         if self._ready_to_offer:
             self.pull.interrupt()
             self.apply.wake()
+            self._on_offer()
 
     def _engine_changed(self) -> None:
         engine = self._engine
