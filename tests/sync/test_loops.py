@@ -23,7 +23,8 @@ def effect(
 ) -> EffectRow:  # fmt: skip
     made = Effect(EffectKind.UPDATE_PATIENT, Stream.PATIENT, 1, after)
     return EffectRow(
-        number, b"%16d" % number, None, "g", made, before, after, None, state, UndoState.ARMED, 1, None, "agent",
+        number, b"%16d" % number, None, "g", made, before, after, None, state,
+        UndoState.ARMED, 1, None, "agent",
         NOW - timedelta(minutes=minutes_ago), None, "", None,
     )  # fmt: skip
 
