@@ -80,7 +80,7 @@ def _row(line: ConflictLine, *, full: bool) -> tuple[str, ...]:
     row = (
         str(line.number),
         words.record(line.stream.value, line.key),
-        line.field,
+        words.field_name(line.field),
         why,
         words.since(line.at),
     )
@@ -111,7 +111,7 @@ def _in_words(view: ConflictView) -> str:
     base = "(never)" if line.kind == "no_base" else words.value(view.base)
     lines = [
         f"Conflict {line.number}, {words.record(line.stream.value, line.key)}{of}",
-        f"  {line.field}: {why}, {words.since(line.at)}.",
+        f"  {words.field_name(line.field)}: {why}, {words.since(line.at)}.",
         "",
         f"  last agreed  {base}",
         f"  practice     {words.value(view.pms)}",
@@ -127,7 +127,7 @@ def _in_words(view: ConflictView) -> str:
     else:
         lines += [f"  result       {words.value(view.result)}", "", f"  {_ended(line)}"]
         if line.state in {"auto", "resolved"}:
-            lines += [f"  Take it back: bridgework conflicts undo {line.number}"]
+            lines += [f"  Ask it again: bridgework conflicts undo {line.number}"]
     return "\n".join(lines)
 
 
@@ -168,8 +168,9 @@ def resolve(
 ) -> ExitCode:
     """Decide one or many. Needs the running agent: it writes where the value differs.
 
-    A decision can be taken back (conflicts undo). Exit codes: 0 all decided, 1 some could not be,
-    2 wrong option.
+    A decision is carried out some seconds later; until then it can be taken back (conflicts undo),
+    and after that what was written (undo). Exit codes: 0 all decided, 1 some could not be, 2 wrong
+    option.
     """
     if (winner is None) == (text is None):
         raise click.UsageError("Say --winner pms, --winner crm, or --value TEXT.")
@@ -215,7 +216,7 @@ def _open_ones(desk: Reception, stream: str | None, field: str | None) -> tuple[
 @JSON
 @click.pass_obj
 def undo(app: App, numbers: tuple[int, ...], as_json: bool) -> ExitCode:
-    """Take decisions back, also those a rule made: the question is open again.
+    """Take decisions back before they are carried out: the question is open again.
 
     Exit codes: 0 all taken back, 1 some could not be.
     """

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sync": ("agent.cli.sync_cmd:sync", "Prove records equal now."),
     "pause": ("agent.cli.pause_cmd:pause", "Stand still for a while."),
     "resume": ("agent.cli.pause_cmd:resume", "End a pause."),
+    "verify": ("agent.cli.verify_cmd:verify", "Five go-live tests, with a signed report."),
     "conflicts": ("agent.cli.conflicts_cmd:conflicts", "Fields both sides changed: decide."),
     "match": ("agent.cli.match_cmd:match", "Who in the CRM is which patient: decide."),
     "tasks": ("agent.cli.tasks_cmd:tasks", "What must be done by hand."),

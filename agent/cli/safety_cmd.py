@@ -110,7 +110,7 @@ def clear(app: App, yes: bool, as_json: bool) -> None:
     """Offer booking again, after somebody has looked at why it was suspended."""
     with reception(app, ClearSuspension) as desk:
         view, live = desk.ask(GetSafety()), desk.is_live
-        if view.suspended:
+        if view.suspended and view.suspended_at is not None:
             confirm(f"{words.reason(view.suspended)} Offer it again?", yes=yes)
             view = desk.ask(ClearSuspension())
     if as_json:
@@ -133,7 +133,10 @@ def _in_words(view: SafetyView, *, live: bool) -> str:
     if view.suspended:
         at = f" ({words.since(view.suspended_at)})" if view.suspended_at else ""
         lines += [f"Booking is suspended{at}: {words.reason(view.suspended)} [{view.suspended}]"]
-        lines += ["  Offer it again: bridgework safety clear"]
+        if view.suspended_at is None:  # a trouble that lasts, nobody's word
+            lines += ["  It is on offer again by itself once that is over."]
+        else:
+            lines += ["  Offer it again: bridgework safety clear"]
     else:
         lines.append("Booking is on offer." if live else "Booking is not suspended.")
     if not live:

@@ -95,6 +95,8 @@ def value(given: Any) -> str:
         return ", ".join(given)
     if isinstance(given, str | int | float):
         return str(given)
+    if isinstance(given, dict):
+        return "; ".join(f"{name}: {value(part)}" for name, part in given.items())
     return json.dumps(given, ensure_ascii=False)
 
 
@@ -107,6 +109,10 @@ def reason(code: str) -> str:
     """The catalogue's title of a message code; the code itself where it has none."""
     catalogue = Catalogue.load()
     return catalogue.render(code).title if code.partition(":")[0] in catalogue.codes else code
+
+
+def field_name(field: str) -> str:
+    return "the whole record" if field == "*" else field
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -102,7 +102,8 @@ class Canary(msgspec.Struct, frozen=True):
 class SafetyView(msgspec.Struct, frozen=True):
     """What holds, and who said what. ``sources``: "file" (settings), "crm", "desk" (CLI, window).
 
-    ``suspended``: message code of why booking is suspended, "" while it is not.
+    ``suspended``: message code of why booking is suspended, "" while it is not; ``suspended_at``
+    None then means a trouble that ends the suspension with itself, not a person's or our word.
     """
 
     mode: SafetyMode

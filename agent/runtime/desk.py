@@ -257,14 +257,14 @@ class Desk:
 
     def _approve(self, wish: review.ApproveContact, caller: Caller) -> Done:
         self._known(wish.cloud_id)
-        with _domain():
+        with _domain("match.not_possible"):
             _needed(self._rooms.linker).approve(wish.cloud_id, wish.key, actor=caller.name)
         return Done()
 
     def _reject(self, wish: review.RejectContact, caller: Caller) -> Done:
         row = _found(self._journal.contact(wish.cloud_id), "contact", wish.cloud_id)
         keys = wish.keys or views.contact_line(row).candidates
-        with _domain():
+        with _domain("match.not_possible"):
             _needed(self._rooms.linker).reject(wish.cloud_id, keys, actor=caller.name)
         return Done()
 
@@ -273,13 +273,13 @@ class Desk:
         self._known(wish.into)
         if wish.cloud_id == wish.into:
             raise DeskError("desk.bad_value", name="into", allowed="another contact")
-        with _domain():
+        with _domain("match.not_possible"):
             _needed(self._rooms.linker).merge(wish.cloud_id, wish.into, actor=caller.name)
         return Done()
 
     def _unmerge(self, wish: review.UnmergeContact, caller: Caller) -> Done:
         self._known(wish.cloud_id)
-        with _domain():
+        with _domain("match.not_possible"):
             _needed(self._rooms.linker).unmerge(wish.cloud_id, actor=caller.name)
         return Done()
 
@@ -443,12 +443,12 @@ def _state(kind: type[Word], text: str) -> Word | None:
 
 
 @contextmanager
-def _domain() -> Iterator[None]:
-    """The rooms refuse what has moved on meanwhile by a ValueError: that is no bug here."""
+def _domain(code: str = "desk.not_open") -> Iterator[None]:
+    """The rooms refuse what does not fit (any more) by a ValueError: that is no bug here."""
     try:
         yield
     except ValueError:
-        raise DeskError("desk.not_open") from None
+        raise DeskError(code) from None
 
 
 def _each(numbers: Sequence[int], act: Callable[[int], None]) -> Settlement:
