@@ -444,7 +444,8 @@ async def _read(request: Request, shape: type[T]) -> tuple[bytes, T]:
     try:
         return raw, decode(raw, shape)
     except msgspec.ValidationError as error:
-        _, _, path = str(error).rpartition("`$")
-        raise Refusal(400, "invalid-request", path.strip(".`") or "body") from None
+        _, found, path = str(error).rpartition("`$")
+        field = path.strip(".`") if found else ""
+        raise Refusal(400, "invalid-request", field or "body") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Refusal(400, "invalid-json") from None

@@ -408,7 +408,7 @@ def test_results_fail_before_and_after_their_effect(desk: Desk, server: CrmServe
 def test_switches_reach_the_agent_with_its_configuration(desk: Desk, server: CrmServer) -> None:
     first = desk.http.get("/v1/agents/self/config")
     off = {"kill": False, "read_only": False, "dry_run": False}
-    nobody = {"operatories": [], "providers": [], "patients": []}
+    nobody: dict[str, list[str]] = {"operatories": [], "providers": [], "patients": []}
     assert first.json()["switches"] == off | {"canary": nobody}
     headers = {"If-None-Match": first.headers["ETag"]}
     assert desk.http.get("/v1/agents/self/config", headers=headers).status_code == 304
