@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
@@ -106,6 +106,22 @@ def kid_of(jwk: dict[str, Any]) -> str:
 
 def public_of(jwk: dict[str, Any]) -> dict[str, Any]:
     return dict(ECKey.import_key(jwk).as_dict(private=False))
+
+
+def seal_digest(jwk: dict[str, Any], digest: bytes) -> str:
+    """A JWS of a digest by this installation's key: a signature on a report."""
+    key = ECKey.import_key(jwk)
+    header = {"alg": ALGORITHM, "kid": key.thumbprint()}
+    return jws.serialize_compact(header, digest, key, algorithms=[ALGORITHM])
+
+
+def sealed_digest(jwk: dict[str, Any], signature: str) -> bytes | None:
+    """The digest a signature of this key stands for; None when it is not this key's."""
+    try:
+        held = jws.deserialize_compact(signature, ECKey.import_key(jwk), algorithms=[ALGORITHM])
+    except (JoseError, ValueError):
+        return None
+    return bytes(held.payload)
 
 
 def sign(jwk: dict[str, Any], *, client_id: str, audience: str, now: datetime) -> str:

@@ -18,7 +18,7 @@ import threading
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -41,7 +41,7 @@ class Lookout:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> Lookout:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

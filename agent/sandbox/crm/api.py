@@ -25,6 +25,7 @@ from agent.sandbox.crm.core import Core
 from agent.sandbox.crm.http import answer, instant, read_body, read_json
 from agent.sandbox.crm.problems import Refusal
 from agent.sandbox.crm.pull import KEY_CHARS, PullApi
+from agent.sandbox.crm.rehearsals import Rehearsals
 from agent.sandbox.crm.schema import TYPE_ID, TYPE_NAME, State
 from agent.sandbox.crm.shapes import (
     AddKey,
@@ -54,7 +55,7 @@ class Api:
 
     def routes(self) -> list[Route]:
         get, post = ["GET"], ["POST"]
-        pull = PullApi(self._core)
+        pull, rehearsals = PullApi(self._core), Rehearsals(self._core)
         return [
             Route("/.well-known/oauth-authorization-server", self.metadata, methods=get),
             Route("/oauth/token", self.token, methods=post),
@@ -76,6 +77,8 @@ class Api:
             ),
             self._get("/v1/agents/self/config", "agent.manage", self.config),
             self._post("/v1/agents/self/heartbeat", "agent.manage", self.heartbeat),
+            self._post("/v1/agents/self/rehearsals", "sync.commands", rehearsals.rehearse),
+            self._get("/v1/agents/self/rehearsals/{id}", "sync.commands", rehearsals.state),
             self._post("/v1/sync/push", "sync.push", self.push, self._push_quota),
             self._post("/v1/sync/diff", "sync.pull", self.diff),
             self._get("/v1/sync/digests", "sync.pull", self.digests),

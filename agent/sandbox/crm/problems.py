@@ -33,6 +33,7 @@ TITLES: Final[dict[str, str]] = {
     "command-finished": "The command ended another way already",
     "command-started": "The command was sent already",
     "command-refused": "Nothing was queued",
+    "not-a-test-record": "Only test people may be rehearsed with",
     "contact-linked": "This person is a patient of the practice: edit the patient",
     "cursor-expired": "The cursor is unknown or too old",
     "payload-too-large": "The request is too large",
