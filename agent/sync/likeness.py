@@ -173,7 +173,7 @@ def _one_slip(one: str, other: str) -> bool:
     return short[at:] == long[at + 1 :]
 
 
-def _like_date(one: str, other: str) -> Likeness:
+def like_date(one: str, other: str) -> Likeness:
     """Of two dates YYYY-MM-DD; similar: day and month swapped, or one slip."""
     if not one or not other:
         return Likeness.MISSING
@@ -237,7 +237,7 @@ def compare(contact: Person, record: Person) -> Pair:
     return Pair(
         last,
         first,
-        _like_date(contact.birthdate, record.birthdate),
+        like_date(contact.birthdate, record.birthdate),
         _like_any(contact.phones, record.phones),
         _like_any(contact.emails, record.emails),
         is_swapped=crossed

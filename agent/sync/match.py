@@ -33,6 +33,7 @@ from agent.sync.likeness import (
     bare,
     compare,
     fold,
+    like_date,
     like_name,
     person_of_contact,
     person_of_patient,
@@ -183,6 +184,8 @@ def _decide(
         record = records[key]
         if key in refused or (record.is_deleted and not record.merged_into):
             continue
+        if like_date(contact.birthdate, record.birthdate) is Likeness.DIFFERS:
+            continue  # the families at one phone: nothing else can make it the same person
         pair = compare(contact, record)
         why = _suspicion(pair)
         if why is None:

@@ -83,7 +83,7 @@ def test_each_rule(changes: dict[str, Any], found: str) -> None:
 
 
 def test_a_name_alone_is_worth_a_look_where_nothing_speaks_against_it() -> None:
-    bare = {"birthdate": None, "phones": (), "emails": ()}
+    bare: dict[str, Any] = {"birthdate": None, "phones": (), "emails": ()}
     unreached = patient(birthdate=None, phone_mobile=None, emails=())
     assert why(decide(contact(**bare), [unreached])) == "match.name_only"
     assert why(decide(contact(**bare), [patient()])) == "match.name_only"

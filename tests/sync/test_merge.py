@@ -318,17 +318,18 @@ def oracle(policy: Policy, base: Any, pms: Any, crm: Any, *, has_base: bool) -> 
 
 @holds(200, values=triples(_TEXTS), policy=_SCALAR, has_base=st.booleans())
 def test_one_value_as_the_oracle_says(values: Any, policy: Policy, has_base: bool) -> None:
-    done, held = one(*values, FieldRule(policy), has_base=has_base)
-    wanted, told = oracle(policy, *values, has_base=has_base)
+    base, pms, crm = values
+    done, held = one(base, pms, crm, FieldRule(policy), has_base=has_base)
+    wanted, told = oracle(policy, base, pms, crm, has_base=has_base)
     assert (held, bool(done.kept)) == (wanted, told)
-    assert bool(done.write) is (held != empty(values[1]))
+    assert bool(done.write) is (held != empty(pms))
     assert (done.agreed == ("f",)) is (not done.write and not done.kept)
 
 
 @holds(200, values=triples(_SETS), has_base=st.booleans())
 def test_a_set_as_the_oracle_says(values: Any, has_base: bool) -> None:
     base, pms, crm = ({*(value or ())} for value in values)
-    done, held = one(*values, SET, has_base=has_base)
+    done, held = one(values[0], values[1], values[2], SET, has_base=has_base)
     if has_base:
         wanted = {e for e in "uvwxyz" if (e in crm if (e in pms) == (e in base) else e in pms)}
     else:

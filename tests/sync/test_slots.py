@@ -44,7 +44,7 @@ def text(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def visit(key: str, clock: str, minutes: int = 30, **more: Any) -> Appointment:
+def visit(key: str, clock: str, minutes: int | None = 30, **more: Any) -> Appointment:
     values = {
         "operatory_key": "1", "provider_key": "10", "status": AppointmentStatus.SCHEDULED,
         "start": text(at(clock)), "minutes": minutes,
