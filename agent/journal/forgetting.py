@@ -116,8 +116,10 @@ class Forgetting(Contents):
             " WHERE image IS NOT NULL",
         ):
             if not (of == stream and key in keys):
+                if not people:
+                    continue
                 image = unpack_image(self._seal.open(sealed, effect_context(op_id)))
-                if not people or _patient_of(image) not in people:
+                if _patient_of(image) not in people:
                     continue
             if command is not None:
                 commands.add(command)

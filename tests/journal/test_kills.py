@@ -15,7 +15,7 @@ from tests.journal.killed import write_until_killed
 from tests.journal.oracle import structure_findings
 from tests.support.clock import HandClock
 
-KILLS = 40
+KILLS = 30
 
 
 def test_what_was_acknowledged_survives_every_kill(path: Path, clock: HandClock) -> None:
