@@ -89,7 +89,7 @@ def _proof(proof: Proof, catalogue: Catalogue) -> str:
         heading = f"<h2>{_e(title)} <span class=fail>Not run</span></h2>"
         return f"<section>{heading}<p>{_e(why)}</p></section>"
     steps = "".join(
-        f"<tr><td class={'pass' if s.passed else 'fail'}>{'yes' if s.passed else 'no'}</td>"
+        f"<tr><td class={'pass' if s.passed else 'fail'}>{'ok' if s.passed else 'FAIL'}</td>"
         f"<td>{_e(catalogue.render(s.code, dict(s.facts)).title)}</td>"
         f"<td class=ms>{'' if s.took_ms is None else f'{s.took_ms:,.0f} ms'}</td></tr>"
         for s in proof.steps
@@ -121,7 +121,8 @@ main{max-width:46rem;margin:2rem auto;padding:0 1rem}
 h1{margin:0 0 .5rem}h2{font-size:1.05rem;margin:1.6rem 0 .4rem}
 table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .5rem;
 border-bottom:1px solid color-mix(in srgb,CanvasText 15%,Canvas);vertical-align:top}
-.facts th{font-weight:600;width:14rem}.ms{text-align:right;white-space:nowrap}
+.facts th{font-weight:600;width:14rem}section td:first-child{width:2.5rem}
+.ms{text-align:right;white-space:nowrap}
 .verdict{font-size:1.2rem;font-weight:600}.pass{color:light-dark(#14602f,#7fd89c)}
 .fail{color:light-dark(#9b1c1c,#ff9a9a)}h2 span{font-weight:500;margin-left:.5rem}
 footer{margin:2rem 0;font-size:.85rem}code{overflow-wrap:anywhere}
