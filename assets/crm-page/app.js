@@ -3,8 +3,11 @@
 import * as api from "./api.js";
 import { $, h, number, span } from "./dom.js";
 import { Activity } from "./activity.js";
+import { desk } from "./desk.js";
 import { Patients } from "./patients.js";
 import { Rejects } from "./rejects.js";
+import { requests } from "./requests.js";
+import { Review } from "./review.js";
 import { Today } from "./today.js";
 
 const REFRESH_MS = 400; // under a flood of changes the page looks again this often
@@ -20,7 +23,7 @@ const PLURAL = {
   clinical_note: "Clinical notes", perio_exam: "Perio exams", lab_case: "Lab cases",
 };
 
-const views = { today: new Today(), patients: new Patients(), activity: new Activity(), rejects: new Rejects() };
+const views = { today: new Today(), patients: new Patients(), review: new Review(), activity: new Activity(), rejects: new Rejects() };
 const state = { overview: null, skewMs: 0, line: "open", view: null };
 
 // --- where we are ------------------------------------------------------------------------------
@@ -66,8 +69,9 @@ async function look() {
   busy = true;
   again = false;
   try {
-    await readOverview();
-    await state.view?.refresh();
+    await Promise.all([readOverview(), desk.refresh()]);
+    tellReviews();
+    await Promise.all([state.view?.refresh(), requests.refresh()]);
     state.line = "open";
   } catch (error) {
     if (!(error instanceof api.Unanswered)) throw error;
@@ -92,6 +96,12 @@ async function readOverview() {
   $("reject-count").hidden = !open;
   $("reject-count").textContent = open ? ` ${number(open)}` : "";
   tellCounts(seen.types);
+}
+
+function tellReviews() {
+  const open = desk.openReviews;
+  $("review-count").hidden = !open;
+  $("review-count").textContent = open ? ` ${number(open)}` : "";
 }
 
 // --- the header --------------------------------------------------------------------------------
@@ -161,6 +171,7 @@ function tellFreshness() {
 window.addEventListener("hashchange", route);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) lookSoon(); });
 document.addEventListener("keydown", (event) => {
+  if (document.querySelector("dialog[open]")) return;
   const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName);
   if (event.key === "Escape") for (const open of document.querySelectorAll("details[open].fresh, details[open].all")) open.open = false;
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -177,6 +188,8 @@ document.addEventListener("click", (event) => {
 });
 $("fresh").addEventListener("toggle", tellFreshness);
 
+document.body.append(requests.place);
+requests.draw();
 await look();
 route();
 setInterval(tellFreshness, 1000);

@@ -12,7 +12,7 @@ export function h(spec, attributes = {}, ...children) {
     else if (name === "data") Object.assign(element.dataset, value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((c) => c !== null && c !== undefined && c !== false));
+  element.append(...children.flat(3).filter((c) => c !== null && c !== undefined && c !== false));
   return element;
 }
 
@@ -24,6 +24,12 @@ export const number = (n) => Number(n).toLocaleString();
 export function clock(minute) {
   return new Date(2000, 0, 1, Math.floor(minute / 60), minute % 60)
     .toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
+}
+
+/** From 570, for 30 minutes → "9:30 – 10:00 AM". */
+export function hours(minute, minutes) {
+  const from = clock(minute), to = clock(minute + minutes);
+  return `${from.slice(-2) === to.slice(-2) ? from.replace(/\s?[AP]M$/, "") : from} – ${to}`;
 }
 
 /** "2026-11-20" → "Fri, Nov 20, 2026". */

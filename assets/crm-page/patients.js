@@ -1,6 +1,9 @@
 // People: search as you type on the left, one person's card on the right.
 
 import * as api from "./api.js";
+import { desk } from "./desk.js";
+import { CONSENT, EDIT, openConsent, openEdit, spoken } from "./edit.js";
+import { BOOK, openBooking, requestLine } from "./visits.js";
 import { day, empty, h, moment, money, number, phone, say, words } from "./dom.js";
 
 const TYPING_MS = 90;
@@ -12,7 +15,8 @@ export class Patients {
     this.token = 0;
   }
 
-  open(place, [key]) {
+  open(place, [key], overview) {
+    if (overview) this.today = overview.today;
     if (!this.place) this.frame(place);
     if ((key || null) !== this.key || !this.card.firstChild) {
       this.key = key || null;
@@ -119,22 +123,26 @@ export class Patients {
     if (!this.place || key !== this.key) return;
     const drawn = JSON.stringify(seen);
     if (drawn === this.drawnCard) return;
-    const isUpdate = this.drawnCard !== "";
+    const known = JSON.stringify({ ...seen, pending: null, conflicts: null });
+    const isUpdate = this.drawnCard !== "", isNews = isUpdate && known !== this.known;
     this.drawnCard = drawn;
+    this.known = known;
     const top = this.card.scrollTop;
-    this.card.replaceChildren(...cardOf(seen));
+    const held = this.card.contains(document.activeElement) ? document.activeElement.id : "";
+    this.card.replaceChildren(...cardOf(seen, this.today));
     this.card.scrollTop = isUpdate ? top : 0;
-    if (isUpdate) {
+    if (held) document.getElementById(held)?.focus({ preventScroll: true });
+    if (isNews) {
       say(`${seen.name} changed`);
       this.card.classList.remove("arrived");
       requestAnimationFrame(() => this.card.classList.add("arrived"));
-    } else this.card.classList.remove("arrived");
+    } else if (!isUpdate) this.card.classList.remove("arrived");
   }
 }
 
 // --- the card ------------------------------------------------------------------------------------
 
-function cardOf(seen) {
+function cardOf(seen, today) {
   const p = seen.person;
   const about = [
     seen.age !== null ? `${seen.age} years` : null,
@@ -149,9 +157,12 @@ function cardOf(seen) {
       h("span.face", { "aria-hidden": "true" }, initials(seen.name)),
       h("div", {}, h("h2", {}, seen.name, p.preferred_name && p.preferred_name !== p.first_name ? h("span.quiet", {}, ` “${p.preferred_name}”`) : null,
         p.status && p.status !== "patient" ? h("em.tag", {}, words(p.status)) : null), h("p.quiet", {}, about)),
-      h("p.quiet.keyline", {}, `Record ${seen.key}`)),
+      h("div.acts", {}, h("p.quiet.keyline", {}, `Record ${seen.key}`),
+        h("button.plain", { type: "button", id: "card-edit", disabled: !desk.fields.length || desk.whyNot(EDIT) !== null, title: desk.whyNot(EDIT) || undefined, onclick: () => openEdit(seen) }, "Edit"),
+        h("button.main", { type: "button", id: "card-book", disabled: desk.whyNot(BOOK) !== null, title: desk.whyNot(BOOK) || undefined, onclick: () => openBooking({ date: today }, { key: seen.key, name: seen.name }) }, "Book a visit"))),
     alerts.length ? h("div.alerts", {}, alerts.map((a) => h("p", {}, a))) : null,
-    h("div.panels", {}, visits(seen), contact(p), plan(seen.plan), balance(seen), recalls(seen.recalls), family(seen), coverage(seen.coverage), consent(p), communications(seen.communications), more(seen)),
+    asked(seen),
+    h("div.panels", {}, visits(seen), contact(p), plan(seen.plan), balance(seen), recalls(seen.recalls), family(seen), coverage(seen.coverage), consent(seen), communications(seen.communications), more(seen)),
   ].filter(Boolean);
 }
 
@@ -182,16 +193,34 @@ function contact(p) {
   return panel("Contact", "", shown || none("No way to reach them is on file."));
 }
 
-function consent(p) {
-  const line = (name, word, source, at, outs) => {
+/** What was asked of the practice about this person, and what both sides changed. */
+function asked(seen) {
+  const pending = (seen.pending || []).filter((view) => view.is_open || !["applied", "superseded"].includes(view.state));
+  const conflicts = seen.conflicts || [];
+  if (!pending.length && !conflicts.length) return null;
+  const fields = (view) => Object.entries(view.fields || {});
+  const label = (name) => desk.fields.find((spec) => spec.name === name)?.label || words(name);
+  return h("section.asked-of", { "aria-label": "Asked of the practice" },
+    pending.map((view) => h("div.ask", { data: { command: view.command_id } }, requestLine(view),
+      fields(view).length ? h("ul", {}, fields(view).map(([name, value]) => h("li", {}, `${label(name)}: `, h("b", {}, spoken(null, value)),
+        view.kept_fields?.includes(name) ? h("span.quiet", {}, " (a person decides)") : null))) : null,
+      view.is_open ? null : h("button.plain", { type: "button", onclick: () => api.dismiss(view.command_id).catch(() => null) }, "Hide"))),
+    conflicts.map((c) => h("p.asked.bad", {}, h("b", {}, `${c.label}: `), `both sides changed it. Practice: ${spoken(null, c.pms)}. CRM: ${spoken(null, c.crm)}. `, h("a.link", { href: "#/review" }, "Review"))));
+}
+
+function consent(seen) {
+  const p = seen.person;
+  const change = (channel, name) => (desk.whyNot(CONSENT) === null
+    ? h("button.inline", { type: "button", id: `consent-${channel}`, "aria-label": `Change consent to ${name}`, onclick: () => openConsent(seen, channel) }, "Change") : null);
+  const line = (channel, name, word, source, at, outs) => {
     const value = word || "unknown";
     const detail = [source ? `from ${source}` : null, at ? day(at) : null, outs?.length ? `not for ${outs.map((o) => words(o).toLowerCase()).join(", ")}` : null].filter(Boolean).join(" · ");
     return h("li.consent", {}, h(`span.pill.${value}`, {}, { granted: "Yes", denied: "No", unknown: "Not asked" }[value] || words(value)),
-      h("span", {}, h("b", {}, name), detail ? h("span.quiet", {}, ` ${detail}`) : null));
+      h("span", {}, h("b", {}, name), detail ? h("span.quiet", {}, ` ${detail}`) : null, " ", change(channel, name.toLowerCase())));
   };
   return panel("Consent", "", h("ul.lines", {},
-    line("Text messages", p.sms_consent, p.sms_consent_source, p.sms_consent_at, p.opt_out_sms),
-    line("Email", p.email_consent, p.email_consent_source, p.email_consent_at, p.opt_out_email)));
+    line("sms", "Text messages", p.sms_consent, p.sms_consent_source, p.sms_consent_at, p.opt_out_sms),
+    line("email", "Email", p.email_consent, p.email_consent_source, p.email_consent_at, p.opt_out_email)));
 }
 
 function family(seen) {
