@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
+import pytest
+
 from agent.cli.stage import Stage
 from agent.errors import ExitCode
 from tests.cli.conftest import Bridgework
@@ -99,6 +101,18 @@ def test_beside_a_running_agent_a_persons_word_is_passed_on(
     plain = bridgework("sync")
     assert plain.exit_code == ExitCode.BUSY
     assert "already running" in plain.stderr
+    accepted = bridgework("sync", "--accept-source", "--json")
+    assert json.loads(accepted.stdout) == {
+        "passed_on": True,
+        "allowed": [],
+        "accepted_source": True,
+    }
+
+
+@pytest.mark.slow
+def test_a_running_agent_goes_on_at_a_persons_word(stage: Stage, bridgework: Bridgework) -> None:
+    stage.start_agent()
+    stage.wait_loaded(60)
     with closing(sqlite3.connect(stage.practice_file)) as link:
         link.execute(
             "DELETE FROM procedurelog WHERE ProcNum < (SELECT avg(ProcNum) FROM procedurelog)"
@@ -111,12 +125,6 @@ def test_beside_a_running_agent_a_persons_word_is_passed_on(
     assert "took the word" in word.stdout
     _until(lambda: stage.watcher.records() < before)
     assert "guard.mass_change" not in bridgework("status").stdout
-    accepted = bridgework("sync", "--accept-source", "--json")
-    assert json.loads(accepted.stdout) == {
-        "passed_on": True,
-        "allowed": [],
-        "accepted_source": True,
-    }
     assert stage.wait_agreed(30).agrees
 
 
