@@ -32,6 +32,7 @@ class Caller:
         api.throttle, api.limit_s = None, 60.0
         api.faults.reset()
         api.seen.clear()
+        api.crashes.clear()
 
     def get(self, path: str, **query: Any) -> httpx.Response:
         return self.http.get(path, params=query)

@@ -112,9 +112,10 @@ def caller(callers: Callable[[str], Caller], engine: str) -> Iterator[Caller]:
     made = callers(engine)
     made.reset()
     yield made
-    assert not made.api.crashes, made.api.crashes[0]
+    made.api.wait_quiet()
     for table in EMPTIED:
         made.run(f"DELETE FROM {table}")
+    assert not made.api.crashes, made.api.crashes[0]
 
 
 EMPTIED = (

@@ -157,6 +157,8 @@ class StandIn:
         self._thread: threading.Thread | None = None
         self._turn = asyncio.Lock()
         self._free_at = 0.0
+        self._at_work = 0
+        self._quiet = threading.Condition()
 
     @property
     def url(self) -> str:
@@ -216,6 +218,12 @@ class StandIn:
         self._server.should_exit = True
         self._thread.join(10)
         self._server = self._thread = None
+
+    def wait_quiet(self, timeout_s: float = 10.0) -> None:
+        """Until no method is at work any more, also of requests long answered 504 or cut."""
+        with self._quiet:
+            if not self._quiet.wait_for(lambda: self._at_work == 0, timeout_s):
+                raise TimeoutError(f"{self._at_work} still at work")
 
     # --- one request --------------------------------------------------------------------------
 
@@ -286,6 +294,16 @@ class StandIn:
 
     def _answer(self, asked: _Request, path: str, ignored: list[str]) -> Answer:
         """Gates, then the method. In a worker thread."""
+        with self._quiet:
+            self._at_work += 1
+        try:
+            return self._carry_out(asked, path, ignored)
+        finally:
+            with self._quiet:
+                self._at_work -= 1
+                self._quiet.notify_all()
+
+    def _carry_out(self, asked: _Request, path: str, ignored: list[str]) -> Answer:
         try:
             found, key = self._gate(asked, path)
             with self._office() as office:
@@ -347,11 +365,18 @@ class StandIn:
         return _Borrowed(self)
 
     def borrow(self) -> Office:
-        try:
-            return self._idle.get_nowait()
-        except queue.Empty:
-            rules = MODES[self.mode]
-            return self.database.open(Signer(rules.user, rules.source))
+        """A connection that works now: one whose server went away is replaced."""
+        while True:
+            try:
+                office = self._idle.get_nowait()
+            except queue.Empty:
+                rules = MODES[self.mode]
+                return self.database.open(Signer(rules.user, rules.source))
+            try:
+                office.desk.rows("SELECT 1")
+            except pymysql.err.MySQLError:
+                continue
+            return office
 
     def give_back(self, office: Office, *, broken: bool) -> None:
         # SQLite wants each connection used by the thread that made it: none is kept.
