@@ -230,13 +230,24 @@ class Carrying:
             if at and plan.fills and made is not None:
                 step = _with_fields(step, {plan.fills: str(made)})  # noqa: PLW2901
             is_last = at == len(steps) - 1
-            proof = self._perform(
-                command,
-                step,
-                bench,
-                intending=self._recording(command, plan) if at == 0 and plan.kept else None,
-                settling=self._settling(command, plan, step, bench, unlike, is_last=is_last),
-            )
+            try:
+                proof = self._perform(
+                    command,
+                    step,
+                    bench,
+                    intending=self._recording(command, plan) if at == 0 and plan.kept else None,
+                    settling=self._settling(command, plan, step, bench, unlike, is_last=is_last),
+                )
+            except Failed as failed:
+                if failed.reason is not Reason.SLOT_TAKEN or plan.place is None:
+                    raise
+                # The writer looked as well and was the last to do so.
+                raise Refuse(
+                    failed.reason,
+                    failed.code,
+                    key=plan.key,
+                    alternatives=self._places.offers(plan.place, bench.looks, bench.pending),
+                ) from failed
             made = proof.key
             unlike += proof.unlike
         if steps and takes_place(steps[-1].effect):

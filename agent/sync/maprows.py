@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -277,9 +278,7 @@ def _check_fits(row: MapRow, transform: Transform) -> None:
         if not transform.gives_text:
             raise _wrong(row, "map.transform", why="a field of the site's own holds text")
         return
-    kind = next(
-        f.type for f in msgspec.structs.fields(RECORD_OF[row.stream]) if f.name == row.field
-    )
+    kind = _kinds_of(row.stream)[row.field]
     words = _words_of(kind)
     if words is not None and not transform.words:
         raise _wrong(row, "map.transform", why="the field wants an enumeration")
@@ -287,6 +286,12 @@ def _check_fits(row: MapRow, transform: Transform) -> None:
         strange = sorted(transform.words - words)
         if strange not in (["unknown"], ["other"]):
             raise _wrong(row, "map.word", found=",".join(strange), known=",".join(sorted(words)))
+
+
+@cache
+def _kinds_of(stream: Stream) -> dict[str, Any]:
+    """Annotation by field. Asking msgspec costs milliseconds, and every line of the map asks."""
+    return {field.name: field.type for field in msgspec.structs.fields(RECORD_OF[stream])}
 
 
 def _words_of(kind: Any) -> frozenset[str] | None:
