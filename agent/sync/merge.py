@@ -353,7 +353,7 @@ def _merge_value(name: str, sides: _Sides, rule: FieldRule) -> _Verdict:
     pms_wins = _Verdict(pms, clash=clash(Winner.PMS, pms, crm))
     if rule.policy is Policy.READ_ONLY:
         return pms_wins
-    if same(pms, base, rule) if sides.has_base else pms is None:
+    if same(pms, base, rule):  # or, without a base, the PMS holds nothing
         return _Verdict(crm, writes=True)  # only the CRM changed
     if rule.policy is Policy.PMS or (crm is None and not sides.has_base):
         return pms_wins

@@ -215,6 +215,23 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
     return found
 
 
+def _minus(spans: Iterable[Span], others: Iterable[Span]) -> list[Span]:
+    """What is left of ``spans`` without ``others``."""
+    left: list[Span] = []
+    holes = _joined(others)
+    for start, end in spans:
+        at = start
+        for hole_start, hole_end in holes:
+            if hole_end <= at or hole_start >= end:
+                continue
+            if at < hole_start:
+                left.append((at, hole_start))
+            at = hole_end
+        if at < end:
+            left.append((at, end))
+    return left
+
+
 def _block_span(block: ScheduleBlock) -> Span | None:
     """Its hours, or None for a note or a whole day."""
     if block.start is None or block.end is None:
@@ -434,8 +451,9 @@ class _Board:
         main = self._staff(request, place, span)[2] if place else request.provider_key
         tiers: dict[tuple[bool, bool], list[tuple[int, int, str, str]]] = {}
         for room, provider, hours in self._openings(main, span):
+            free = _minus(hours, self._never_free(self._places[room], request.appointment_key))
             tier = tiers.setdefault((provider != main, room != request.operatory_key), [])
-            tier += [(abs(at - span[0]), at, room, provider) for at in self._starts(hours, span)]
+            tier += [(abs(at - span[0]), at, room, provider) for at in self._starts(free, span)]
         chosen: list[tuple[str, Span]] = []
         for tier_key in sorted(tiers):
             for _, at, room, provider in sorted(tiers[tier_key]):
@@ -461,6 +479,13 @@ class _Board:
             own = {main, place.room.dentist_key, place.room.hygienist_key} - {None}
             for key in sorted(str(one) for one in own):
                 yield room, key, [self._day(day)]
+
+    def _never_free(self, place: _Place, own: str | None) -> list[Span]:
+        """Times of an operatory that no visit may touch, whoever it is with."""
+        taken = [span for span, key in place.taken if key != own]
+        taken += [span for span, _ in place.blocked]
+        clinics = (None, place.room.clinic_key)
+        return taken + [span for span, clinic, _ in self._closed if clinic in clinics]
 
     def _starts(self, hours: list[Span], span: Span) -> Iterator[int]:
         """Starts on the raster of local time that leave room before the hours end."""
