@@ -13,6 +13,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from agent.errors import ConfigError
@@ -370,6 +371,7 @@ class _StreamCompiler:
         return finding
 
 
+@cache
 def type_family(sql_type: str) -> str:
     """``varchar(100)`` and ``text`` are one family, ``bigint(20)`` and ``tinyint`` another."""
     word = re.match(r"[a-z]*", sql_type.lower())

@@ -48,6 +48,7 @@ def test_a_booking_stands_on_the_schedule_and_is_told(desk: Desk) -> None:
     desk.work()
     outcome = desk.outcome(ident)
     assert state_of(outcome) is EndState.APPLIED
+    assert outcome is not None
     ((number, patient, status, _, operatory, note),) = desk.visits()
     assert (str(number), patient, status, note) == (
         outcome.pms_key, desk.patient(), 1, "first visit",
