@@ -16,7 +16,7 @@ Imports only ``agent.model``, ``agent.sync.likeness`` and ``rapidfuzz``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,8 +181,8 @@ def _decide(
     suspects: dict[str, tuple[str, Pair]] = {}
     identical: set[str] = set()
     for key in records if among is None else among:
-        record = records[key]
-        if key in refused or (record.is_deleted and not record.merged_into):
+        record = records.get(key)
+        if record is None or key in refused or (record.is_deleted and not record.merged_into):
             continue
         if like_date(contact.birthdate, record.birthdate) is Likeness.DIFFERS:
             continue  # the families at one phone: nothing else can make it the same person
@@ -284,16 +284,26 @@ class PersonIndex:
     def add(self, patient: Patient) -> None:
         """A record not yet in the index."""
         person = person_of_patient(patient)
-        key = person.key
-        if key in self.people:
+        if person.key in self.people:
             raise ValueError("already in the index")
-        self.people[key] = person
+        self.people[person.key] = person
+        for block in self._blocks(person):
+            block.append(person.key)
+
+    def discard(self, key: str) -> None:
+        """A record that is gone, or about to be added again as it reads now."""
+        person = self.people.pop(key, None)
+        if person is not None:
+            for block in self._blocks(person):
+                block.remove(key)
+
+    def _blocks(self, person: Person) -> Iterator[list[str]]:
         if person.birthdate:
-            self._birthdates.setdefault(person.birthdate, []).append(key)
+            yield self._birthdates.setdefault(person.birthdate, [])
         for reach in (*person.phones, *person.emails):
-            self._reached.setdefault(reach, []).append(key)
+            yield self._reached.setdefault(reach, [])
         if person.last and person.first:
-            self._names.setdefault(person.name, []).append(key)
+            yield self._names.setdefault(person.name, [])
 
     def near(self, contact: Person) -> set[str]:
         """Keys worth comparing."""

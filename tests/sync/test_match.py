@@ -247,6 +247,16 @@ def test_rejections_and_owners_hold_in_populations() -> None:
         index.add(patient("1"))
 
 
+def test_the_index_follows_the_practice() -> None:
+    index = PersonIndex([patient("1"), patient("2", first_name="Berta", birthdate="1982-01-01")])
+    index.discard("1")
+    index.discard("404")
+    assert index.decide(contact()) == Nobody()
+    index.add(patient("1", phone_mobile=None, emails=("new@example.test",)))
+    assert why(index.decide(contact())) == "match.name_and_birthdate"
+    assert index.decide(contact(emails=("new@example.test",))) == Link("1", "identity")
+
+
 # -- laws ------------------------------------------------------------------------------------------
 
 _LASTS = st.sampled_from(["Muster", "MUSTER", "Mústér", "Mustre", "Ada", "Other", None, "O'Brien"])
