@@ -26,7 +26,6 @@ from tests.journal.conftest import PATIENT, outgoing, seen, upsert
 from tests.journal.oracle import query, structure_findings
 from tests.journal.pulling import (
     APPLIED,
-    CONFLICT,
     command,
     contact,
     done,
@@ -241,11 +240,10 @@ def test_retention_never_takes_what_open_work_names(journal: Journal, clock: Han
     with journal.turn() as turn:
         for name in ("plain", "unreported", "contested", "undone"):
             turn.effect_verified(numbers[name], 12)
-        for name in ("plain", "unreported", "undone"):
+        for name in ("plain", "unreported", "contested", "undone"):
             turn.command_state(name, CommandState.DONE, outcome=APPLIED)
-        turn.command_state("contested", CommandState.CONFLICT, outcome=CONFLICT)
         turn.effect_verified(lone, 12)
-        for name in ("plain", "undone"):
+        for name in ("plain", "contested", "undone"):
             turn.reported(name, APPLIED)
         turn.receive(command("asked"), START)
         task = turn.add_task("asked", update(), "write.read_only", START)
@@ -275,6 +273,7 @@ def test_audit_rows_of_open_effects_stay(journal: Journal) -> None:
     number = intend(journal, b"open", command_id=None)
     for name in ("a", "b", "c"):
         done(journal, name)
+    later = intend(journal, b"later", command_id=None)
     with journal.turn() as turn:
         turn.anchor(journal.audit_head())
     [(seq,)] = query(journal, "SELECT intent_seq FROM effect WHERE number = ?", number)
@@ -284,6 +283,7 @@ def test_audit_rows_of_open_effects_stay(journal: Journal) -> None:
     assert journal.verify_audit() == []
     with journal.turn() as turn:
         turn.effect_failed(number, "write.refused")
+        turn.effect_failed(later, "write.refused")
         turn.anchor(journal.audit_head())
         turn.prune(tombstones_before=START - DAY, audit_kept=1)
     assert query(journal, "SELECT min(seq) > ? FROM audit", seq) == [(1,)]
