@@ -6,7 +6,8 @@ Imports this package only. Reads through its own read-only connection; the serve
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,16 @@ import msgspec
 
 from agent.sandbox.crm.digests import recompute
 from agent.sandbox.crm.http import instant
+from agent.sandbox.crm.orders import ENDED
 from agent.sandbox.crm.schema import TYPE_NAME, State, connect
 from agent.sandbox.crm.wire import Op
 
 Json = dict[str, Any]
+
+_COMMAND = (
+    "id, type, state, json_extract(result, '$.reason_code'), json_extract(result, '$.pms_key'),"
+    " sent_us, created_us, done_us, sent_times"
+)
 
 
 @contextlib.contextmanager
@@ -109,6 +116,64 @@ def agents(file: Path) -> list[Json]:
             "revoked_at": _instant(revoked_us),
         }
         for client_id, label, version, enrolled_us, beat_us, revoked_us in rows
+    ]
+
+
+def commands(file: Path, limit: int) -> list[Json]:
+    """How commands stand, newest first; nothing of what they carry."""
+    with _reading(file) as store:
+        rows = store.execute(
+            f"SELECT {_COMMAND} FROM command ORDER BY created_us DESC LIMIT ?", (limit,)
+        ).fetchall()
+    return [_command(row) for row in rows]
+
+
+def command(file: Path, command_id: str, wait_s: float = 0.0) -> Json:
+    """One command; with ``wait_s`` as soon as it has ended, or when the time is over."""
+    ends_at = time.monotonic() + wait_s
+    with _reading(file) as store:
+        while True:
+            row = store.execute(
+                f"SELECT {_COMMAND} FROM command WHERE id = ?", (command_id,)
+            ).fetchone()
+            assert row is not None, "commands are never deleted"
+            told = _command(row)
+            if told["state"] in ENDED or time.monotonic() >= ends_at:
+                return told
+            time.sleep(0.02)
+
+
+def _command(row: Sequence[Any]) -> Json:
+    command_id, kind, state, reason, made, sent_us, created_us, done_us, times = row
+    return {
+        "command_id": command_id,
+        "type": kind,
+        "state": state,
+        "reason_code": reason,
+        "pms_key": made,
+        "created_at": _instant(created_us),
+        "sent_at": _instant(sent_us),
+        "ended_at": _instant(done_us),
+        "sent_times": times,
+    }
+
+
+def contacts(file: Path) -> list[Json]:
+    """The CRM's own people and who they are in the practice; no names."""
+    with _reading(file) as store:
+        rows = store.execute(
+            "SELECT id, rev, state, client_ref, merged_into, candidates FROM contact ORDER BY rev"
+        ).fetchall()
+    return [
+        {
+            "cloud_id": cloud_id,
+            "rev": rev,
+            "state": state,
+            "client_ref": client_ref,
+            "merged_into": merged_into,
+            "candidates": msgspec.json.decode(str(candidates)),
+        }
+        for cloud_id, rev, state, client_ref, merged_into, candidates in rows
     ]
 
 

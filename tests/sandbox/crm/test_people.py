@@ -149,8 +149,11 @@ def test_no_report_undoes_what_a_person_decided(desk: Desk, server: CrmServer) -
     patient(desk, "7")
     server.add_contact(ADA, "c-1")
     act(desk, "contacts/c-1/link", key="7")
-    stale: list[dict[str, Any]] = [{"state": "unlinked"}, {"state": "suspect", "candidates": ["7", "8"]},
-             {"state": "linked", "key": "8"}]  # fmt: skip
+    stale: list[dict[str, Any]] = [
+        {"state": "unlinked"},
+        {"state": "suspect", "candidates": ["7", "8"]},
+        {"state": "linked", "key": "8"},
+    ]
     for old in stale:
         report(desk, {"cloud_id": "c-1"} | old)
         assert person(desk, "c-1")["key"] == "7", old
