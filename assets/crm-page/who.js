@@ -20,7 +20,7 @@ export class WhoPicker {
     this.hint = h("p.quiet", { role: "status" }, "Type to find somebody, or ", h("button.inline", { type: "button", onclick: () => this.askNew() }, "enter a new person"), ".");
     this.chosen = h("div.chosen", { hidden: true });
     this.make = h("div.newcomer", { hidden: true });
-    this.element = h("div.who", {}, this.box, this.list, this.hint, this.chosen, this.make);
+    this.element = h("div.whom", {}, this.box, this.list, this.hint, this.chosen, this.make);
     if (known) this.take(known);
   }
 

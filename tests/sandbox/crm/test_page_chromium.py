@@ -18,6 +18,7 @@ from agent.sandbox.crm import CrmServer
 from tests.sandbox.crm.browser import Browser
 from tests.sandbox.crm.desk import Desk
 from tests.sandbox.crm.practice import ZONE, practice
+from tests.sandbox.crm.pretend import CAPABLE
 
 pytestmark = pytest.mark.chromium
 
@@ -95,7 +96,7 @@ def filled(desk: Desk, server: CrmServer) -> Desk:
         "agent_version": "0.1.0", "pms_kind": "opendental", "pms_version": "21.1.9.0",
         "journal_uuid": desk.journal, "epoch": 1, "last_read_at": now, "last_write_at": now,
         "oldest_unsent_s": None, "oldest_unverified_s": 412, "open_conflicts": 0, "parked": 0,
-        "pending_batches": 0,
+        "pending_batches": 0, "capabilities": list(CAPABLE),
     }  # fmt: skip
     desk.http.post("/v1/agents/self/heartbeat", json=beat)
     visits = [
