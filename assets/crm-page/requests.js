@@ -57,6 +57,9 @@ class Requests {
 
   draw() {
     const all = [...this.shown.values()].slice(-MOST).reverse();
+    const drawn = JSON.stringify(all.map((one) => one.view));
+    if (drawn === this.drawn) return; // nobody loses the focus, nothing is said twice
+    this.drawn = drawn;
     this.place.replaceChildren(...all.map((one) => this.line(one)));
     this.place.hidden = !all.length;
   }

@@ -118,6 +118,8 @@ class Front:
         )
 
     def keep(self, name: str, tmp_path: Path) -> None:
+        still = "(a) => a.animationName !== 'rise' || a.playState === 'finished'"
+        self.browser.wait(f"document.getAnimations().every({still})")
         taken = self.browser.picture(tmp_path / name)
         assert 20_000 < taken.stat().st_size < 300_000
         if _KEEP:
