@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from agent.model.reading import Key
+from agent.model.reading import Key, SourceFacts
 from agent.model.streams import Stream
 from agent.sync.datamap import load_map
+from agent.sync.streammap import StreamMap
 from drivers.base import TableSource
 
 MAP = load_map("opendental")
 ZONE = "America/Chicago"
+
+
+_COMPILED: dict[str, Mapping[Stream, StreamMap]] = {}
+
+
+def _compiled(facts: SourceFacts, zone: str) -> Mapping[Stream, StreamMap]:
+    """Compiling takes a good part of a second: once for each schema."""
+    schema = repr((zone, sorted((name, sorted(t.columns)) for name, t in facts.tables.items())))
+    if schema not in _COMPILED:
+        _COMPILED[schema] = MAP.compile(facts, zone=zone).streams
+    return _COMPILED[schema]
 
 
 class ReadBack:
@@ -20,7 +33,7 @@ class ReadBack:
 
     def __init__(self, source: TableSource, zone: str = ZONE) -> None:
         facts = source.probe()
-        self._maps = MAP.compile(facts, zone=zone).streams
+        self._maps = _compiled(facts, zone)
         for stream, mapped in self._maps.items():
             source.bind(stream, mapped.columns)
         self._reader = source.open()

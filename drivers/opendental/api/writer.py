@@ -180,7 +180,8 @@ class ApiWriter:
                 last = error
                 continue
             # 400 and 404 are the API's as well: an office too old for this very method.
-            if answer.status not in (200, 400, 401, 404):
+            is_api = answer.status in (400, 401, 404) or isinstance(answer.content, list | dict)
+            if answer.status not in (200, 400, 401, 404) or not is_api:
                 link.close()
                 last = PmsUnavailable("write.api_answer_odd", status=answer.status)
                 continue
