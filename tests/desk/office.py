@@ -232,6 +232,7 @@ class Engine:
         return [self._step(row) for row in effects]
 
     def apply(self, effects: Sequence[EffectRow], *, actor: str) -> Sequence[UndoStep]:
+        self.called.append(("apply", *(row.number for row in effects)))
         steps = [self._step(row) for row in effects]
         with self.journal.turn() as turn:
             for step in steps:

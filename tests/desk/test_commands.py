@@ -210,6 +210,7 @@ def test_undo_shows_then_does(agent: Agent, bridgework: Bridgework) -> None:
     done = bridgework("undo", "apply", 1, 2, "--yes")
     assert done.exit_code == ExitCode.FAILED  # one of the two could not be
     assert "left as it is: That cannot be done" in done.stdout
+    assert agent.engine.called == [("apply", 1)]  # what was shown as possible, and nothing else
     assert "taken back" in done.stdout
     assert "1  change a patient's details  patient 31       done     undone" in (
         bridgework("undo", "list").stdout

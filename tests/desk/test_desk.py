@@ -161,9 +161,9 @@ def test_a_task_ends_once(client: Client) -> None:
     assert view.who == "Example, Anna (1980-02-03)"
     assert view.fields["note"] == "Asked about whitening."
     assert client.ask(review.CloseTasks((1,), done=True)).refused == 0
-    assert [x.code for x in client.ask(review.CloseTasks((1,), done=False)).lines] == [
-        "desk.not_open"
-    ]
+    for done in (True, False):
+        again = client.ask(review.CloseTasks((1,), done=done))
+        assert [line.code for line in again.lines] == ["desk.not_open"]
     assert client.ask(review.ListTasks()).tasks == ()
 
 
