@@ -184,6 +184,16 @@ def test_a_provider_works_in_one_place_at_a_time() -> None:
     hygiene = visit("a", "09:30", operatory_key="7", hygienist_key="20", is_hygiene=True)
     assert judge(WISH, replace(FACTS, appointments=(hygiene,))).is_free  # the dentist looks in
 
+    helped = visit("a", "09:30", operatory_key="7", provider_key="11", hygienist_key="10")
+    assert judge(WISH, replace(FACTS, appointments=(helped,))).is_free  # not 10's own visit
+
+
+def test_hours_that_touch_are_one() -> None:
+    through = block("h", BlockKind.PROVIDER_HOURS, "12:00", "13:00", provider_key="10")
+    over_noon = replace(WISH, start=at("11:30"), minutes=120)
+    assert judge(over_noon, replace(FACTS, blocks=(*HOURS, through))).is_free
+    assert verdict(over_noon)[0] is Reason.OUTSIDE_HOURS
+
 
 def test_blockouts_that_forbid() -> None:
     lunch = block("b", BlockKind.BLOCKOUT, "09:30", "10:30", operatory_keys=("1",))
