@@ -28,6 +28,8 @@ from typing import IO, Any, Self
 
 import psutil
 
+from agent.config import Paths
+from agent.config.store import save_setting
 from agent.sandbox.practice.create import MariaDbStore, PracticePlan, create_practice
 from agent.sandbox.practice.desk import MariaDesk
 from agent.sandbox.practice.schema import Engine
@@ -209,14 +211,15 @@ class Rig:
     def set_up(self, settings: Mapping[str, str] | None = None) -> None:
         """Configure and pair a fresh agent."""
         wanted = {**_CONFIG, "pms.port": str(self.server.port), **(settings or {})}
-        for name, value in wanted.items():
-            self.bridgework("config", "set", name, value)
+        self.configure(wanted)
         self.bridgework("pair", self._hello["code"], "--url", self._hello["url"])
 
     def configure(self, settings: Mapping[str, str]) -> None:
         """Change settings; they hold from the agent's next start."""
+        paths = Paths.locate(self.home)
+        paths.prepare()
         for name, value in settings.items():
-            self.bridgework("config", "set", name, value)
+            save_setting(paths.config_file, name, value)
 
     def start_agent(self, settings: Mapping[str, str] | None = None) -> psutil.Process:
         """``settings`` hold for this run only."""

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import httpx
 
+SETTLED = frozenset({"complete", "broken", "note", "arrived", "seated"})  # looks of visits
 ENDED = frozenset({"applied", "rejected", "expired", "superseded"})
 
 
@@ -25,6 +26,7 @@ class CrmDesk:
 
     def __init__(self, url: str) -> None:
         headers = {"X-Bridgework-Page": "1"}
+        self.refusals: Counter[str] = Counter()  # reasons of what was refused at once
         self._http = httpx.Client(base_url=url, headers=headers, timeout=60.0, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -43,6 +45,7 @@ class CrmDesk:
         """A new command's view; None when the CRM refuses it at once (the usual reasons)."""
         answer = self._http.post(f"/app/api/{path}", json=body)
         if answer.status_code == 409:
+            self.refusals[answer.json().get("reason_code", "")] += 1
             return None
         answer.raise_for_status()
         made: dict[str, Any] = answer.json()
@@ -81,14 +84,14 @@ class CrmLife:
     """Somebody working in the CRM at ``rate`` requests a second until told to stop.
 
     Books (with a token in the note), moves, confirms and cancels visits, edits addresses, adds
-    notes; what is refused at once by the CRM is not counted.
+    notes; what the CRM refuses at once is only counted.
     """
 
     url: str
     seed: int
     rate: float
     asked: list[Asked] = field(default_factory=list)
-    refused: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)  # reasons
 
     def run(self, stop: threading.Event) -> None:
         rng = Random(f"crm-life:{self.seed}")
@@ -104,15 +107,14 @@ class CrmLife:
                     made = act(desk, rng)
                 except httpx.HTTPError:  # the CRM is being troubled on purpose
                     continue
-                if made is None:
-                    self.refused[act.__name__] += 1
-                else:
+                if made is not None:
                     self.asked.append(made)
+            self.refused = desk.refusals
 
     # --- what they do ----------------------------------------------------------------------------
 
     def _patient(self, desk: CrmDesk, rng: Random) -> str | None:
-        found = desk.get("patients", q=rng.choice("aeioust"), limit=50).get("patients", [])
+        found = desk.get("patients", q=rng.choice("aeioust"), limit=50)["people"]
         return rng.choice(found)["key"] if found else None
 
     def _visit(self, desk: CrmDesk, rng: Random) -> dict[str, Any] | None:
@@ -120,7 +122,7 @@ class CrmLife:
         visits = [
             visit
             for visit in desk.get("day", date=day)["visits"]
-            if visit.get("status") == "scheduled" and visit.get("pending") is None
+            if visit["look"] not in SETTLED and visit["pending"] is None
         ]
         return rng.choice(visits) if visits else None
 

@@ -36,13 +36,13 @@ def concurrent_edits(rig: TwoSided, count: int) -> set[tuple[str, str]]:
             "SELECT PatNum FROM patient WHERE PatStatus=0 ORDER BY PatNum LIMIT %s", count
         )
         for (number,) in patients:
-            shown = desk.get(f"patients/{number}")["patient"].get("city")
+            shown = desk.get(f"patients/{number}")["person"].get("city")
             rig.rows("UPDATE patient SET City=%s WHERE PatNum=%s", "Alder Falls", number)
             asked = desk.ask(
                 f"patients/{number}/edit",
                 {"fields": {"city": "Birch Hollow"}, "expected": {"city": shown}},
             )
-            assert asked is not None
+            assert asked is not None, desk.refusals
             made.add((str(number), "city"))
     return made
 
