@@ -1,0 +1,290 @@
+"""What people decide and take back: conflicts settled, effects undone only where nothing moved."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from agent.journal.pulled import ConflictState, EffectState, UndoState, Winner
+from agent.model.commands import CommandType, EndState, Reason
+from agent.model.desk import SafetyMode
+from agent.model.effects import Effect, EffectKind
+from agent.model.review import UndoStep
+from agent.model.streams import Stream
+from agent.sync.resolve import CannotResolve
+from agent.sync.switches import DESK, Switch
+from tests.sync.pullrig import Desk
+from tests.sync.pullsite import desk, open_desk, site_template
+
+__all__ = ["desk", "open_desk", "site_template"]
+
+
+@contextmanager
+def lane_at_work(desk: Desk) -> Iterator[None]:
+    """The apply lane turns meanwhile: undo is done by it and waited for."""
+    done = threading.Event()
+
+    def turn() -> None:
+        # A connection of this thread's own: SQLite's may not wander.
+        reader = desk.source.open()
+        while not done.is_set():
+            desk.two.apply.round(reader, desk.session)
+            done.wait(0.002)
+        reader.close()
+
+    thread = threading.Thread(target=turn)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def undo(desk: Desk, *numbers: int) -> list[UndoStep]:
+    rows = [row for number in numbers if (row := desk.journal.effect(number)) is not None]
+    with lane_at_work(desk):
+        return desk.two.undoer.apply(rows, actor="tester")
+
+
+def edit(desk: Desk, key: Any, **fields: Any) -> Any:
+    held = desk.record(Stream.PATIENT, key)
+    return desk.do(
+        CommandType.PATIENT_UPDATE, {"fields": fields}, target=("patient", str(key)),
+        expected={name: held.get(name) for name in fields},
+    )  # fmt: skip
+
+
+def clash(desk: Desk, key: Any, *, office: str, cloud: str) -> int:
+    """Both sides change the city; the conflict's number."""
+    was = desk.record(Stream.PATIENT, key).get("city")
+    desk.run("UPDATE patient SET City=? WHERE PatNum=?", office, key)
+    outcome = desk.do(
+        CommandType.PATIENT_UPDATE, {"fields": {"city": cloud}}, target=("patient", str(key)),
+        expected={"city": was}, ident=f"cmd-{office}-{cloud}",
+    )  # fmt: skip
+    assert outcome.state is EndState.CONFLICT
+    return desk.journal.conflicts()[0].number
+
+
+# -- undo ------------------------------------------------------------------------------------------
+
+
+def test_an_edit_is_taken_back_and_that_too(desk: Desk) -> None:
+    key = desk.patient()
+    was = desk.record(Stream.PATIENT, key).get("city")
+    edit(desk, key, city="Changed")
+    (effect,) = desk.journal.effects_recent(1)
+    (step,) = undo(desk, effect.number)
+    assert step.code == ""
+    assert {f.field: (f.wrote, f.back) for f in step.fields} == {"city": ("Changed", was)}
+    assert desk.record(Stream.PATIENT, key).get("city") == was
+    after = desk.journal.effect(effect.number)
+    assert after is not None
+    assert after.undo is UndoState.USED
+    (inverse,) = desk.journal.effects_recent(1)
+    assert (inverse.undoes, inverse.actor) == (effect.number, "tester")
+    (again,) = undo(desk, effect.number)
+    assert again.code == "undo.already"
+    (redone,) = undo(desk, inverse.number)
+    assert redone.code == ""
+    assert desk.record(Stream.PATIENT, key)["city"] == "Changed"
+
+
+def test_what_moved_on_is_left_alone(desk: Desk) -> None:
+    key = desk.patient()
+    edit(desk, key, city="Ours", postal_code="10998")
+    (effect,) = desk.journal.effects_recent(1)
+    desk.run("UPDATE patient SET City='Theirs' WHERE PatNum=?", key)
+    (step,) = undo(desk, effect.number)
+    assert step.code == "undo.moved_on"
+    assert desk.record(Stream.PATIENT, key)["postal_code"] == "10998"
+    desk.run("UPDATE patient SET City='Ours', Address2='elsewhere' WHERE PatNum=?", key)
+    (step,) = undo(desk, effect.number)
+    assert step.code == ""
+
+
+def test_a_batch_goes_newest_first(desk: Desk) -> None:
+    key = desk.patient()
+    was = desk.record(Stream.PATIENT, key).get("city")
+    for city in ("One", "Two"):
+        edit(desk, key, city=city)
+    second, first = desk.journal.effects_recent(2)
+    with lane_at_work(desk):
+        preview = desk.two.undoer.preview([first, second])
+    assert [(s.number, s.code) for s in preview] == [(second.number, ""), (first.number, "")]
+    assert desk.record(Stream.PATIENT, key)["city"] == "Two"
+    steps = undo(desk, first.number, second.number)
+    assert [s.code for s in steps] == ["", ""]
+    assert desk.record(Stream.PATIENT, key).get("city") == was
+
+
+def test_a_booking_leaves_the_schedule_and_a_cancelled_one_returns_if_it_can(desk: Desk) -> None:
+    key = desk.booked()
+    place = desk.record(Stream.APPOINTMENT, key)
+    desk.do(
+        CommandType.APPOINTMENT_CANCEL, {"break_type": "cancelled", "to_unscheduled": True},
+        target=("appointment", str(key)),
+    )  # fmt: skip
+    (cancelled,) = desk.journal.effects_recent(1)
+    assert cancelled.effect.kind is EffectKind.BREAK
+    other = desk.book(who=desk.patient(2))
+    desk.work()
+    (step,) = undo(desk, cancelled.number)
+    assert step.code in ("slot.operatory_taken", "slot.provider_taken")
+    assert desk.outcome(other) is not None
+    (booking,) = desk.effects(other)
+    (taken_off,) = undo(desk, booking.number)
+    assert taken_off.code == ""
+    (step,) = undo(desk, cancelled.number)
+    assert step.code == ""
+    held = desk.record(Stream.APPOINTMENT, key)
+    assert (held["status"], held["start"], held["operatory_key"]) == (
+        "scheduled", place["start"], place["operatory_key"],
+    )  # fmt: skip
+
+
+def test_what_has_no_inverse_says_so(desk: Desk) -> None:
+    desk.do(CommandType.COMMLOG_APPEND, {"patient_key": str(desk.patient()), "note": "Called.",
+            "mode": "phone", "direction": "received"})  # fmt: skip
+    (effect,) = desk.journal.effects_recent(1)
+    (step,) = undo(desk, effect.number)
+    assert step.code == "undo.no_inverse"
+    edit(desk, desk.patient(), city="Once")
+    (effect,) = desk.journal.effects_recent(1)
+    desk.two.safety.say(DESK, Switch(SafetyMode.READ_ONLY), "tester")
+    (step,) = undo(desk, effect.number)
+    assert step.code == "safety.read_only"
+
+
+# -- conflicts -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("winner", "value", "city"),
+    [(Winner.PMS, None, "Office"), (Winner.CRM, None, "Cloud"), (Winner.VALUE, "Third", "Third")],
+)
+def test_a_decision_is_carried_out(desk: Desk, winner: Winner, value: Any, city: str) -> None:
+    key = desk.patient()
+    number = clash(desk, key, office="Office", cloud="Cloud")
+    desk.two.resolver.resolve(number, winner, value, actor="tester", remember=False)
+    assert desk.record(Stream.PATIENT, key)["city"] == "Office"  # not yet
+    desk.clock.advance(6)
+    desk.settle()
+    assert desk.record(Stream.PATIENT, key)["city"] == city
+    outcome = desk.outcome("cmd-Office-Cloud")
+    assert outcome is not None
+    if winner is Winner.PMS:
+        assert (outcome.state, outcome.reason_code) == (EndState.REJECTED, Reason.VERSION_CONFLICT)
+    else:
+        assert outcome.state is EndState.APPLIED
+    (told,) = desk.port.conflicts.values()
+    assert (told.state, told.winner) == ("resolved", winner.value)
+
+
+def test_a_decision_can_be_taken_back_until_it_is_carried_out(desk: Desk) -> None:
+    key = desk.patient()
+    number = clash(desk, key, office="Office", cloud="Cloud")
+    desk.two.resolver.resolve(number, Winner.CRM, None, actor="tester", remember=False)
+    desk.two.resolver.undo(number, actor="tester")
+    desk.clock.advance(60)
+    desk.work()
+    assert desk.record(Stream.PATIENT, key)["city"] == "Office"
+    (anew,) = desk.journal.conflicts()
+    assert anew.state is ConflictState.OPEN
+    desk.two.resolver.resolve(anew.number, Winner.CRM, None, actor="tester", remember=False)
+    desk.clock.advance(6)
+    desk.settle()
+    assert desk.record(Stream.PATIENT, key)["city"] == "Cloud"
+    with pytest.raises(CannotResolve, match="dispatched"):
+        desk.two.resolver.undo(anew.number, actor="tester")
+
+
+def test_a_decision_never_overwrites_what_nobody_has_seen(desk: Desk) -> None:
+    key = desk.patient()
+    number = clash(desk, key, office="Office", cloud="Cloud")
+    desk.two.resolver.resolve(number, Winner.CRM, None, actor="tester", remember=False)
+    desk.run("UPDATE patient SET City='Later still' WHERE PatNum=?", key)
+    desk.clock.advance(6)
+    desk.work()
+    assert desk.record(Stream.PATIENT, key)["city"] == "Later still"
+    (anew,) = desk.journal.conflicts()
+    assert (anew.pms, anew.crm) == ("Later still", "Cloud")
+
+
+def test_a_field_kept_back_is_decided_by_a_command_of_our_own(desk: Desk) -> None:
+    key = desk.patient()
+    was = desk.record(Stream.PATIENT, key)
+    desk.run("UPDATE patient SET City='Office' WHERE PatNum=?", key)
+    outcome = desk.do(
+        CommandType.PATIENT_UPDATE, {"fields": {"city": "Cloud", "postal_code": "10997"}},
+        target=("patient", str(key)),
+        expected={"city": was.get("city"), "postal_code": was.get("postal_code")},
+    )  # fmt: skip
+    assert outcome.kept_fields == ("city",)
+    (row,) = desk.journal.conflicts()
+    desk.two.resolver.resolve(row.number, Winner.CRM, None, actor="tester", remember=False)
+    told = len(desk.port.told)
+    desk.clock.advance(6)
+    desk.settle()
+    assert desk.record(Stream.PATIENT, key)["city"] == "Cloud"
+    assert len(desk.port.told) == told  # the CRM never hears of our own command
+    assert not desk.journal.commands_unreported(10)
+
+
+def test_what_always_asks_is_not_remembered(desk: Desk) -> None:
+    key = desk.patient()
+    was = desk.record(Stream.PATIENT, key).get("last_name")
+    desk.run("UPDATE patient SET LName='Officename' WHERE PatNum=?", key)
+    desk.do(CommandType.PATIENT_UPDATE, {"fields": {"last_name": "Cloudname"}},
+            target=("patient", str(key)), expected={"last_name": was})  # fmt: skip
+    (row,) = desk.journal.conflicts()
+    with pytest.raises(CannotResolve, match="always_asks"):
+        desk.two.resolver.resolve(row.number, Winner.CRM, None, actor="tester", remember=True)
+    assert desk.journal.conflicts()[0].state is ConflictState.OPEN
+
+
+def test_a_place_both_sides_moved_is_one_decision(desk: Desk) -> None:
+    key = desk.booked()
+    was = desk.record(Stream.APPOINTMENT, key)["start"]
+    desk.run("UPDATE appointment SET AptDateTime=datetime(AptDateTime,'+1 hour') WHERE AptNum=?",
+             key)  # fmt: skip
+    wished = desk.place(6)["start"]
+    ident = desk.ask(CommandType.APPOINTMENT_RESCHEDULE, {"start": wished},
+                     target=("appointment", str(key)), expected={"start": was})  # fmt: skip
+    desk.work()
+    (row,) = desk.journal.conflicts()
+    desk.two.resolver.resolve(row.number, Winner.CRM, None, actor="tester", remember=False)
+    desk.clock.advance(6)
+    desk.settle()
+    assert desk.record(Stream.APPOINTMENT, key)["start"] == wished
+    outcome = desk.outcome(ident)
+    assert outcome is not None
+    assert outcome.state is EndState.APPLIED
+
+
+def test_an_undo_that_is_cut_is_found_by_the_probe(desk: Desk) -> None:
+    from agent.model.effects import WriteUnknown, Written
+
+    key = desk.patient()
+    was = desk.record(Stream.PATIENT, key).get("city")
+    edit(desk, key, city="Changed")
+    (effect,) = desk.journal.effects_recent(1)
+
+    def cut(_: Effect, __: Written) -> None:
+        desk.writer.after = None
+        raise WriteUnknown("write.unknown")
+
+    desk.writer.after = cut
+    (step,) = undo(desk, effect.number)
+    assert step.code == "undo.unsettled"
+    desk.settle(10)
+    assert desk.record(Stream.PATIENT, key).get("city") == was
+    after = desk.journal.effect(effect.number)
+    assert after is not None
+    assert after.undo is UndoState.USED
+    assert desk.journal.effects_recent(1)[0].state is EffectState.VERIFIED
