@@ -281,7 +281,7 @@ class FrontDesk:
     def _check_known(self, said: people.Said) -> None:
         """Somebody of this name and birth date is here already: a person shall say who is meant."""
         ours = people.alike(self._db, said)
-        found = views.find_patients(self._db, f"{said.first_name} {said.last_name}")["people"]
+        found = views.namesakes(self._db, said.last_name or "", said.first_name or "")
         born = [one for one in found if said.birthdate and one["birthdate"] == said.birthdate]
         if ours or born:
             shown = [{"cloud_id": one.id, "key": one.client_ref, "name": one_name(one),

@@ -125,7 +125,7 @@ def find(
     states = "'new', 'unlinked', 'suspect'" + ("" if is_open else ", 'linked'")
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM contact WHERE state IN ({states}){where}"
-        " ORDER BY last_name, first_name, id LIMIT ?",
+        " ORDER BY sort, id LIMIT ?",
         (*words, most + 1),
     ).fetchall()
     return [read_person(row) for row in rows[:most]], len(rows) > most
@@ -133,13 +133,14 @@ def find(
 
 def alike(db: apsw.Connection, said: Said) -> list[Person]:
     """People of ours with the same name and birth date (where one has none: a shared number)."""
+    name = _sort(said)
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM contact WHERE sort = ? AND state NOT IN ('merged', 'deleted')"
+        " ORDER BY id LIMIT 50",
+        (name,),
+    )
     found = []
-    name = fold(f"{said.last_name or ''} {said.first_name or ''}")
-    for one in find(db, [f" {fold(said.last_name)}"] if said.last_name else [], 200, is_open=False)[
-        0
-    ]:
-        if fold(f"{one.last_name or ''} {one.first_name or ''}") != name:
-            continue
+    for one in [read_person(row) for row in rows]:
         if one.birthdate and said.birthdate:
             is_same = one.birthdate == said.birthdate
         else:
@@ -210,10 +211,10 @@ def add(db: apsw.Connection, said: Said, cloud_id: str = "") -> Person:
         rev = _next_rev(db)
         db.execute(
             "INSERT INTO contact(id, rev, state, last_name, first_name, birthdate, phones, emails,"
-            " fields, search, created_us, changed_us)"
-            " VALUES(?, ?, 'new', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " fields, sort, search, created_us, changed_us)"
+            " VALUES(?, ?, 'new', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (made, rev, said.last_name, said.first_name, said.birthdate, _json(said.phones),
-             _json(said.emails), _json(said.fields), _search(said), at, at),
+             _json(said.emails), _json(said.fields), _sort(said), _search(said), at, at),
         )  # fmt: skip
     return person(db, made)
 
@@ -226,9 +227,10 @@ def edit(db: apsw.Connection, cloud_id: str, said: Said) -> Person:
     with db:
         db.execute(
             "UPDATE contact SET rev = ?, last_name = ?, first_name = ?, birthdate = ?, phones = ?,"
-            " emails = ?, fields = ?, search = ?, changed_us = ? WHERE id = ?",
+            " emails = ?, fields = ?, sort = ?, search = ?, changed_us = ? WHERE id = ?",
             (_next_rev(db), said.last_name, said.first_name, said.birthdate, _json(said.phones),
-             _json(said.emails), _json(said.fields), _search(said), now_us(), cloud_id),
+             _json(said.emails), _json(said.fields), _sort(said), _search(said), now_us(),
+             cloud_id),
         )  # fmt: skip
     return person(db, cloud_id)
 
@@ -240,7 +242,8 @@ def delete(db: apsw.Connection, cloud_id: str, merged_into: str | None = None) -
         db.execute(
             "UPDATE contact SET rev = ?, state = ?, merged_into = ?, last_name = NULL,"
             " first_name = NULL, birthdate = NULL, phones = '[]', emails = '[]', fields = '{}',"
-            " client_ref = NULL, not_refs = '[]', candidates = '[]', search = '', changed_us = ?"
+            " client_ref = NULL, not_refs = '[]', candidates = '[]', sort = '', search = '',"
+            " changed_us = ?"
             " WHERE id = ?",
             (_next_rev(db), "merged" if merged_into else "deleted", merged_into, now_us(),
              cloud_id),
@@ -270,12 +273,13 @@ def merge(db: apsw.Connection, loser_id: str, survivor_id: str) -> Person:
         )
         db.execute(
             "UPDATE contact SET rev = ?, state = ?, last_name = ?, first_name = ?, birthdate = ?,"
-            " phones = ?, emails = ?, fields = ?, client_ref = ?, not_refs = ?, search = ?,"
-            " changed_us = ? WHERE id = ?",
+            " phones = ?, emails = ?, fields = ?, client_ref = ?, not_refs = ?, sort = ?,"
+            " search = ?, changed_us = ? WHERE id = ?",
             (_next_rev(db), "linked" if refs else survivor.state, both.last_name, both.first_name,
              both.birthdate, _json(both.phones), _json(both.emails), _json(both.fields),
              next(iter(refs), None),
-             _json([*dict.fromkeys(survivor.not_refs + loser.not_refs)]), _search(both), now_us(),
+             _json([*dict.fromkeys(survivor.not_refs + loser.not_refs)]), _sort(both),
+             _search(both), now_us(),
              survivor.id),
         )  # fmt: skip
     return person(db, survivor.id)
@@ -410,6 +414,10 @@ def _next_rev(db: apsw.Connection) -> int:
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _sort(said: Said) -> str:
+    return f"{fold(said.last_name or '')} {fold(said.first_name or '')}"
 
 
 def _search(said: Said) -> str:

@@ -180,11 +180,11 @@ CREATE TABLE contact(                -- the CRM's own people
   not_refs TEXT NOT NULL DEFAULT '[]',
   candidates TEXT NOT NULL DEFAULT '[]',
   merged_into TEXT,
-  search TEXT NOT NULL DEFAULT '',
+  sort TEXT NOT NULL DEFAULT '', search TEXT NOT NULL DEFAULT '',
   created_us INTEGER NOT NULL, changed_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX contact_client ON contact(client_ref) WHERE client_ref IS NOT NULL;
-CREATE INDEX contact_name ON contact(last_name, first_name);
+CREATE INDEX contact_sort ON contact(sort);
 INSERT OR IGNORE INTO meta VALUES('contact_rev', '0');
 
 CREATE TABLE conflict(

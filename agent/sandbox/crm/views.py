@@ -269,21 +269,30 @@ def find_patients(db: apsw.Connection, typed: str) -> Json:
         " ORDER BY f.sort",
         asked,
     ).fetchall()
-    people = []
-    for key, content in rows[:_FOUND_MOST]:
-        person = _json(content)
-        people.append(
-            {
-                "key": key,
-                "name": words.full_name(person),
-                "preferred_name": person.get("preferred_name"),
-                "birthdate": person.get("birthdate"),
-                "age": words.age_of(person),
-                "phone": words.phone_of(person),
-                "status": person.get("status") or "patient",
-            }
-        )
+    people = [_found(str(key), _json(content)) for key, content in rows[:_FOUND_MOST]]
     return {"people": people, "more": len(rows) > _FOUND_MOST}
+
+
+def _found(key: str, person: Json) -> Json:
+    return {
+        "key": key,
+        "name": words.full_name(person),
+        "preferred_name": person.get("preferred_name"),
+        "birthdate": person.get("birthdate"),
+        "age": words.age_of(person),
+        "phone": words.phone_of(person),
+        "status": person.get("status") or "patient",
+    }
+
+
+def namesakes(db: apsw.Connection, last_name: str, first_name: str) -> list[Json]:
+    """Patients of exactly this name, but for case and accents."""
+    rows = db.execute(
+        "SELECT r.key, b.json FROM patient_name n JOIN record r ON r.rid = n.rid"
+        " JOIN body b ON b.rid = r.rid WHERE n.sort = ? AND r.state = 0 LIMIT 50",
+        (f"{x.fold(last_name)} {x.fold(first_name)}",),
+    ).fetchall()
+    return [_found(str(key), _json(content)) for key, content in rows]
 
 
 def card(db: apsw.Connection, key: str, fallback_zone: str, now: datetime) -> Json | None:

@@ -117,6 +117,29 @@ def test_slots_are_what_is_free(office: Desk, server: CrmServer) -> None:
     assert office.http.get("/app/api/slots?date=tomorrow").status_code == 400
 
 
+def test_blocks_days_off_and_whose_time_a_visit_takes(office: Desk) -> None:
+    def put(key: str, **block: Any) -> None:
+        office.push(office.change("schedule_block", key, {"status": "open", "date": DAY} | block))
+
+    lunch = {"kind": "blockout", "start": at(11), "end": at(12), "operatory_keys": ["1"]}
+    put("3", **lunch)
+    assert free(office, operatory=1) == ["Op 1 09:00", "Op 1 11:00"], "it forbids nothing"
+    put("3", **lunch, forbids_booking=True)
+    assert free(office, operatory=1) == ["Op 1 09:00"]
+    assert "Hyg 11:00" in free(office)
+    # In the second half of the visit at 10 the provider is free for another room.
+    put("4", kind="provider_hours", provider_key="10", operatory_keys=["2"],
+        start=at(10), end=at(12))  # fmt: skip
+    assert "Hyg 10:30" not in free(office, provider=10)
+    office.push(visit(office, "5", at(10), pattern="XXXXXX//////"))
+    assert "Hyg 10:30" in free(office, provider=10)
+    put("5", kind="provider_hours", provider_key="11", status="closed")
+    assert free(office, provider=11) == [], "a day off"
+    put("6", kind="practice", status="holiday")
+    assert free(office) == []
+    assert book(office, at(9)).json()["reason_code"] == "outside_hours"
+
+
 def test_a_booking_from_request_to_the_real_visit(office: Desk, contract: Contract) -> None:
     made = book(office, at(11), note="Crown prep", type_key="3")
     assert made.status_code == 202
