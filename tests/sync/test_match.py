@@ -199,6 +199,27 @@ def test_suspects_are_in_order_and_few() -> None:
     assert len(found.candidates) == MOST_SUSPECTS
     scores = [c.score for c in found.candidates]
     assert scores == sorted(scores, reverse=True)
+    assert [c.key for c in found.candidates][:2] == ["99", "0"]  # the last to be looked at
+
+
+def test_a_loser_beside_its_survivor_says_nothing_new() -> None:
+    away = {"phone_mobile": None, "emails": ()}
+    both = [patient("1", merged_into="2", **away), patient("2", **away)]
+    assert why(decide(contact(), both)) == "match.name_and_birthdate"
+    assert decide(contact(), both) == decide(contact(), both[::-1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"birthdate": None, "phones": (), "emails": ()}, "match.name_only"),
+        ({"last_name": "Mustre", "phones": (), "emails": ()}, "match.name_variant"),
+        ({"last_name": "Mustre", "birthdate": None, "emails": ()}, "match.name_and_contact"),
+        ({"last_name": "Mustre", "birthdate": None, "phones": ()}, "match.name_and_contact"),
+    ],
+)
+def test_the_index_looks_everywhere(changes: dict[str, Any], found: str) -> None:
+    assert why(PersonIndex([patient()]).decide(contact(**changes))) == found
 
 
 @pytest.mark.parametrize(
