@@ -81,7 +81,7 @@ def race(rig: TwoSided, bookings: int, threads: int) -> list[Asked]:
     def call(number: int) -> None:
         with CrmDesk(rig.crm_url) as desk:
             for turn in range(number, bookings, threads):
-                slot, token = slots[turn % len(slots)], f"req-race-{turn}"
+                slot, token = slots[turn % len(slots)], f"req-race-{turn:04d}"
                 payload = {"patient": {"key": patients[turn % len(patients)]}, "note": token,
                            "start": slot["start"], "minutes": slot["minutes"],
                            "operatory_key": slot["operatory_key"],
