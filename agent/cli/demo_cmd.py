@@ -14,9 +14,10 @@ import click
 import msgspec
 
 from agent.cli.render import span
-from agent.cli.stage import Stage
+from agent.cli.stage import ZONE, Stage
 from agent.errors import ExitCode, PmsError
 from agent.sandbox.compare import Report
+from agent.sandbox.crm_life import CrmLife, Errand
 from agent.sandbox.practice.front import DeedKind
 from agent.sandbox.practice.life import Deed, Life
 
@@ -122,16 +123,26 @@ def _scenario(stage: Stage, seed: int, *, as_json: bool) -> ExitCode:
         steps.append(step)
         if not as_json:
             click.echo(_line(step))
+    errands = []
+    if not as_json:
+        click.echo(f"\n{'In the CRM, somebody':<31}{'answer':<26}{'Practice had it after':>22}")
+    for errand in CrmLife(stage.crm, stage.desk, ZONE).run(SEEN_TIMEOUT_S):
+        errands.append(errand)
+        if not as_json:
+            click.echo(_errand_line(errand))
     verdict = stage.wait_agreed(AGREE_TIMEOUT_S)
     late = [step for step in steps if step.after_ms is None]
-    agrees = verdict.agrees and not late
+    wrong = [errand for errand in errands if not errand.is_right]
+    agrees = verdict.agrees and not late and not wrong and bool(errands)
     if as_json:
-        told = {"steps": steps, "agrees": agrees, "compared": verdict}
+        told = {"steps": steps, "errands": errands, "agrees": agrees, "compared": verdict}
         click.echo(msgspec.json.format(msgspec.json.encode(told)))
     else:
         click.echo("\n" + "\n".join((*_summary(steps), _verdict(verdict))))
         if late:
             click.echo(f"{len(late)} changes did not reach the CRM in time.")
+        if wrong or not errands:
+            click.echo(f"{len(wrong)} requests of the CRM did not end as they should.")
     return ExitCode.OK if agrees else ExitCode.FAILED
 
 
@@ -152,6 +163,12 @@ def _line(step: Step) -> str:
     after = "not in time" if step.after_ms is None else span(step.after_ms / 1000)
     note = "  found by the sweep" if step.traceless else ""
     return f"  {step.what:<29}{step.record + more:<26}{after:>17}{note}"
+
+
+def _errand_line(errand: Errand) -> str:
+    shown = "" if errand.practice_ms is None else span(errand.practice_ms / 1000)
+    answer = f"{errand.state} {errand.reason}".strip()
+    return f"  {errand.what:<29}{answer:<26}{shown:>22}".rstrip()
 
 
 def _summary(steps: Sequence[Step]) -> list[str]:
