@@ -97,6 +97,12 @@ def _in_words(view: CommandView) -> str:
             lines.append(f"  {name:<10}{told}")
     if view.effects:
         lines += ["", "  Written for it:", effects_table(view.effects)]
+    waits = [
+        *(f"bridgework conflicts show {number}" for number in view.conflicts),
+        *(f"bridgework tasks show {number}" for number in view.tasks),
+    ]
+    if waits:
+        lines += ["", "  It waits for a person:", *(f"    {command}" for command in waits)]
     unknown = next((e for e in view.effects if e.state == "unknown"), None)
     if unknown is not None:
         n = unknown.number

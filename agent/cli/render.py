@@ -84,6 +84,10 @@ def status_text(report: Report) -> str:
             ("Last write to the CRM", ago(s.last_write_at, never="none since the agent started")),
         ]
     numbers.append(("Practice system", f"{s.pms_kind} {s.pms_version}".strip()))
+    if s.safety_mode != "normal":
+        numbers.append(("Writing to the practice", f"limited: {s.safety_mode} (safety show)"))
+    if s.booking_suspended:
+        numbers.append(("Booking", f"suspended: {_title(s.booking_suspended)} (safety show)"))
     lines += [f"  {name:<29}{value}" for name, value in numbers]
     if s.load is not None:
         lines += ["", f"  {progress_line(report)}"]
@@ -138,6 +142,10 @@ def stream_table(lines: Sequence[Counted], columns: Sequence[str]) -> list[str]:
         *(row(line.stream.value, [getattr(line, name) for name in columns]) for line in lines),
         row("all", totals),
     ]
+
+
+def _title(code: str) -> str:
+    return Catalogue.load().render(code).title.rstrip(".")
 
 
 def _headline(report: Report) -> str:

@@ -169,8 +169,12 @@ class CommandPage(msgspec.Struct, frozen=True):
 
 
 class CommandView(msgspec.Struct, frozen=True):
+    """``conflicts``, ``tasks``: numbers of what it asks of people and is still open."""
+
     line: CommandLine
     effects: tuple[EffectLine, ...]
+    conflicts: tuple[int, ...] = ()
+    tasks: tuple[int, ...] = ()
 
 
 class ListCommands(Request[CommandPage], frozen=True):

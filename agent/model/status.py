@@ -70,6 +70,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     tasks_open: int = 0  # desk tasks nobody has answered
     suspects: int = 0  # people of the CRM a person must match
     effects_unknown: int = 0  # writes of which a person must say whether they happened
+    safety_mode: str = "normal"  # what may be written (agent.model.desk.SafetyMode)
+    booking_suspended: str = ""  # message code of why the CRM offers no times
+    booking_held: bool = False  # … and that it stays so until a person clears it
 
     @property
     def to_review(self) -> int:
@@ -131,7 +134,7 @@ def overall(snapshot: Snapshot, bounds: Bounds = _USUAL, *, read_age_s: float | 
             or (s.crm_error is not None and s.crm_error_s > bounds.grace_s),
         ),
         (State.PAUSED, s.paused_until is not None),
-        (State.NEEDS_REVIEW, s.to_review > 0),
+        (State.NEEDS_REVIEW, s.to_review > 0 or s.booking_held),
         (State.SYNCING, s.load is not None or read_age_s is None),
         (
             State.BEHIND,

@@ -393,9 +393,14 @@ class Desk:
 
     def _show_command(self, wish: ask.ShowCommand, _: Caller) -> ask.CommandView:
         row = _found(self._journal.command(wish.command_id), "command", wish.command_id)
-        effects = self._journal.effects_of(wish.command_id)
+        journal = self._journal
+        conflicts = journal.conflicts_of(wish.command_id)
+        tasks = journal.tasks_of(wish.command_id)
         return ask.CommandView(
-            views.command_line(row), tuple(views.effect_line(effect) for effect in effects)
+            views.command_line(row),
+            tuple(views.effect_line(effect) for effect in journal.effects_of(wish.command_id)),
+            tuple(c.number for c in conflicts if c.state is ConflictState.OPEN),
+            tuple(task.number for task in tasks if task.state is TaskStates.OPEN),
         )
 
     def _verify_audit(self, wish: ask.VerifyAudit, _: Caller) -> ask.AuditVerdict:

@@ -130,6 +130,13 @@ class Host:
             pms_kind=self.source.kind,
             findings=self.secrets.findings(),
         )
+        safety = self.twoway.safety.view()
+        snapshot = msgspec.structs.replace(
+            snapshot,
+            safety_mode=safety.mode.value,
+            booking_suspended=safety.suspended,
+            booking_held=safety.suspended_at is not None,
+        )
         return report(snapshot, pid=os.getpid(), now=self.clock.now())
 
     def obey_pause(self) -> None:

@@ -66,6 +66,24 @@ def test_a_brake_says_how_to_release_it() -> None:
     assert "run: bridgework sync --allow claim" in text
 
 
+def test_what_waits_for_a_person_is_counted_and_where_to_look_is_said() -> None:
+    text = shown(open_conflicts=2, suspects=1, tasks_open=1, effects_unknown=1)
+    assert text.startswith("Some records need review\n")
+    assert "    2 conflicts                 bridgework conflicts list\n" in text
+    assert "    1 person to match           bridgework match list\n" in text
+    assert "    1 desk task                 bridgework tasks list\n" in text
+    assert "    1 write of unknown outcome  bridgework commands list --state unknown" in text
+    assert "Waiting for a person" not in shown()
+
+
+def test_what_is_limited_or_suspended_is_said() -> None:
+    text = shown(safety_mode="read_only", booking_suspended="booking.by_hand", booking_held=True)
+    assert text.startswith("Some records need review\n")  # nobody but a person ends it
+    assert "  Writing to the practice      limited: read_only (safety show)" in text
+    assert "  Booking                      suspended: A person suspended booking (safety" in text
+    assert shown(booking_suspended="pms.unreachable").startswith("Up to date\n")
+
+
 def test_notes_stay_with_the_doctor() -> None:
     note = Finding("map.column_missing", Severity.NOTE, {"stream": "claim"})
     assert "map.column_missing" not in shown(findings=(note,))

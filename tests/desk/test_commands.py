@@ -190,6 +190,13 @@ def test_a_person_matches_people(agent: Agent, bridgework: Bridgework) -> None:
     assert "There is no contact c-99" in unknown.stderr
 
 
+def test_a_command_leads_to_what_it_asks_of_people(agent: Agent, bridgework: Bridgework) -> None:
+    shown = bridgework("commands", "show", "cmd-1").stdout
+    assert "bridgework conflicts show 1\n    bridgework conflicts show 2" in shown
+    assert "conflicts show 3" not in shown
+    assert "bridgework tasks show 1" in bridgework("commands", "show", "cmd-4").stdout
+
+
 def test_a_task_is_done_by_hand(agent: Agent, bridgework: Bridgework) -> None:
     assert "1  add a clinical note  new clinical note" in bridgework("tasks", "list").stdout
     shown = bridgework("tasks", "show", 1).stdout
