@@ -16,7 +16,6 @@ export class Drag {
     this.grid = grid;
     this.mayMove = mayMove;
     this.onDrop = onDrop;
-    board.addEventListener("keydown", (event) => { if (event.key === "Escape") this.stop(); });
   }
 
   get isOn() {
