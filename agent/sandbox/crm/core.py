@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 import apsw
 import msgspec
+import structlog
 from msgspec import UNSET
 
 from agent.model.streams import Stream
@@ -32,7 +33,10 @@ from agent.sandbox.crm.wire import Op
 T = TypeVar("T")
 Unset = msgspec.UnsetType
 
+_log = structlog.get_logger(__name__)
+
 _WATCH_S: Final = 0.05
+_OTHERS_MAY_HAVE: Final = ("contacts", "commands", "changes", "config", "orders", "conflicts")
 _EXPIRE_TICKS: Final = 20
 _SAID_AGAIN_US: Final = 10_000_000
 _LISTENING_S: Final = 3.0
@@ -70,7 +74,7 @@ class Polls:
     def begin(self, client_id: str, listener: Listener) -> None:
         older = self._waiting.get(client_id)
         if older is not None:
-            older.tell("superseded")
+            older.tell(" superseded")
         self._waiting[client_id] = listener
 
     def end(self, client_id: str, listener: Listener) -> None:
@@ -176,15 +180,16 @@ class Core:
         while True:
             await asyncio.sleep(_WATCH_S)
             ticks += 1
-            version = self.store.pragma("data_version")
-            if version != seen:
-                seen = version
-                self.sealer.reload()
-                self.wakeups.ring(
-                    "contacts", "commands", "changes", "config", "orders", "conflicts"
-                )
-            if ticks % _EXPIRE_TICKS == 0 and self.commands.expire():
-                self.wakeups.ring("orders")
+            try:
+                version = self.store.pragma("data_version")
+                if version != seen:
+                    seen = version
+                    self.sealer.reload()
+                    self.wakeups.ring(*_OTHERS_MAY_HAVE)
+                if ticks % _EXPIRE_TICKS == 0 and self.commands.expire():
+                    self.wakeups.ring("orders")
+            except apsw.Error as error:  # busy or full: the next round may do better
+                _log.warning("crm.watch_failed", error=type(error).__name__)
 
     def status(self) -> dict[str, Any]:
         counts = self.intake.digests.counts()

@@ -131,40 +131,48 @@ class Quota:
 
 
 class Listener:
-    """One reader that waits for things to happen. ``tell`` may also carry a word just for it."""
+    """One reader that waits for things to happen: a kind that rang waits until it is heard."""
 
     def __init__(self) -> None:
-        self._rung: asyncio.Queue[str | None] = asyncio.Queue()
+        self._rung: set[str] = set()
+        self._bell = asyncio.Event()
+        self._is_closed = False
 
-    def tell(self, kind: str | None) -> None:
-        if kind is None or self._rung.qsize() < 100:  # a reader that slow re-reads everything
-            self._rung.put_nowait(kind)
+    def tell(self, kind: str) -> None:
+        self._rung.add(kind)
+        self._bell.set()
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._bell.set()
 
     async def hear(self, kinds: frozenset[str], seconds: float) -> str | None:
         """The next of these kinds that rings; None when the time is over or the server stops."""
-        if seconds <= 0:
-            return None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while (kind := await self._rung.get()) is not None:
-                    if kind in kinds:
-                        return kind
-                self._rung.put_nowait(None)  # who asks again hears it again
+                while not self._is_closed:
+                    heard = self._rung & kinds
+                    self._rung.clear()
+                    self._bell.clear()
+                    if heard:
+                        return min(heard)
+                    await self._bell.wait()
         return None
 
-    async def gather(self, seconds: float) -> set[str | None]:
-        """Everything that rings up to a moment after the first; empty when nothing did."""
-        try:
+    async def gather(self, seconds: float) -> set[str] | None:
+        """Everything that rang, once something did; empty when the time is over, None when the
+        server stops."""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                rung = {await self._rung.get()}
-        except TimeoutError:
-            return set()
-        return rung | self.rest()
+                await self._bell.wait()
+        return self.rest()
 
-    def rest(self) -> set[str | None]:
-        rung = set()
-        while not self._rung.empty():
-            rung.add(self._rung.get_nowait())
+    def rest(self) -> set[str] | None:
+        if self._is_closed:
+            return None
+        rung = self._rung
+        self._rung = set()
+        self._bell.clear()
         return rung
 
 
@@ -198,14 +206,14 @@ class Wakeups:
     def close(self) -> None:
         self.is_closed = True
         for listener in self._listeners:
-            listener.tell(None)
+            listener.close()
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[Listener]:
         """A listener that misses nothing from here on."""
         listener = Listener()
         if self.is_closed:
-            listener.tell(None)
+            listener.close()
         self._listeners.add(listener)
         try:
             yield listener
@@ -232,13 +240,14 @@ class Wakeups:
                 if left_s <= 0:
                     return
                 rung = await listener.gather(min(left_s, _SSE_PING_S))
+                if rung and gather_s:
+                    await asyncio.sleep(gather_s)
+                    later = listener.rest()
+                    rung = None if later is None else rung | later
+                if rung is None:
+                    return
                 if not rung:
                     yield b": still here\n\n"
                     continue
-                if gather_s:
-                    await asyncio.sleep(gather_s)
-                    rung |= listener.rest()
-                if None in rung:
-                    return
-                for name in sorted({kinds[kind] for kind in rung if kind and kind in kinds}):
+                for name in sorted({kinds[kind] for kind in rung if kind in kinds}):
                     yield f"event: {name}\ndata:\n\n".encode()

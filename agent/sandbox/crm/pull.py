@@ -38,7 +38,8 @@ from agent.sandbox.crm.shapes import (
 )
 
 KEY_CHARS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-")
-_TO_LEASE: Final = frozenset({"commands", "gone", "superseded"})
+_NOBODY: Final = frozenset({" gone", " superseded"})  # sort first: heard before anything else
+_TO_LEASE: Final = frozenset({"commands", *_NOBODY})
 _CHANGES: Final = frozenset({"changes"})
 _HINTS: Final = {kind: kind for kind in ("commands", "contacts", "changes", "config")}
 _MOST_REPORTS: Final = 4_000_000  # bytes of a body of links or conflicts
@@ -89,7 +90,7 @@ class PullApi:
                 due_us = self._core.commands.next_due_us()
                 wait_s = left_s if due_us is None else min(left_s, (due_us - now_us()) / 1e6 + 1e-3)
                 rung = await listener.hear(_TO_LEASE, max(wait_s, 1e-3))
-                if rung in {"gone", "superseded"} or self._core.wakeups.is_closed:
+                if rung in _NOBODY or self._core.wakeups.is_closed:
                     return [], False  # nobody reads this answer: lease nothing for it
                 leased, more = self._lease(caller, asked)
         return leased, more
@@ -213,12 +214,12 @@ def _link(report: LinkReport) -> people.Link:
 
 @contextlib.asynccontextmanager
 async def _line_watched(request: Request, listener: Listener) -> AsyncIterator[None]:
-    """Tell the listener "gone" when the caller hangs up, so that nothing is leased to nobody."""
+    """Tell the listener when the caller hangs up, so that nothing is leased to nobody."""
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        listener.tell("gone")
+        listener.tell(" gone")
 
     watching = asyncio.create_task(watch())
     try:
