@@ -50,10 +50,10 @@ def list_(app: App, states: tuple[str, ...], limit: int, as_json: bool) -> None:
     ]
     click.echo(words.table(("command", "what", "record", "state", "received"), rows))
     kept = ", ".join(
-        f"{count:,} {words.COMMAND_STATES.get(state, state)}"
+        f"{words.COMMAND_STATES.get(state, state)} {count:,}"
         for state, count in page.counts.items()
     )
-    click.echo(f"\n  Kept: {kept}")
+    click.echo(f"\n  All that are kept: {kept}")
 
 
 def _standing(line: CommandLine) -> str:

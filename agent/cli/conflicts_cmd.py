@@ -101,21 +101,21 @@ def show(app: App, number: int, as_json: bool) -> None:
     if as_json:
         print_json(view)
         return
-    click.echo(_in_words(view))
+    click.echo(_in_words(view, app.settings().practice.zone))
 
 
-def _in_words(view: ConflictView) -> str:
+def _in_words(view: ConflictView, zone: str) -> str:
     line = view.line
     of = f": {view.who}" if view.who else ""
     why = words.CONFLICT_KINDS.get(line.kind, line.kind)
-    base = "(never)" if line.kind == "no_base" else words.value(view.base)
+    base = "(never)" if line.kind == "no_base" else words.value(view.base, zone)
     lines = [
         f"Conflict {line.number}, {words.record(line.stream.value, line.key)}{of}",
         f"  {words.field_name(line.field)}: {why}, {words.since(line.at)}.",
         "",
         f"  last agreed  {base}",
-        f"  practice     {words.value(view.pms)}",
-        f"  CRM          {words.value(view.crm)}",
+        f"  practice     {words.value(view.pms, zone)}",
+        f"  CRM          {words.value(view.crm, zone)}",
     ]
     if line.state == "open":
         lines += [
@@ -125,7 +125,7 @@ def _in_words(view: ConflictView) -> str:
             f"  Or a third:  bridgework conflicts resolve {line.number} --value TEXT",
         ]
     else:
-        lines += [f"  result       {words.value(view.result)}", "", f"  {_ended(line)}"]
+        lines += [f"  result       {words.value(view.result, zone)}", "", f"  {_ended(line)}"]
         if line.state in {"auto", "resolved"}:
             lines += [f"  Ask it again: bridgework conflicts undo {line.number}"]
     return "\n".join(lines)

@@ -71,10 +71,10 @@ def show(app: App, number: int, as_json: bool) -> None:
     if as_json:
         print_json(view)
         return
-    click.echo(_in_words(view))
+    click.echo(_in_words(view, app.settings().practice.zone))
 
 
-def _in_words(view: TaskView) -> str:
+def _in_words(view: TaskView, zone: str) -> str:
     line = view.line
     of = f": {view.who}" if view.who else ""
     lines = [
@@ -85,7 +85,10 @@ def _in_words(view: TaskView) -> str:
     ]
     given = [*view.fields.items(), *((f"({n})", v) for n, v in view.options.items())]
     width = max((len(name) for name, _ in given), default=0)
-    lines += [f"  {name:<{width}}  {words.value(value)}" for name, value in given]
+    lines += [f"  {name:<{width}}  {words.value(value, zone)}" for name, value in given]
+    if view.together:
+        others = ", ".join(f"task {number}" for number in view.together)
+        lines += ["", f"  Belongs together with {others} (the same request)."]
     lines += ["", f"  Why by hand: {words.reason(line.reason)}"]
     if line.state != "open":
         note = f" {view.note}" if view.note else ""

@@ -94,13 +94,13 @@ def preview(
     Needs the running agent: it reads the practice. Exit codes: 0 all of it could be taken back,
     1 some could not.
     """
-    scope = _scope(numbers, group, since)
+    scope, zone = _scope(numbers, group, since), app.settings().practice.zone
     with reception(app, PreviewUndo) as desk:
         plan = desk.ask(PreviewUndo(scope), APPLY_TIMEOUT_S)
     if as_json:
         print_json(plan)
     else:
-        click.echo(_in_words(plan, done=False))
+        click.echo(_in_words(plan, zone, done=False))
         ready = [step for step in plan.steps if not step.code]
         if ready:
             numbers_text = " ".join(str(step.number) for step in ready)
@@ -127,15 +127,15 @@ def apply(
 
     Needs the running agent. Exit codes: 0 all taken back, 1 some could not be.
     """
-    scope = _scope(numbers, group, since)
+    scope, zone = _scope(numbers, group, since), app.settings().practice.zone
     with reception(app, PreviewUndo, ApplyUndo) as desk:
         plan = desk.ask(PreviewUndo(scope), APPLY_TIMEOUT_S)
         ready = tuple(step.number for step in plan.steps if not step.code)
         if not ready:
-            print_json(plan) if as_json else click.echo(_in_words(plan, done=False))
+            print_json(plan) if as_json else click.echo(_in_words(plan, zone, done=False))
             return _verdict(plan)
         if not as_json:
-            click.echo(_in_words(plan, done=False))
+            click.echo(_in_words(plan, zone, done=False))
             click.echo()
         confirm(f"Take back {words.count(len(ready), 'change')} in the practice system?", yes=yes)
         done = desk.ask(ApplyUndo(UndoScope(numbers=ready)), APPLY_TIMEOUT_S)
@@ -144,7 +144,7 @@ def apply(
     if as_json:
         print_json(told)
     else:
-        click.echo(_in_words(told, done=True))
+        click.echo(_in_words(told, zone, done=True))
     return _verdict(told)
 
 
@@ -158,13 +158,13 @@ def _verdict(plan: UndoPlan) -> ExitCode:
     return ExitCode.FAILED if any(step.code for step in plan.steps) else ExitCode.OK
 
 
-def _in_words(plan: UndoPlan, *, done: bool) -> str:
+def _in_words(plan: UndoPlan, zone: str, *, done: bool) -> str:
     if not plan.steps:
         return "Nothing was written then; there is nothing to take back."
-    return "\n".join("\n".join(_step_lines(step, done=done)) for step in plan.steps)
+    return "\n".join("\n".join(_step_lines(step, zone, done=done)) for step in plan.steps)
 
 
-def _step_lines(step: UndoStep, *, done: bool) -> list[str]:
+def _step_lines(step: UndoStep, zone: str, *, done: bool) -> list[str]:
     of = f": {step.who}" if step.who else ""
     head = f"{step.number:>6}  {words.KINDS[step.kind]}, {words.local(step.at)}, "
     lines = [f"{head}{words.record(step.stream.value, step.key)}{of}"]
@@ -175,6 +175,6 @@ def _step_lines(step: UndoStep, *, done: bool) -> list[str]:
         return [*lines, "        taken back"]
     width = max((len(field.field) for field in step.fields), default=0)
     return lines + [
-        f"        {f.field:<{width}}  {words.value(f.now)} -> {words.value(f.back)}"
+        f"        {f.field:<{width}}  {words.value(f.now, zone)} -> {words.value(f.back, zone)}"
         for f in step.fields
     ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from agent.cli.render import span
 from agent.model.desk import SafetyMode
@@ -68,6 +70,7 @@ MODES = {
     SafetyMode.READ_ONLY: "nothing; every command is refused (read_only)",
     SafetyMode.STOPPED: "nothing; no command is taken up (stopped)",
 }
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 PLACES = {"crm": "the CRM", "desk": "this desk", "file": "the settings"}
 
 
@@ -85,8 +88,11 @@ def local(moment: datetime) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
-def value(given: Any) -> str:
-    """A canonical value on one line."""
+def value(given: Any, zone: str = "") -> str:
+    """A canonical value on one line; instants in ``zone`` (IANA; "" = this computer's)."""
+    if isinstance(given, str) and _INSTANT.fullmatch(given):
+        moment = datetime.fromisoformat(given).astimezone(ZoneInfo(zone) if zone else None)
+        return f"{moment:%Y-%m-%d %H:%M} ({moment:%Z})"
     if given in (None, "", [], {}):
         return "(empty)"
     if isinstance(given, bool):
@@ -96,7 +102,7 @@ def value(given: Any) -> str:
     if isinstance(given, str | int | float):
         return str(given)
     if isinstance(given, dict):
-        return "; ".join(f"{name}: {value(part)}" for name, part in given.items())
+        return "; ".join(f"{name}: {value(part, zone)}" for name, part in given.items())
     return json.dumps(given, ensure_ascii=False)
 
 

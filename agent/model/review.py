@@ -228,13 +228,15 @@ class TaskPage(msgspec.Struct, frozen=True):
 
 
 class TaskView(msgspec.Struct, frozen=True):
-    """``fields``: what is to hold in the PMS afterwards, canonical."""
+    """``fields``: what is to hold in the PMS afterwards, canonical. ``together``: other open tasks
+    of the same command, by number; a new patient comes before their visit."""
 
     line: TaskLine
     who: str
     fields: dict[str, Any]
     options: dict[str, str]
     note: str
+    together: tuple[int, ...] = ()
 
 
 class ListTasks(Request[TaskPage], frozen=True):

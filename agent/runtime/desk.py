@@ -296,8 +296,9 @@ class Desk:
         )
 
     def _show_task(self, wish: review.ShowTask, _: Caller) -> review.TaskView:
-        row = self._journal.task(wish.number)
-        return views.task_view(self._journal, _found(row, "task", wish.number))
+        row = _found(self._journal.task(wish.number), "task", wish.number)
+        siblings = [t for t in self._journal.tasks_of(row.command_id) if t.number != row.number]
+        return views.task_view(self._journal, row, siblings)
 
     def _close_tasks(self, wish: review.CloseTasks, caller: Caller) -> Settlement:
         closer = _needed(self._rooms.closer)

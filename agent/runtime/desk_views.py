@@ -7,14 +7,22 @@ names and values, and then through the desk's operations that want a manager.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
-from agent.journal.pulled import CommandRow, ConflictRow, ContactRow, EffectRow, TaskRow
+from agent.journal.pulled import (
+    CommandRow,
+    ConflictRow,
+    ContactRow,
+    EffectRow,
+    TaskRow,
+    TaskState,
+)
 from agent.model.commands import Contact
 from agent.model.desk import CommandLine
+from agent.model.effects import EffectKind
 from agent.model.reading import Key
 from agent.model.review import (
     CandidateView,
@@ -157,14 +165,20 @@ def task_line(row: TaskRow) -> TaskLine:
     )
 
 
-def task_view(journal: Contents, row: TaskRow) -> TaskView:
+def task_view(journal: Contents, row: TaskRow, siblings: Sequence[TaskRow] = ()) -> TaskView:
+    """``siblings``: the other tasks of its command."""
     effect = row.effect
+    whom = who(journal, effect.stream, effect.key, effect.fields)
+    for other in siblings:
+        if not whom and other.effect.kind is EffectKind.CREATE_PATIENT:
+            whom = who(journal, Stream.PATIENT, None, other.effect.fields)
     return TaskView(
         line=task_line(row),
-        who=who(journal, effect.stream, effect.key, effect.fields),
+        who=whom,
         fields=effect.fields,
         options=effect.options,
         note=row.note,
+        together=tuple(other.number for other in siblings if other.state is TaskState.OPEN),
     )
 
 

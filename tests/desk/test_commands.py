@@ -201,8 +201,13 @@ def test_a_task_is_done_by_hand(agent: Agent, bridgework: Bridgework) -> None:
     assert "1  add a clinical note  new clinical note" in bridgework("tasks", "list").stdout
     shown = bridgework("tasks", "show", 1).stdout
     assert "Asked about whitening." in shown
+    assert "Belongs together with task 2, task 3 (the same request)." in shown
+    visit = bridgework("--set", "practice.zone=America/New_York", "tasks", "show", 2).stdout
+    assert "new appointment: Newcomer, Ned (1990-05-06)" in visit  # whom the third task makes
+    assert "  start    2026-12-01 10:00 (EST)" in visit
     assert bridgework("tasks", "cannot", 1, "--note", "not his chart").exit_code == 0
     assert bridgework("tasks", "done", 1).exit_code == ExitCode.FAILED
+    assert bridgework("tasks", "done", 2, 3).exit_code == ExitCode.OK
     assert bridgework("tasks", "list").stdout == "Nothing waits to be done by hand.\n"
     assert "not his chart" in bridgework("tasks", "show", 1).stdout
     assert "cannot" in bridgework("tasks", "list", "--state", "cannot").stdout
@@ -334,6 +339,14 @@ def test_times_and_values_as_typed() -> None:
     assert parse_value("null") is None
     with pytest.raises(click.BadParameter):
         parse_value("[a")
+
+
+def test_instants_are_told_in_the_practices_zone() -> None:
+    assert words.value("2026-12-01T15:00:00Z", "America/New_York") == "2026-12-01 10:00 (EST)"
+    assert words.value({"at": "2026-07-01T15:00:00Z"}, "America/Denver") == (
+        "at: 2026-07-01 09:00 (MDT)"
+    )
+    assert words.value("2026-12-01") == "2026-12-01"
 
 
 def test_columns_line_up() -> None:
