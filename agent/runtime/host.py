@@ -23,6 +23,7 @@ from agent.crm.hints import Hints
 from agent.crm.native import NativeCrm
 from agent.errors import AgentError
 from agent.journal.journal import Journal
+from agent.model.reading import Finding, Severity
 from agent.ports import PmsSource
 from agent.runtime.clock import SystemClock
 from agent.runtime.pause import read_pause
@@ -128,7 +129,7 @@ class Host:
             self.journal,
             self.clock,
             pms_kind=self.source.kind,
-            findings=self.secrets.findings(),
+            findings=(*self.secrets.findings(), *self._suspension()),
         )
         safety = self.twoway.safety.view()
         snapshot = msgspec.structs.replace(
@@ -138,6 +139,13 @@ class Host:
             booking_held=safety.suspended_at is not None,
         )
         return report(snapshot, pid=os.getpid(), now=self.clock.now())
+
+    def _suspension(self) -> tuple[Finding, ...]:
+        """Booking that a person must clear; what clears by itself is told by its own cause."""
+        code = self.twoway.safety.latched
+        if code is None:
+            return ()
+        return (Finding("booking.suspended", Severity.WARNING, {"code": code}),)
 
     def obey_pause(self) -> None:
         """Take up what ``bridgework pause`` and ``resume`` left in the agent's folder."""

@@ -89,6 +89,12 @@ class Safety:
         held = self._suspension
         return held.code if held is not None else self._live()
 
+    @property
+    def latched(self) -> str | None:
+        """The part of it that a person must clear."""
+        held = self._suspension
+        return None if held is None else held.code
+
     def suspend(self, code: str, actor: str = "agent") -> None:
         """Until a person clears it. The first reason stays."""
         with self._lock:
