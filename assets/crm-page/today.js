@@ -195,7 +195,7 @@ export class Today {
   }
 
   visit(visit, lane, of, y, next, date, where) {
-    const mark = JSON.stringify({ ...visit, age_ms: 0 });
+    const mark = JSON.stringify({ ...visit, age_ms: 0, pending: null });
     const before = this.seen.get(visit.key);
     const isFresh = this.drawn && before !== mark;
     next.set(visit.key, mark);
