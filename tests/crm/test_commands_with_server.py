@@ -163,7 +163,7 @@ def test_an_ended_poll_holds_nothing_back(puller: Puller, server: CrmServer) -> 
     began = time.perf_counter()
     puller.port.wake()
     waiting.join(5)
-    assert time.perf_counter() - began < 0.25
+    assert time.perf_counter() - began < 2, "of the 25 s it would have waited"
     assert found == [Polled()]
     sent = server.send_command(BOOK, {})
     assert puller.ids(5) == [sent], "the poll nobody waits for took it not"

@@ -92,7 +92,7 @@ def test_a_hint_is_heard_at_once(paired: PairedAgent) -> None:
             listener.until("changes")
             took.append(time.perf_counter() - began)
         assert min(took) < 0.1, took
-        assert listener.stop() < 0.5, "stopping does not wait for the stream"
+        assert listener.stop() < 3, "stopping does not wait for the stream"
 
 
 def test_a_crm_that_comes_back_is_heard_again(tmp_path: Path) -> None:
@@ -233,10 +233,10 @@ def test_whoever_gives_no_hints_is_asked_ever_more_rarely(reply: bytes) -> None:
             if not reply.startswith(b"HTTP"):
                 return
 
-    backoff = Backoff(first_s=0.02, longest_s=1000)
+    backoff = Backoff(first_s=0.02, longest_s=1000)  # in the end it waits for minutes
     with RawServer(serve) as server, listening_to(server.url, backoff) as listener:
         assert enough.wait(10)
-        assert listener.stop() < 0.5, "nor does stopping wait for the back-off"
+        assert listener.stop() < 3, "nor does stopping wait for the back-off"
         assert listener.heard.empty()
 
 
