@@ -44,6 +44,7 @@ T = TypeVar("T")
 
 LADDER_S = (1.0, 2.0, 5.0, 10.0, 25.0, 25.0, 60.0, 60.0, 300.0)
 AT_ONCE = 200
+MOST_A_ROUND = 8
 IDLE_S = 0.5
 PROBE_EVERY_S = 300.0
 AWAY_S = 5.0  # before a writer that could not be reached is tried again
@@ -237,8 +238,8 @@ class Apply:
                 continue
             did += 1
             self._one(row, bench)
-            if self._must_look:
-                return did  # before anything else is written
+            if self._must_look or did >= MOST_A_ROUND:
+                return did  # before anything else is written; or something urgent has come
         return did
 
     def _one(self, row: CommandRow, bench: Bench) -> None:
@@ -334,6 +335,9 @@ class Apply:
         open_now = {effect.command_id for effect in self._journal.effects_open()}
         if command.command_id in open_now:
             return  # what was written is looked for first
+        held = self._journal.command(command.command_id)
+        if held is None or held.state is CommandState.DONE:
+            return  # it ended in another lane a moment ago
         if seen < MOST_BUGS:
             self._later(row, "internal", Reason.INTERNAL)
             return
