@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 import random
 import uuid
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import schemathesis
 
 _PUSH = "/v1/sync/push"
+_RESULT = "/v1/sync/commands/{id}/result"
 _numbers = itertools.count(1)
 _rng = random.Random(5)
 
@@ -29,6 +31,17 @@ def map_headers(context: Any, headers: Any) -> Any:
     if isinstance(key, str) and 8 <= len(key.strip('"')) <= 128 and key.isascii():
         return {**headers, "Idempotency-Key": str(uuid.UUID(int=_rng.getrandbits(128)))}
     return headers
+
+
+@schemathesis.hook
+def map_path_parameters(context: Any, path_parameters: Any) -> Any:
+    """Half of the results are about commands there are."""
+    known = os.environ.get("FUZZED_COMMANDS", "").split()
+    if context.operation is None or context.operation.path != _RESULT or not known:
+        return path_parameters
+    if not isinstance(path_parameters, dict) or _rng.random() < 0.5:
+        return path_parameters
+    return {**path_parameters, "id": _rng.choice(known)}
 
 
 @schemathesis.hook

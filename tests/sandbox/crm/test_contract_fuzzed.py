@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.sandbox.crm import CrmServer, CrmSettings
+from agent.sandbox.crm.people import Said
 from tests.sandbox.crm.contract import FILE, Contract
 from tests.sandbox.crm.desk import Desk
 
@@ -23,6 +24,8 @@ def fuzz(tmp_path: Path, examples: int, seed: int) -> None:
         token = desk.http.headers["Authorization"]
         desk.push(*[desk.change("recall", str(n), {"patient_key": "1"}) for n in range(7)])
         desk.close()
+        commands = [server.send_command("appointment.book", {}) for _ in range(40)]
+        server.add_contact(Said("Tester", "Ada"))
         before = server.core.intake.ack_seq
         answer = subprocess.run(
             [
@@ -35,6 +38,7 @@ def fuzz(tmp_path: Path, examples: int, seed: int) -> None:
             env={
                 **os.environ,
                 "SCHEMATHESIS_HOOKS": "tests.sandbox.crm.fuzz_hooks",
+                "FUZZED_COMMANDS": " ".join(commands),
                 "PYTHONPATH": str(FILE.parents[2]),
             },
             capture_output=True,
@@ -45,6 +49,8 @@ def fuzz(tmp_path: Path, examples: int, seed: int) -> None:
         assert answer.returncode == 0, answer.stdout[-6000:] + answer.stderr[-2000:]
         operations = sum(len(item) for item in Contract().spec["paths"].values())
         assert f"Tested: {operations}" in answer.stdout
+        told = server.core.store.execute("SELECT count(*) FROM command WHERE told_us > 0")
+        assert told.fetchall() > [(0,)], "generated results reached commands"
         assert server.core.intake.ack_seq > before + 10, "generated pushes reached the store"
 
 
