@@ -204,6 +204,7 @@ class Apply:
         if self._safety.now.mode is not SafetyMode.STOPPED:
             did += self._run_commands(bench)
         if not did:
+            self._carrying.prepare(looks)
             waits = [IDLE_S, *(w for w in (next_look_s,) if w is not None)]
             self._awake.wait(min(waits))
         return 0.0

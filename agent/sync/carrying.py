@@ -89,6 +89,10 @@ class Carrying:
         self._task_timeout = timedelta(seconds=task_timeout_s)
         self._on_outcome = on_outcome
 
+    def prepare(self, looks: Looks) -> None:
+        """Called when there is nothing to do."""
+        self._places.prepare(looks)
+
     def carry(self, command: Command, bench: Bench) -> None:
         """Raises Refuse, Postpone, Failed, Unsettled, Unreadable and the Pms and Journal errors."""
         switches = self._safety.now

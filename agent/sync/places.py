@@ -26,6 +26,7 @@ from agent.sync.plans import PlaceWish, Refuse
 
 ROOMS_KEPT_S = 60.0
 HOURS_KEPT_S = 600.0
+RENEWED_AT = 0.8  # of their life, when there is nothing else to do
 HOURS_LOOK_DAYS = 14
 OFFER_DAYS = 7  # how far from the wished day others are offered
 MOST_OFFERS = 5
@@ -39,6 +40,16 @@ class Places:
         self._zone = zone
         self._rooms: tuple[float, dict[str, Operatory], dict[str, Provider]] | None = None
         self._hours: tuple[float, bool] | None = None
+
+    def prepare(self, looks: Looks) -> None:
+        """Renew what is kept before it runs out, so that no booking has to wait for it."""
+        now = self._clock.mono()
+        if self._rooms is None or now - self._rooms[0] >= ROOMS_KEPT_S * RENEWED_AT:
+            self._rooms = None
+            self._rooms_now(looks)
+        if self._hours is None or now - self._hours[0] >= HOURS_KEPT_S * RENEWED_AT:
+            self._hours = None
+            self._keeps_hours(looks)
 
     def check(self, wish: PlaceWish, looks: Looks, pending: Sequence[EffectRow]) -> slots.Verdict:
         """Free, as of a read just now: who it is with. Raises Refuse with other places to offer.
