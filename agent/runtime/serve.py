@@ -16,8 +16,7 @@ from agent.control.protocol import ControlError
 from agent.control.server import ControlServer
 from agent.errors import AgentError
 from agent.journal.journal import Journal
-from agent.model.status import Report
-from agent.ports import Clock
+from agent.model.status import Report, Snapshot
 from agent.runtime.desk import Braking, Closing, Desk, Linking, Resolving, Rooms, Switching, Undoing
 from agent.runtime.pause import clear_pause, write_pause
 
@@ -43,8 +42,6 @@ class Served(Protocol):
     def journal(self) -> Journal: ...
     @property
     def paths(self) -> Paths: ...
-    @property
-    def clock(self) -> Clock: ...
     def report(self) -> Report: ...
     def obey_pause(self) -> None: ...
 
@@ -87,26 +84,28 @@ class ControlService:
             if events.is_watched:
                 events.publish("status", report, keep=False)
             self._tell_activity()
-            self._tell_counts()
+            self._tell_counts(report.snapshot)
             self._tell_safety()
         except AgentError as error:  # a journal in trouble is told by the status
             log.info("control.tick_failed", code=error.code)
 
     def _tell_activity(self) -> None:
-        lines = self._host.journal.recent_activity(_ACTIVITY_AT_ONCE)
-        for line in reversed(lines):
+        journal = self._host.journal
+        newest = journal.recent_activity(1)
+        if not newest or newest[0].number <= self._activity:
+            return
+        for line in reversed(journal.recent_activity(_ACTIVITY_AT_ONCE)):
             if line.number > self._activity:
                 self._activity = line.number
                 self.server.events.publish("activity", line)
 
-    def _tell_counts(self) -> None:
-        numbers = self._host.journal.numbers(self._host.clock.now())
+    def _tell_counts(self, snapshot: Snapshot) -> None:
         counts = {
-            "conflicts": numbers.open_conflicts,
-            "contacts": numbers.suspects,
-            "tasks": numbers.tasks_open,
-            "unknown": numbers.effects_unknown,
-            "parked": numbers.parked,
+            "conflicts": snapshot.open_conflicts,
+            "contacts": snapshot.suspects,
+            "tasks": snapshot.tasks_open,
+            "unknown": snapshot.effects_unknown,
+            "parked": snapshot.parked,
         }
         if counts != self._counts:
             self._counts = counts

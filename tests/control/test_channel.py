@@ -220,6 +220,27 @@ def test_the_place_is_the_owners_alone_and_goes_with_the_server(serve: Serve) ->
     assert server.clients == 0
 
 
+def test_a_stop_waits_for_no_long_answer(server: ControlServer, office: Office) -> None:
+    told: list[str] = []
+
+    def ask() -> None:
+        with Client.call(server.path) as client:
+            try:
+                client.ask(Wait())
+            except ControlError as error:
+                told.append(error.code)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    assert office.waiting.wait(5)
+    started = time.monotonic()
+    server.stop()
+    assert time.monotonic() - started < 0.9
+    office.go.set()
+    asker.join(5)
+    assert told == ["control.lost"]
+
+
 def test_a_long_folder_name_is_no_obstacle(tmp_path: Path, serve: Serve) -> None:
     folder = tmp_path / ("long-" * 20) / ("name-" * 10)
     folder.mkdir(parents=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ from agent.cli import main
 from agent.config import Paths
 from agent.journal.journal import Journal
 from agent.model.status import Report
-from agent.ports import Clock
 from agent.runtime.clock import SystemClock
 from agent.runtime.serve import ControlService, serve_control
 from agent.sync.safety import Safety
@@ -59,7 +58,6 @@ class Agent:
     paths: Paths
     engine: office.Engine
     safety: Safety
-    clock: Clock = field(default_factory=SystemClock)
     obeyed: int = 0
     service: ControlService | None = None
 

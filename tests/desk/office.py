@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import structs
+
 from agent.config import Paths, PayloadSeal, open_secrets
 from agent.errors import AgentError
 from agent.journal.journal import Journal
@@ -183,7 +185,8 @@ def _effects(journal: Journal) -> None:
                 turn.effect_verified(number, effect.key or 500)
 
 
-def report(state: State = State.UP_TO_DATE) -> Report:
+def report(journal: Journal | None = None, state: State = State.UP_TO_DATE) -> Report:
+    """With ``journal``: its counts of what waits for a person."""
     now = datetime.now(UTC).isoformat()
     snapshot = Snapshot(
         taken_at=now, agent_version="1.2.3", is_set_up=True, is_running=True, paused_until=None,
@@ -192,6 +195,15 @@ def report(state: State = State.UP_TO_DATE) -> Report:
         oldest_unverified_s=12.0, overdue_chunks=0, open_conflicts=2, parked=0, pending=0,
         load=None,
     )  # fmt: skip
+    if journal is not None:
+        numbers = journal.numbers(datetime.now(UTC))
+        snapshot = structs.replace(
+            snapshot,
+            open_conflicts=numbers.open_conflicts,
+            tasks_open=numbers.tasks_open,
+            suspects=numbers.suspects,
+            effects_unknown=numbers.effects_unknown,
+        )
     return Report(state, 4711, now, snapshot)
 
 

@@ -234,7 +234,7 @@ def test_what_happens_is_told_as_it_happens(agent: Agent, client: Client) -> Non
     assert agent.service is not None
     service = agent.service
     client.subscribe()
-    service.tick(office.report())
+    service.tick(office.report(agent.journal))
     kinds = {e.kind: e.body for e in _events(client, 3)}
     assert kinds["status"]["state"] == "up_to_date"
     assert kinds["review"] == {
@@ -244,11 +244,11 @@ def test_what_happens_is_told_as_it_happens(agent: Agent, client: Client) -> Non
     with agent.journal.turn() as turn:
         turn.note("reconcile.differs", Stream.PATIENT, 3)
     client.ask(review.CloseTasks((1,), done=True))
-    service.tick(office.report())
+    service.tick(office.report(agent.journal))
     told = {e.kind: e.body for e in _events(client, 3)}
     assert told["activity"]["code"] == "reconcile.differs"
     assert told["review"]["tasks"] == 2
-    service.tick(office.report())
+    service.tick(office.report(agent.journal))
     assert [e.kind for e in _events(client, 1)] == ["status"]  # nothing else is new
     assert client.next_event(0.02) is None
     assert "Example" not in str([kinds, told])
