@@ -272,6 +272,7 @@ def test_the_index_follows_the_practice() -> None:
     index = PersonIndex([patient("1"), patient("2", first_name="Berta", birthdate="1982-01-01")])
     index.discard("1")
     index.discard("404")
+    assert index.near(person_of_contact(contact())) == {"2"}  # the family's phone
     assert index.decide(contact()) == Nobody()
     index.add(patient("1", phone_mobile=None, emails=("new@example.test",)))
     assert why(index.decide(contact())) == "match.name_and_birthdate"
