@@ -95,14 +95,14 @@ class Carrying:
 
     def carry(self, command: Command, bench: Bench) -> None:
         """Raises Refuse, Postpone, Failed, Unsettled, Unreadable and the Pms and Journal errors."""
+        placed = self._placed_before(command)
+        if placed is not None:  # it stands on the schedule, whatever the switches say by now
+            self._finish_place(command, placed, bench)
+            return
         switches = self._safety.now
         blocked = refusal(switches, command.type, None)
         if blocked is not None:
             raise Refuse(blocked, "safety.read_only")
-        placed = self._placed_before(command)
-        if placed is not None:
-            self._finish_place(command, placed, bench)
-            return
         if command.type in BOOKING and self._safety.suspended is not None:
             raise Postpone("booking.suspended")
         plan = self._planner.plan(command, bench.looks)
@@ -371,7 +371,8 @@ class Carrying:
             return
         log.warning("booking.lost_race", type=command.type.value)
         back = self._way_back(placed, key, found.fields, bench.abilities)
-        if back is None or bench.writer is None:
+        may_write = self._safety.now.mode in (SafetyMode.NORMAL, SafetyMode.CANARY)
+        if back is None or bench.writer is None or not may_write:
             self._leave_to_desk(command, key)
             return
         if placed.effect.kind is EffectKind.BOOK and self._may_note(bench, command):

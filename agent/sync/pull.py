@@ -37,11 +37,12 @@ log = structlog.get_logger(__name__)
 
 POLL_WAIT_S = 25
 MOST_A_POLL = 50
-MOST_WAITING = 1000  # commands here and not ended; the CRM keeps the others
+MOST_WAITING = 1000  # commands that wait for us; the CRM keeps the others
 HOLD_S = 1.0
 AUTH_WAIT_S = 60.0
 REPORTS_AT_ONCE = 100
 CHORES_EVERY_S = 1.0
+_OURS = (CommandState.RECEIVED, CommandState.WAITING, CommandState.WORKING)
 _EXPIRING = (CommandState.RECEIVED, CommandState.WAITING)
 
 
@@ -101,8 +102,7 @@ class Pull:
         if self.paused:
             return HOLD_S
         counts = self._journal.command_counts()
-        counts.pop(CommandState.DONE, None)
-        room = MOST_WAITING - sum(counts.values())
+        room = MOST_WAITING - sum(counts.get(state, 0) for state in _OURS)
         if room <= 0:
             return HOLD_S
         ack, errs = list(self._ack), dict(self._errs)

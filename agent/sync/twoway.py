@@ -44,6 +44,7 @@ log = structlog.get_logger(__name__)
 MEET_DUTY = 0.5  # share of the time the first matching may read
 SUSPENDING = (Stream.APPOINTMENT, Stream.SCHEDULE_BLOCK)
 FEED_RETRY_S = 5.0
+HICCUP_S = 5.0  # a line down for less than this suspends nothing; what is asked just waits
 
 
 def nothing() -> None:
@@ -245,8 +246,9 @@ class TwoWay:
     def _trouble(self) -> str | None:
         """What suspends booking while it lasts."""
         engine = self._engine
-        if engine.pms.code is not None:
-            return engine.pms.code
+        line = engine.pms
+        if line.code is not None and self._clock.mono() - line.since_mono >= HICCUP_S:
+            return line.code
         if any(stream in engine.brakes.on for stream in SUSPENDING):
             return "guard.mass_change"
         return self.apply.live_trouble()

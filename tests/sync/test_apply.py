@@ -146,6 +146,27 @@ def test_a_lost_race_is_taken_back_with_a_note(desk: Desk) -> None:
     assert all(e.state is EffectState.VERIFIED for e in desk.effects(ident))
 
 
+@pytest.mark.parametrize("how", ["switched", "unable"])
+def test_a_lost_race_that_cannot_be_taken_back_is_the_desks(desk: Desk, how: str) -> None:
+    if how == "unable":
+        desk.writer.lacks = frozenset({EffectKind.SET_STATUS, EffectKind.BREAK})
+
+    def race(effect: Effect, done: Written) -> None:
+        desk.writer.after = None
+        office_books(desk)
+        if how == "switched":
+            desk.two.safety.say(DESK, Switch(SafetyMode.READ_ONLY), "tester")
+
+    desk.writer.after = race
+    ident = desk.book()
+    desk.work()
+    assert state_of(desk.outcome(ident)) is EndState.TASK
+    assert desk.two.safety.latched == "booking.not_taken_back"
+    (task,) = desk.journal.tasks()
+    assert task.effect.fields == {"status": "unscheduled"}
+    assert len(desk.writer.written) == 1
+
+
 def test_a_new_patient_is_made_booked_and_linked(desk: Desk) -> None:
     new = {"last_name": "Sample", "first_name": "Nora", "birthdate": "1990-05-06",
            "phone_mobile": "+12125550123"}  # fmt: skip
