@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -35,12 +36,15 @@ def test_commands_and_hints_over_one_line(
         link = CrmLink(settings_with(**flags), agent.secrets, RealClock(), "0.1.0")
         crm = link.client("j" * 32, 1)
         commands = link.commands(crm)
-        heard = threading.Event()
-        hints = link.hints(lambda kind: heard.set() if kind == "commands" else None)
+        heard: queue.Queue[str] = queue.Queue()
+        hints = link.hints(heard.put)
         listening = threading.Thread(target=hints.run)
         listening.start()
+        while heard.get(timeout=10) != "hello":
+            pass
         sent = server.send_command("agent.diagnostics", {})
-        assert heard.wait(5) or server.send_command("agent.diagnostics", {})
+        while heard.get(timeout=10) != "commands":
+            pass
         polled = commands.poll(
             capabilities=[CommandType.DIAGNOSTICS], ack=[], errs={}, most=1, wait_s=0
         )
