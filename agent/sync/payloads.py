@@ -197,15 +197,14 @@ def read(command: Command, shape: type[_P]) -> _P:
 
 
 def as_key(text: str | None, field: str = "key") -> Key:
-    """A PMS key as the mirror holds it. Open Dental: a signed integer, never 0."""
-    if not text:
+    """A PMS key as the mirror holds it. Every kind of PMS known so far numbers its records: signed
+    64-bit integers, never 0; anything else is refused here rather than by a driver."""
+    if not text or not _WHOLE.fullmatch(text):
         raise Invalid(field)
-    if _WHOLE.fullmatch(text):
-        number = int(text)
-        if number == 0 or not -(2**63) <= number < 2**63:
-            raise Invalid(field)
-        return number
-    return text
+    number = int(text)
+    if number == 0 or not -(2**63) <= number < 2**63:
+        raise Invalid(field)
+    return number
 
 
 def instant(text: str | None, field: str) -> str:
