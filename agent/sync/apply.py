@@ -342,8 +342,8 @@ class Apply:
         if seen < MOST_BUGS:
             self._later(row, "internal", Reason.INTERNAL)
             return
-        if command.type in BOOKING:
-            self._safety.suspend("booking.failed")
+        if command.type in BOOKING and self._journal.effects_of(command.command_id):
+            self._safety.suspend("booking.failed")  # something was begun, and we know not what
         self._end(command, EndState.REJECTED, "internal", Reason.INTERNAL)
 
     def _give_to_person(self, turn: Turn, effect: EffectRow, code: str) -> None:
