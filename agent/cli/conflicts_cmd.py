@@ -144,8 +144,13 @@ def _ended(line: ConflictLine) -> str:
 @conflicts.command("resolve")
 @click.argument("numbers", type=int, nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All open ones (see --stream, --field).")
-@click.option("--stream", type=click.Choice([s.value for s in Stream]), help="With --all: only.")
-@click.option("--field", help="With --all: only this field.")
+@click.option(
+    "--stream",
+    type=click.Choice([s.value for s in Stream]),
+    metavar="STREAM",
+    help="With --all: only this kind of record (patient, appointment, recall ...).",
+)
+@click.option("--field", metavar="NAME", help="With --all: only this field.")
 @click.option("--winner", type=click.Choice(["pms", "crm"]), help="Whose value holds from now on.")
 @click.option("--value", "text", help="A third value, for both sides. JSON for lists.")
 @click.option(
@@ -216,9 +221,9 @@ def _open_ones(desk: Reception, stream: str | None, field: str | None) -> tuple[
 @JSON
 @click.pass_obj
 def undo(app: App, numbers: tuple[int, ...], as_json: bool) -> ExitCode:
-    """Take decisions back before they are carried out: the question is open again.
+    """Take decisions back before they are carried out.
 
-    Exit codes: 0 all taken back, 1 some could not be.
+    The question is open again, under a new number. Exit codes: 0 all taken back, 1 some could not be.
     """
     with reception(app, UndoResolutions) as desk:
         done = desk.ask(UndoResolutions(numbers))

@@ -94,7 +94,7 @@ def list_(app: App, state: str, limit: int, after: str, as_json: bool) -> None:
 @JSON
 @click.pass_obj
 def show(app: App, contact: str, as_json: bool) -> None:
-    """One contact beside the patients it may be, with what speaks for each."""
+    """One contact beside the patients it may be."""
     with reception(app) as desk:
         view = desk.ask(ShowContact(contact))
     if as_json:
@@ -157,7 +157,10 @@ def _of_patient(candidate: CandidateView, field: str) -> str:
 @JSON
 @click.pass_obj
 def approve(app: App, contact: str, patient: str, as_json: bool) -> None:
-    """This contact is this patient (the number stands in `match show`)."""
+    """This contact is this patient.
+
+    PATIENT is the practice system's number; it stands in `match show`.
+    """
     _do(app, ApproveContact(contact, parse_key(patient)), f"Linked to patient {patient}.", as_json)
 
 
@@ -167,7 +170,10 @@ def approve(app: App, contact: str, patient: str, as_json: bool) -> None:
 @JSON
 @click.pass_obj
 def reject(app: App, contact: str, patients: tuple[str, ...], as_json: bool) -> None:
-    """This contact is none of these patients; without patients: none that was proposed."""
+    """This contact is none of these patients.
+
+    Without patients: it is none of those proposed.
+    """
     keys = tuple(parse_key(text) for text in patients)
     _do(app, RejectContact(contact, keys), "Noted; they are not proposed again.", as_json)
 
@@ -179,7 +185,10 @@ def reject(app: App, contact: str, patients: tuple[str, ...], as_json: bool) -> 
 @JSON
 @click.pass_obj
 def merge(app: App, contact: str, into: str, yes: bool, as_json: bool) -> None:
-    """Two contacts of the CRM are one person; the second stays. Patients are never merged."""
+    """Two contacts of the CRM are one person.
+
+    The second one stays. Patients of the practice are never merged from here.
+    """
     confirm(f"Merge contact {contact} into {into}?", yes=yes)
     _do(app, MergeContacts(contact, into), f"Merged into {into}.", as_json)
 
@@ -190,7 +199,10 @@ def merge(app: App, contact: str, into: str, yes: bool, as_json: bool) -> None:
 @JSON
 @click.pass_obj
 def unmerge(app: App, contact: str, yes: bool, as_json: bool) -> None:
-    """Take a link or a merge back: the contact stands for itself again."""
+    """Take a link or a merge back.
+
+    The contact stands for itself again, and is not proposed for that patient any more.
+    """
     confirm(f"Take back what contact {contact} is linked to or merged into?", yes=yes)
     _do(app, UnmergeContact(contact), "Taken back; it stands for itself again.", as_json)
 

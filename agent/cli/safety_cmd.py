@@ -36,7 +36,9 @@ def safety() -> None:
 @JSON
 @click.pass_obj
 def show(app: App, as_json: bool) -> ExitCode:
-    """What may be written, who said so, and whether booking is on offer.
+    """What may be written, and who said so.
+
+    Also whether booking is on offer, and why not.
 
     Exit codes: 0 everything may be written, 1 something is limited or suspended.
     """
@@ -67,10 +69,18 @@ def set_(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Set this desk's switch; the strictest of settings, CRM and desk holds.
+    """Set this desk's switch.
 
-    It holds at once and across restarts, also while no agent runs. Allowing more than before asks
-    back. Options of the canary replace its lists; keys are the practice system's own numbers.
+    \b
+    normal     everything the CRM asks for is written
+    canary     only what touches nothing but the named operatories, providers, patients
+    dry_run    plans and reports, writes nothing
+    read_only  refuses every command that would write
+    stopped    takes up no command
+
+    The strictest of settings, CRM and desk holds. It holds at once and across restarts, and can be
+    set while no agent runs. Allowing more than before asks back. The canary's options replace its
+    lists; keys are the practice system's own numbers.
     """
     wanted = SafetyMode(mode)
     given = Canary(operatories, providers, patients)
@@ -79,7 +89,7 @@ def set_(
     with reception(app, SetSafety) as desk:
         before = desk.ask(GetSafety())
         ours = before.sources.get("desk", SafetyMode.NORMAL)
-        if wanted.strictness < ours.strictness:
+        if wanted.strictness < ours.strictness or (ours is wanted and _widens(before, given)):
             confirm(f"Let the agent write {words.MODES[wanted]} from now on?", yes=yes)
         lists = None if given == Canary() and wanted is SafetyMode.CANARY else given
         view, live = desk.ask(SetSafety(wanted, lists)), desk.is_live
@@ -93,7 +103,10 @@ def set_(
 @JSON
 @click.pass_obj
 def suspend(app: App, as_json: bool) -> None:
-    """Suspend booking: the CRM stops offering times until it is cleared. What is booked stays."""
+    """Stop offering times at the CRM.
+
+    It lasts until it is cleared. What is booked stays.
+    """
     with reception(app, SuspendBooking) as desk:
         view, live = desk.ask(SuspendBooking()), desk.is_live
     if as_json:
@@ -107,7 +120,11 @@ def suspend(app: App, as_json: bool) -> None:
 @JSON
 @click.pass_obj
 def clear(app: App, yes: bool, as_json: bool) -> None:
-    """Offer booking again, after somebody has looked at why it was suspended."""
+    """Offer times again.
+
+    Look first at why booking was suspended; the agent suspends it after a failure that could
+    have booked wrongly.
+    """
     with reception(app, ClearSuspension) as desk:
         view, live = desk.ask(GetSafety()), desk.is_live
         if view.suspended and view.suspended_at is not None:
@@ -117,6 +134,11 @@ def clear(app: App, yes: bool, as_json: bool) -> None:
         print_json(view)
         return
     click.echo(_in_words(view, live=live))
+
+
+def _widens(before: SafetyView, given: Canary) -> bool:
+    """Whether the new canary lists name something the old ones did not."""
+    return any(set(getattr(given, name)) - set(getattr(before.canary, name)) for name in _LISTS)
 
 
 def _in_words(view: SafetyView, *, live: bool) -> str:

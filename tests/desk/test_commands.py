@@ -251,6 +251,10 @@ def test_safety_switches(
     assert canary.exit_code == ExitCode.OK, canary.output
     assert "operatories  3\n" in canary.stdout
     assert bridgework("safety", "show").exit_code == ExitCode.FAILED
+    wider = ("safety", "set", "canary", "--operatory", "3", "--operatory", "4")
+    assert bridgework(*wider).exit_code == ExitCode.USAGE
+    narrower = bridgework("safety", "set", "canary", "--patient", "31")
+    assert "operatories  none named" in narrower.stdout
     assert bridgework("safety", "set", "stopped").exit_code == ExitCode.OK
     assert bridgework("safety", "set", "normal").exit_code == ExitCode.USAGE  # allows more: asked
     assert bridgework("safety", "set", "normal", "--yes").exit_code == ExitCode.OK
