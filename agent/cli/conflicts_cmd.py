@@ -223,7 +223,9 @@ def _open_ones(desk: Reception, stream: str | None, field: str | None) -> tuple[
 def undo(app: App, numbers: tuple[int, ...], as_json: bool) -> ExitCode:
     """Take decisions back before they are carried out.
 
-    The question is open again, under a new number. Exit codes: 0 all taken back, 1 some could not be.
+    The question is open again, under a new number.
+
+    Exit codes: 0 all taken back, 1 some could not be.
     """
     with reception(app, UndoResolutions) as desk:
         done = desk.ask(UndoResolutions(numbers))
