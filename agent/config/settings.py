@@ -243,7 +243,8 @@ class ControlSettings:
     group: str = _setting(
         "",
         "System group whose members may resolve conflicts and change switches of the running "
-        "agent. Empty: only its own account and the administrator may; others may look.",
+        "agent; the agent's folder must let them through (chgrp GROUP, chmod 710). Empty: only its "
+        "own account and the administrator may.",
     )
 
 

@@ -11,6 +11,7 @@ import contextlib
 import os
 import selectors
 import socket
+import stat
 import struct
 import sys
 from collections.abc import Iterator
@@ -164,6 +165,13 @@ def listen(path: Path, group: str = "") -> Listener:
         sock.close()
         draft.unlink(missing_ok=True)
         raise ControlError("control.cannot_listen", errno=error.errno) from None
+
+
+def lets_through(folder: Path, group: str) -> bool:
+    """Whether members of ``group`` can reach what lies in ``folder``."""
+    gid, facts = _gid_of(group), folder.stat()
+    by_group = gid == facts.st_gid and bool(facts.st_mode & stat.S_IXGRP)
+    return by_group or bool(facts.st_mode & stat.S_IXOTH)
 
 
 def connect(path: Path, timeout_s: float) -> Line:

@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from agent.control.events import Events, Feed
-from agent.control.line import Line, Listener, listen, role_of
+from agent.control.line import Line, Listener, lets_through, listen, role_of
 from agent.control.protocol import (
     HELLO,
     MAX_LINE,
@@ -122,6 +122,8 @@ class ControlServer:
     def start(self) -> None:
         """Raises ControlError as ``listen`` does."""
         self._listener = listen(self.path, self._group)
+        if self._group and not lets_through(self.path.parent, self._group):
+            log.warning("control.group_shut_out")  # IT opens the folder, or nobody of it can call
         self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
         self._thread.start()
 

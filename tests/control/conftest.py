@@ -91,9 +91,13 @@ def serve(tmp_path: Path, office: Office) -> Iterator[Serve]:
     """``serve(limits=..., path=...)``: a started server."""
     made: list[ControlServer] = []
 
-    def start(*, path: Path | None = None, limits: Limits | None = None) -> ControlServer:
+    def start(
+        *, path: Path | None = None, limits: Limits | None = None, group: str = ""
+    ) -> ControlServer:
         place = path or tmp_path / "control.sock"
-        server = ControlServer(place, office.offers(), agent_version="1.2.3", limits=limits)
+        server = ControlServer(
+            place, office.offers(), agent_version="1.2.3", group=group, limits=limits
+        )
         server.start()
         made.append(server)
         return server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import socket
 import stat
@@ -92,26 +93,60 @@ def test_roles_by_account(monkeypatch: pytest.MonkeyPatch) -> None:
     assert role_of(Peer(1, 65534, 65534), "no-such-group", own_uid=1000) is Role.VIEWER
 
 
+_NOBODY = 65534
+_CALL = """
+import socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); f = s.makefile("rwb")
+f.write(b'{"jsonrpc":"2.0","id":1,"method":"hello","params":{"versions":[1]}}\\n')
+f.flush(); sys.stdout.write(f.readline().decode())
+"""
+
+
+def _call_as_nobody(place: Path) -> subprocess.CompletedProcess[str]:
+    words = ["/usr/bin/env", "python3", "-c", _CALL, str(place)]
+    return subprocess.run(
+        words, user=_NOBODY, group=_NOBODY, extra_groups=[], capture_output=True, text=True, cwd="/"
+    )
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
-def test_somebody_else_is_a_viewer(serve: Serve) -> None:
+def test_somebody_else_cannot_call_and_at_most_looks(serve: Serve) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         server = serve(path=Path(folder) / "c.sock")
-        code = (
-            "import socket,sys\n"
-            "s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); f=s.makefile('rwb')\n"
-            'f.write(b\'{"jsonrpc":"2.0","id":1,"method":"hello","params":{"versions":[1]}}\\n\')\n'
-            "f.flush(); sys.stdout.write(f.readline().decode())\n"
-        )
-
-        def call() -> subprocess.CompletedProcess[str]:
-            words = ["/usr/bin/env", "python3", "-c", code, str(server.path)]
-            return subprocess.run(words, user=65534, capture_output=True, text=True, cwd="/")
-
-        assert call().returncode != 0  # 0600: cannot even call
-        server.path.chmod(0o666)
-        done = call()
+        assert _call_as_nobody(server.path).returncode != 0  # 0600
+        server.path.chmod(0o666)  # as if IT had opened it
+        done = _call_as_nobody(server.path)
         assert '"role":"viewer"' in done.stdout, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+def test_a_member_of_the_named_group_is_a_manager(serve: Serve) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        group = grp.getgrgid(_NOBODY).gr_name
+        server = serve(path=Path(folder) / "c.sock", group=group)
+        assert stat.S_IMODE(server.path.stat().st_mode) == 0o660
+        done = _call_as_nobody(server.path)
+        assert '"role":"manager"' in done.stdout, done.stderr
+        assert "test.decide" in done.stdout
+        assert "test.install" not in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a folder away")
+def test_a_folder_that_shuts_the_group_out_is_said(
+    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    group = grp.getgrgid(_NOBODY).gr_name
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    serve(path=folder / "c.sock", group=group).stop()
+    assert [r.message for r in caplog.records] == ["control.group_shut_out"]
+    os.chown(folder, -1, _NOBODY)
+    folder.chmod(0o710)
+    caplog.clear()
+    serve(path=folder / "c.sock", group=group)
+    assert caplog.records == []
 
 
 def test_an_error_in_an_answer_tells_nothing_of_its_text(
