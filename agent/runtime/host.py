@@ -129,7 +129,7 @@ class Host:
             self.journal,
             self.clock,
             pms_kind=self.source.kind,
-            findings=(*self.secrets.findings(), *self._suspension()),
+            findings=(*self.secrets.findings(), *self._writing()),
         )
         safety = self.twoway.safety.view()
         snapshot = msgspec.structs.replace(
@@ -140,12 +140,15 @@ class Host:
         )
         return report(snapshot, pid=os.getpid(), now=self.clock.now())
 
-    def _suspension(self) -> tuple[Finding, ...]:
-        """Booking that a person must clear; what clears by itself is told by its own cause."""
+    def _writing(self) -> tuple[Finding, ...]:
+        """What the writer says of itself, and booking that a person must clear; what clears by
+        itself is told by its own cause."""
+        facts = self.twoway.apply.writer_facts
+        found = () if facts is None else facts.findings
         code = self.twoway.safety.latched
         if code is None:
-            return ()
-        return (Finding("booking.suspended", Severity.WARNING, {"code": code}),)
+            return found
+        return (*found, Finding("booking.suspended", Severity.WARNING, {"code": code}))
 
     def obey_pause(self) -> None:
         """Take up what ``bridgework pause`` and ``resume`` left in the agent's folder."""

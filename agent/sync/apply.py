@@ -50,6 +50,8 @@ PROBE_EVERY_S = 300.0
 AWAY_S = 5.0  # before a writer that could not be reached is tried again
 MOST_BUGS = 3
 NO_WRITER = WriterFacts("none")
+WRITER_SEEN = "writer:kind"  # journal mark: the kind of writer that last answered
+UNREACHABLE = "write.api_unreachable"  # drivers.writers.IfAnyAnswers
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,7 @@ class Apply:
         Journal errors of the reader pass through."""
         self._awake.clear()
         if not self._ready(session):
+            self._refuse_jobs()
             self._awake.wait(IDLE_S)
             return 0.0
         self._look_at_writer()
@@ -225,6 +228,12 @@ class Apply:
                 job.future.set_exception(error)
             self.recover.refresh()
 
+    def _refuse_jobs(self) -> None:
+        while not self._jobs.empty():
+            job = self._jobs.get_nowait()
+            if job.future.set_running_or_notify_cancel():
+                job.future.set_exception(AgentError("apply.not_ready"))
+
     def _run_commands(self, bench: Bench) -> int:
         did = 0
         rows = self._journal.commands_due(self._clock.now(), AT_ONCE)
@@ -235,8 +244,9 @@ class Apply:
             command = row.command
             if command.command_id in waiting or self._must_wait(command):
                 continue
-            if self._writer_is_away and command.type not in HARMLESS:
-                continue
+            is_away = self._writer_is_away or self.writer_facts is None
+            if is_away and command.type not in HARMLESS:
+                continue  # nobody knows what could be written: it is no desk task yet
             did += 1
             self._one(row, bench)
             if self._must_look or did >= MOST_A_ROUND:
@@ -447,6 +457,7 @@ class Apply:
                 self._writer = self._open_writer()
                 self._writer_opened = True
             facts = NO_WRITER if self._writer is None else self._writer.probe()
+            self._expect_again(facts)
         except AgentError as error:
             self._writer_failed(error)
             return
@@ -455,6 +466,17 @@ class Apply:
             self.writer_facts = facts
             log.info("writer.probed", kind=facts.kind, abilities=len(facts.abilities))
             self._on_facts()
+
+    def _expect_again(self, facts: WriterFacts) -> None:
+        """A write path that once answered and is not there after a restart is an outage, no reason
+        to give everything to the front desk. Raises WriterAway."""
+        known = self._journal.mark(WRITER_SEEN)
+        if facts.kind != "none":
+            if known != facts.kind:
+                with self._journal.turn() as turn:
+                    turn.set_mark(WRITER_SEEN, facts.kind)
+        elif known == "api" and UNREACHABLE in facts.missing.values():
+            raise WriterAway(UNREACHABLE)
 
     def _writer_failed(self, error: AgentError) -> None:
         now = self._clock.mono()
@@ -465,8 +487,7 @@ class Apply:
     def end(self) -> None:
         """Called by the lane's thread when it ends."""
         self._stopped.set()
-        while not self._jobs.empty():
-            self._jobs.get_nowait().future.cancel()
+        self._refuse_jobs()
         if self._writer is not None:
             self._writer.close()
 

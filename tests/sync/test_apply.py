@@ -16,7 +16,8 @@ from agent.model.desk import Canary, SafetyMode
 from agent.model.effects import Effect, EffectKind, WriteRefused, WriteUnknown, Written
 from agent.model.streams import Stream
 from agent.sync.payloads import moment
-from agent.sync.switches import CRM, DESK, Switch
+from agent.sync.switches import CRM, DESK, HARMLESS, Switch
+from drivers.writers import NoWriter
 from tests.sync.pullrig import ZONE, Desk, iso
 from tests.sync.pullsite import desk, open_desk, site_template
 
@@ -483,6 +484,33 @@ def test_a_writer_that_is_away_is_waited_for_and_then_said(desk: Desk) -> None:
     desk.two.tell.step()
     told = desk.outcome(lost)
     assert reason_of(told) is Reason.PMS_UNAVAILABLE
+
+
+def test_a_writer_that_is_away_after_a_restart_makes_no_desk_tasks(
+    open_desk: Callable[..., Desk],
+) -> None:
+    desk = open_desk()
+    desk.writer.away = PmsUnavailable("pms.unreachable")
+    ident = desk.book()
+    desk.work()
+    assert not desk.journal.tasks()
+    assert desk.outcome(ident) is None
+    assert desk.two.offer[0] == sorted(HARMLESS)
+    desk.writer.away = None
+    desk.settle(20)
+    assert state_of(desk.outcome(ident)) is EndState.APPLIED
+    with desk.journal.turn() as turn:
+        turn.set_mark("writer:kind", "api")  # an API was there before
+    desk.writer.inner = NoWriter("write.api_unreachable")
+    desk.two.apply._probed_mono = None
+    second = desk.book(3)
+    desk.two.apply.writer_facts = None
+    desk.work()
+    assert not desk.journal.tasks()
+    assert desk.outcome(second) is None
+    desk.writer.inner = NoWriter("write.switched_off")  # a person's own decision
+    desk.settle(20)
+    assert state_of(desk.outcome(second)) is EndState.TASK
 
 
 def test_a_refusal_of_the_pms_is_passed_on(desk: Desk) -> None:
