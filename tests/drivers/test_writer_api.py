@@ -434,6 +434,27 @@ def test_remote_calls_a_lost_office_a_bad_request(make: Maker, api: StandIn) -> 
         site.write(EffectKind.APPEND_COMMLOG, Stream.COMMUNICATION, None, wrong)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_refusal"),
+    [
+        ("Note is required", True),
+        ("Request could not be completed", False),
+        ("The request timed out: the office must run its eConnector", False),
+    ],
+)
+def test_remote_is_believed_only_in_plain_words(make: Maker, text: str, is_refusal: bool) -> None:
+    def refuse(link: socket.socket) -> None:
+        body = f'"{text}"'.encode()
+        head = b"HTTP/1.1 400 Bad Request\r\ncontent-length: %d\r\n\r\n"
+        link.sendall(head % len(body) + body)
+
+    with odd_server(refuse) as url:
+        site = make(where=[Place(url, Mode.REMOTE)], throttle_s=dict.fromkeys(Mode, 0.0))
+        site.writer.probe()
+        with pytest.raises(WriteRefused if is_refusal else WriteUnknown):
+            commlog(site)
+
+
 def test_a_cancellation_the_office_charts_no_procedure_for(
     make: Maker, api: StandIn, office: ServerPractice
 ) -> None:

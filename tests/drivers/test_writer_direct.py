@@ -174,6 +174,23 @@ def test_somebody_else_was_faster(site: Site) -> None:
     assert site.rows("SELECT City FROM patient WHERE PatNum=11") == [("Elsewhere",)]
 
 
+def test_steps_are_taken_back_last_first(site: Site) -> None:
+    practice = site.practice
+    assert isinstance(practice, ServerPractice)
+    before = site.state()
+    pen = MariaPen(practice.login(user=WRITER))
+    steps = Steps(pen, atomic=False, random_key=None)
+    row = steps.insert("recall", {"PatNum": ROBIN, "RecallTypeNum": 1, "Note": "one"})
+    steps.update("recall", row, {"Note": "two"})
+    steps.update("recall", row, {"Note": "three"})
+    steps.update("recall", RECALL, {"Note": "four"})
+    steps.delete("recall", RECALL)
+    steps.take_back()  # each looks that it undoes its own work
+    assert site.state() == before
+    assert not steps.any_done
+    pen.close()
+
+
 # --- the program's own rows -------------------------------------------------------------------
 
 
