@@ -143,7 +143,7 @@ class Host:
     def _writing(self) -> tuple[Finding, ...]:
         """What the writer says of itself, and booking that a person must clear; what clears by
         itself is told by its own cause."""
-        facts = self.twoway.apply.writer_facts
+        facts = self.twoway.apply.writer_line.facts
         found = () if facts is None else facts.findings
         code = self.twoway.safety.latched
         if code is None:

@@ -22,7 +22,6 @@ from agent.journal.journal import Journal, Turn
 from agent.journal.pulled import CommandRow, CommandState, ConflictState, EffectRow
 from agent.model.commands import Command, CommandType, EndState, Reason
 from agent.model.desk import SafetyMode
-from agent.model.effects import WriterFacts
 from agent.ports import Clock, PmsReader, PmsWriter
 from agent.sync import outcomes
 from agent.sync.carrying import Bench, Carrying
@@ -36,6 +35,7 @@ from agent.sync.recover import Recover
 from agent.sync.safety import Safety
 from agent.sync.session import Session
 from agent.sync.switches import BOOKING, HARMLESS
+from agent.sync.writerline import NO_WRITER, WriterLine
 from agent.sync.writing import Failed, Overtaken, Unsettled, WriterAway, Writing
 
 log = structlog.get_logger(__name__)
@@ -46,27 +46,17 @@ LADDER_S = (1.0, 2.0, 5.0, 10.0, 25.0, 25.0, 60.0, 60.0, 300.0)
 AT_ONCE = 200
 MOST_A_ROUND = 8
 IDLE_S = 0.5
-PROBE_EVERY_S = 300.0
-AWAY_S = 5.0  # before a writer that could not be reached is tried again
 MOST_BUGS = 3
-NO_WRITER = WriterFacts("none")
-WRITER_SEEN = "writer:kind"  # journal mark: the kind of writer that last answered
-UNREACHABLE = "write.api_unreachable"  # drivers.writers.IfAnyAnswers
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyTuning:
-    """Seconds. ``probe_window_s`` None: by the kind of writer (see ``_WINDOW_S``)."""
+    """Seconds. ``probe_window_s`` None: by the kind of writer (``writerline.WINDOW_S``)."""
 
     give_up_s: float = 3600.0  # a command without an end of its own waits so long for the PMS
     task_timeout_s: float = 48 * 3600.0
     probe_window_s: float | None = None
     suspend_after_s: float = 30.0  # booking is suspended while the writer is away longer
-
-
-#: how long a write may still take effect after its answer was lost: the vendor's API works on a
-#: request for at most 60 s (open-dental.md 4.3); a database connection that broke is rolled back
-_WINDOW_S = {"api": 65.0, "sql": 5.0}
 
 
 @dataclass(slots=True)
@@ -101,28 +91,23 @@ class Apply:
         self._safety = safety
         self._carrying = carrying
         self._errands = errands
-        self._open_writer = open_writer
         self._ready = ready
         self._zone_of = zone_of
         self._tuning = tuning
         self._say = say
         self._on_outcome = on_outcome
-        self._on_facts = on_facts
         self._awake = threading.Event()
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
-        self._writer: PmsWriter | None = None
-        self._writer_opened = False
-        self._away_since: float | None = None
-        self._away_until = 0.0
-        self._probed_mono: float | None = None
+        self.writer_line = WriterLine(
+            journal, clock, open_writer, tuning.probe_window_s, on_facts=on_facts
+        )
         self._held: dict[str, tuple[int, frozenset[str]]] = {}
         self._bugs: dict[str, int] = {}
-        self.writer_facts: WriterFacts | None = None
         self.recover = Recover(
             journal,
             clock,
             writing,
-            window_s=self._window_s,
+            window_s=self.writer_line.window_s,
             unknown=self._give_to_person,
             not_kept=self._not_kept,
         )
@@ -163,7 +148,7 @@ class Apply:
         mode = self._safety.now.mode
         if mode in (SafetyMode.STOPPED, SafetyMode.READ_ONLY):
             return sorted(HARMLESS)
-        facts = self.writer_facts
+        facts = self.writer_line.facts
         offered = set(HARMLESS)
         if facts is not None:
             by_desk = facts.kind == "none"
@@ -178,10 +163,8 @@ class Apply:
 
     def live_trouble(self) -> str | None:
         """Why nothing should be booked while it lasts: the writer is away."""
-        since = self._away_since
-        if since is None or self._clock.mono() - since < self._tuning.suspend_after_s:
-            return None
-        return "writer.unreachable"
+        away_s = self.writer_line.away_s
+        return "writer.unreachable" if away_s >= self._tuning.suspend_after_s else None
 
     # -- the lane ---------------------------------------------------------------------------------
 
@@ -193,14 +176,18 @@ class Apply:
             self._refuse_jobs()
             self._awake.wait(IDLE_S)
             return 0.0
-        self._look_at_writer()
+        self._suspend_if_due()
+        line = self.writer_line
+        doubtful = line.facts is None or line.away_s > 0.0
+        if doubtful or not self._journal.commands_due(self._clock.now(), 1):
+            line.look()  # a routine look never keeps a command waiting
         looks = Looks(reader, session.maps, lambda: self._journal.lsn, self._zone_of(session))
         next_look_s = self.recover.visit(looks, session.facts)
         bench = Bench(
             looks,
             session.facts,
-            self._writer,
-            self.writer_facts or NO_WRITER,
+            self.writer_line.writer,
+            self.writer_line.facts or NO_WRITER,
             tuple(self.recover.open),
         )
         did = self._run_jobs(bench)
@@ -244,7 +231,7 @@ class Apply:
             command = row.command
             if command.command_id in waiting or self._must_wait(command):
                 continue
-            is_away = self._writer_is_away or self.writer_facts is None
+            is_away = self.writer_line.is_away or self.writer_line.facts is None
             if is_away and command.type not in HARMLESS:
                 continue  # nobody knows what could be written: it is no desk task yet
             did += 1
@@ -281,7 +268,7 @@ class Apply:
         except Unreadable:
             self._end(command, EndState.REJECTED, "record.unreadable", Reason.INTERNAL)
         except WriterAway as away:
-            self._writer_failed(away)
+            self.writer_line.failed(away)
             self._later(row, away.code)
         except PmsError as error:
             self._later(row, error.code)
@@ -388,6 +375,12 @@ class Apply:
     _suspend_soon: str | None = None
     _must_look: bool = False
 
+    def _suspend_if_due(self) -> None:
+        """What was found out inside a turn, which may not open another."""
+        if self._suspend_soon is not None:
+            code, self._suspend_soon = self._suspend_soon, None
+            self._safety.suspend(code)
+
     def _look_again(self) -> None:
         self._must_look = True
         self.recover.refresh()
@@ -425,71 +418,11 @@ class Apply:
                 return True
         return False
 
-    # -- the writer -------------------------------------------------------------------------------
-
-    @property
-    def _writer_is_away(self) -> bool:
-        return self._clock.mono() < self._away_until
-
-    def _window_s(self) -> float:
-        if self._tuning.probe_window_s is not None:
-            return self._tuning.probe_window_s
-        kind = self.writer_facts.kind if self.writer_facts is not None else "api"
-        return _WINDOW_S.get(kind, 65.0)
-
-    def _look_at_writer(self) -> None:
-        """Open it once; ask now and then what it can do. Never between two commands that wait."""
-        if self._suspend_soon is not None:
-            code, self._suspend_soon = self._suspend_soon, None
-            self._safety.suspend(code)
-        now = self._clock.mono()
-        if self._writer_is_away:
-            return
-        first = self.writer_facts is None
-        stale = self._probed_mono is None or now - self._probed_mono >= PROBE_EVERY_S
-        if not stale and self._away_since is None:
-            return
-        if not first and self._journal.commands_due(self._clock.now(), 1):
-            return
-        self._probed_mono = now
-        try:
-            if not self._writer_opened:
-                self._writer = self._open_writer()
-                self._writer_opened = True
-            facts = NO_WRITER if self._writer is None else self._writer.probe()
-            self._expect_again(facts)
-        except AgentError as error:
-            self._writer_failed(error)
-            return
-        self._away_since = None
-        if facts != self.writer_facts:
-            self.writer_facts = facts
-            log.info("writer.probed", kind=facts.kind, abilities=len(facts.abilities))
-            self._on_facts()
-
-    def _expect_again(self, facts: WriterFacts) -> None:
-        """A write path that once answered and is not there after a restart is an outage, no reason
-        to give everything to the front desk. Raises WriterAway."""
-        known = self._journal.mark(WRITER_SEEN)
-        if facts.kind != "none":
-            if known != facts.kind:
-                with self._journal.turn() as turn:
-                    turn.set_mark(WRITER_SEEN, facts.kind)
-        elif known == "api" and UNREACHABLE in facts.missing.values():
-            raise WriterAway(UNREACHABLE)
-
-    def _writer_failed(self, error: AgentError) -> None:
-        now = self._clock.mono()
-        self._away_since = self._away_since if self._away_since is not None else now
-        self._away_until = now + AWAY_S
-        log.info("writer.away", code=error.code)
-
     def end(self) -> None:
         """Called by the lane's thread when it ends."""
         self._stopped.set()
         self._refuse_jobs()
-        if self._writer is not None:
-            self._writer.close()
+        self.writer_line.close()
 
 
 def is_patient(journal: Journal, command: Command) -> bool:

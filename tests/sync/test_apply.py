@@ -502,9 +502,9 @@ def test_a_writer_that_is_away_after_a_restart_makes_no_desk_tasks(
     with desk.journal.turn() as turn:
         turn.set_mark("writer:kind", "api")  # an API was there before
     desk.writer.inner = NoWriter("write.api_unreachable")
-    desk.two.apply._probed_mono = None
+    desk.two.apply.writer_line._probed_mono = None
     second = desk.book(3)
-    desk.two.apply.writer_facts = None
+    desk.two.apply.writer_line.facts = None
     desk.work()
     assert not desk.journal.tasks()
     assert desk.outcome(second) is None
