@@ -7,213 +7,28 @@ office would silently ignore are refused here. Must not import an HTTP library.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 from agent.model.commands import Reason
 from agent.model.effects import Effect, EffectKind, WriteRefused, Written
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from drivers.opendental import spelling as spell
-from drivers.opendental.api import methods
-from drivers.opendental.api.link import Answer
+from drivers.opendental.api import methods, visits
+from drivers.opendental.api.calls import (
+    Api,
+    Body,
+    Deed,
+    known_here,
+    made_of,
+    needed_text,
+    only,
+    target,
+)
 from drivers.opendental.api.methods import Method
-from drivers.opendental.office import IMAGE_CATEGORY, Office, checked_custom, custom_values
-from drivers.opendental.spelling import WallClock, flag, key_of, refused, unsupported, word_of
-
-Body = dict[str, Any]
-_DAY = timedelta(hours=24)
-
-
-class Api(Protocol):
-    """What a deed may do: ``writer`` makes every answer but a good one into its exception."""
-
-    @property
-    def office(self) -> Office: ...
-
-    def do(self, method: Method, key: Key | None, body: Body | None) -> Answer: ...
-    def listed(self, method: Method, query: Mapping[str, str]) -> list[dict[str, Any]]: ...
-    def has(self, method: Method, field: str = "") -> bool: ...
-
-
-Deed = Callable[[Api, Effect], Written]
-
-
-def _made(answer: Answer, column: str) -> Written:
-    """The new record's key: from the object answered, else from where it now stands."""
-    content = answer.content
-    number = content.get(column) if isinstance(content, dict) else None
-    if number is None and answer.location:
-        number = answer.location.rstrip("/").rpartition("/")[2]
-    try:
-        return Written(int(number)) if number is not None else Written()
-    except (TypeError, ValueError):
-        return Written()
-
-
-def _target(effect: Effect) -> Key:
-    if effect.key is None:
-        raise refused("write.key_missing")
-    return effect.key
-
-
-def _only(fields: Mapping[str, Any], allowed: Mapping[str, Any] | frozenset[str]) -> None:
-    """Nothing is dropped in silence: a field the API has no word for refuses the effect."""
-    if not set(fields) <= set(allowed):
-        raise unsupported()
-
-
-def _young(api: Api, method: Method, body: Body) -> Body:
-    """The body, if this office's version knows all of its fields."""
-    if not all(api.has(method, field) for field in body):
-        raise unsupported("write.version_too_old")
-    return body
-
-
-# --- appointments -----------------------------------------------------------------------------
-
-_PLACE = frozenset({"start", "minutes", "operatory_key", "provider_key", "hygienist_key"})
-_BOOK = _PLACE | {
-    "patient_key", "status", "type_key", "note", "is_new_patient", "is_hygiene", "priority",
-    "confirmation_category", "confirmation_key",
-}  # fmt: skip
-
-
-def _confirmation(api: Api, fields: Mapping[str, Any]) -> int:
-    if fields.get("confirmation_key") is not None:
-        return key_of(fields["confirmation_key"])
-    return api.office.confirmation(str(fields.get("confirmation_category")))
-
-
-def book(api: Api, effect: Effect) -> Written:
-    fields = effect.fields
-    _only(fields, _BOOK)
-    if fields.get("status", "scheduled") != "scheduled":
-        raise unsupported()
-    body: Body = {
-        "PatNum": key_of(fields.get("patient_key")),
-        "Op": key_of(fields.get("operatory_key")),
-        "AptDateTime": api.office.clock.wall(fields.get("start")),
-        "Pattern": _new_pattern(api, fields),
-    }
-    for name, column in (("provider_key", "ProvNum"), ("hygienist_key", "ProvHyg"),
-                         ("type_key", "AppointmentTypeNum")):  # fmt: skip
-        if fields.get(name) is not None:
-            body[column] = key_of(fields[name])
-    for name, column in (("is_new_patient", "IsNewPatient"), ("is_hygiene", "IsHygiene")):
-        if fields.get(name) is not None:
-            body[column] = flag(fields[name])
-    if fields.get("note"):
-        body["Note"] = spell.text_of(fields["note"])
-    if fields.get("priority"):
-        body["Priority"] = word_of(spell.PRIORITY, fields["priority"])
-    if fields.get("confirmation_key") or fields.get("confirmation_category"):
-        body["Confirmed"] = _confirmation(api, fields)
-    body = _young(api, methods.APPOINTMENT_POST, body)
-    return _made(api.do(methods.APPOINTMENT_POST, None, body), "AptNum")
-
-
-def _new_pattern(api: Api, fields: Mapping[str, Any]) -> str:
-    """The type's own pattern where it has the length asked for."""
-    plain = spell.pattern_of(fields.get("minutes"))
-    if fields.get("type_key") is None:
-        return plain
-    found = api.office.row(
-        "appointmenttype", "AppointmentTypeNum", fields["type_key"], ("Pattern",)
-    )
-    own = found["Pattern"] if found else ""
-    return own if len(own) == len(plain) else plain
-
-
-def move(api: Api, effect: Effect) -> Written:
-    fields, key = effect.fields, _target(effect)
-    _only(fields, _PLACE)
-    body: Body = {}
-    if "start" in fields:
-        body["AptDateTime"] = api.office.clock.wall(fields["start"])
-    if "minutes" in fields:
-        body.update(_patterns(api, key, fields["minutes"]))
-    for name, column in (("operatory_key", "Op"), ("provider_key", "ProvNum"),
-                         ("hygienist_key", "ProvHyg")):  # fmt: skip
-        if name in fields:
-            body[column] = key_of(fields[name])
-    api.do(methods.APPOINTMENT_PUT, key, body)
-    return Written(key)
-
-
-def _patterns(api: Api, key: Key, minutes: Any) -> Body:
-    held = api.office.row("appointment", "AptNum", key, ("Pattern", "PatternSecondary"))
-    if held is None:
-        raise refused("write.record_gone", Reason.VERSION_CONFLICT)
-    body: Body = {"Pattern": spell.stretched(held["Pattern"], minutes)}
-    second = held["PatternSecondary"]
-    if second and api.has(methods.APPOINTMENT_PUT, "PatternSecondary"):
-        body["PatternSecondary"] = spell.stretched(second, minutes)  # must match in length
-    return body
-
-
-def confirm(api: Api, effect: Effect) -> Written:
-    key = _target(effect)
-    _only(effect.fields, frozenset({"confirmation_key", "confirmation_category"}))
-    api.do(methods.CONFIRM, key, {"defNum": _confirmation(api, effect.fields)})
-    return Written(key)
-
-
-def set_status(api: Api, effect: Effect) -> Written:
-    key = _target(effect)
-    _only(effect.fields, frozenset({"status"}))
-    status = str(effect.fields.get("status"))
-    if status in ("none", "asap"):  # never stored, retired
-        raise unsupported()
-    api.do(methods.APPOINTMENT_PUT, key, {"AptStatus": word_of(spell.APPOINTMENT_STATUS, status)})
-    return Written(key)
-
-
-_BREAKS = {"missed": "Missed", "cancelled": "Cancelled"}
-
-
-def break_(api: Api, effect: Effect) -> Written:
-    """``breakType`` charts a procedure (often with a fee): only where the office turned that on,
-    and a cancellation more than a day ahead is none of it, as the vendor's page says."""
-    key, options = _target(effect), effect.options
-    to_list = options.get("to_unscheduled") == "yes"
-    body: Body = {"sendToUnscheduledList": flag(to_list)}
-    kind = _BREAKS.get(options.get("break_type", ""))
-    charts = api.office.preference("BrokenApptProcedure") not in ("", "0")
-    if kind is not None and charts and (kind == "Missed" or not _is_early(api, key)):
-        body["breakType"] = kind
-    try:
-        api.do(methods.BREAK, key, body)
-    except WriteRefused as refusal:
-        # The office may chart one of the two procedures only: the visit is broken all the same.
-        if refusal.reason is not Reason.VALIDATION_FAILED or body.pop("breakType", None) is None:
-            raise
-        api.do(methods.BREAK, key, body)
-    return Written(key)
-
-
-def _is_early(api: Api, key: Key) -> bool:
-    held = api.office.row("appointment", "AptNum", key, ("AptDateTime",))
-    if held is None:
-        return False
-    soon = WallClock(api.office.clock.zone).of(datetime.now(UTC) + _DAY)
-    return held["AptDateTime"] > soon
-
-
-def note_appointment(api: Api, effect: Effect) -> Written:
-    key = _target(effect)
-    _only(effect.fields, frozenset({"note"}))
-    api.do(methods.APPOINTMENT_NOTE, key, {"Note": _said(effect.fields.get("note"))})
-    return Written(key)
-
-
-def _said(value: Any) -> str:
-    text = spell.text_of(value)
-    if not text:
-        raise refused("write.value_invalid")
-    return text
-
+from drivers.opendental.office import IMAGE_CATEGORY, checked_custom, custom_values
+from drivers.opendental.spelling import flag, key_of, refused, unsupported, word_of
 
 # --- people -----------------------------------------------------------------------------------
 
@@ -283,7 +98,7 @@ def _person(api: Api, method: Method, fields: Mapping[str, Any]) -> Body:
             body[column] = spell.fitting(said, _WIDTH) if isinstance(said, str) else said
         else:
             raise unsupported()
-    return _young(api, method, body)
+    return known_here(api, method, body)
 
 
 def _billing_type(api: Api, value: Any) -> str:
@@ -300,7 +115,7 @@ def create_patient(api: Api, effect: Effect) -> Written:
         raise refused("write.name_missing")
     body = _person(api, methods.PATIENT_POST, fields)
     try:
-        return _made(api.do(methods.PATIENT_POST, None, body), "PatNum")
+        return made_of(api.do(methods.PATIENT_POST, None, body), "PatNum")
     except WriteRefused as refusal:
         if refusal.reason is not Reason.VALIDATION_FAILED:
             raise
@@ -312,14 +127,14 @@ def create_patient(api: Api, effect: Effect) -> Written:
 
 
 def update_patient(api: Api, effect: Effect) -> Written:
-    key = _target(effect)
+    key = target(effect)
     api.do(methods.PATIENT_PUT, key, _person(api, methods.PATIENT_PUT, effect.fields))
     return Written(key)
 
 
 def set_consent(api: Api, effect: Effect) -> Written:
     """Text messages only: no method of the API writes the table of e-mail opt-outs."""
-    key = _target(effect)
+    key = target(effect)
     if set(effect.fields) != {"sms_consent"}:
         raise unsupported("write.email_consent_unsupported")
     api.do(methods.PATIENT_PUT, key, {"TxtMsgOk": _consent(effect.fields["sms_consent"])})
@@ -331,10 +146,10 @@ def set_consent(api: Api, effect: Effect) -> Written:
 
 def append_commlog(api: Api, effect: Effect) -> Written:
     fields = effect.fields
-    _only(fields, frozenset({"patient_key", "note", "at", "mode", "direction", "type_key"}))
+    only(fields, frozenset({"patient_key", "note", "at", "mode", "direction", "type_key"}))
     body: Body = {
         "PatNum": key_of(fields.get("patient_key")),
-        "Note": _said(fields.get("note")),
+        "Note": needed_text(fields.get("note")),
     }
     if fields.get("at"):
         body["CommDateTime"] = api.office.clock.wall(fields["at"])
@@ -346,20 +161,20 @@ def append_commlog(api: Api, effect: Effect) -> Written:
         body["SentOrReceived"] = word_of(spell.DIRECTION, fields["direction"])
     if fields.get("type_key"):
         body["CommType"] = key_of(fields["type_key"])
-    return _made(api.do(methods.COMMLOG_POST, None, body), "CommlogNum")
+    return made_of(api.do(methods.COMMLOG_POST, None, body), "CommlogNum")
 
 
 def append_note(api: Api, effect: Effect) -> Written:
     """The newest row *is* a procedure's note, so what is there already goes first."""
     fields = effect.fields
-    _only(fields, frozenset({"patient_key", "procedure_key", "note"}))
+    only(fields, frozenset({"patient_key", "procedure_key", "note"}))
     held = api.office.newest_note(fields.get("procedure_key"))
     body: Body = {
         "PatNum": key_of(fields.get("patient_key")),
         "ProcNum": key_of(fields.get("procedure_key")),
-        "Note": joined_note(held, _said(fields.get("note"))),
+        "Note": joined_note(held, needed_text(fields.get("note"))),
     }
-    return _made(api.do(methods.PROCNOTE_POST, None, body), "ProcNoteNum")
+    return made_of(api.do(methods.PROCNOTE_POST, None, body), "ProcNoteNum")
 
 
 def joined_note(held: str, added: str) -> str:
@@ -369,7 +184,7 @@ def joined_note(held: str, added: str) -> str:
 def record_perio(api: Api, effect: Effect) -> Written:
     """The exam, then tooth by tooth; a refusal half-way takes the exam away again."""
     fields = effect.fields
-    _only(fields, frozenset({"patient_key", "provider_key", "date", "note", "measures"}))
+    only(fields, frozenset({"patient_key", "provider_key", "date", "note", "measures"}))
     measures = spell.measures_of(fields.get("measures") or ())
     body: Body = {"PatNum": key_of(fields.get("patient_key"))}
     today = api.office.clock.now()[:10]
@@ -381,8 +196,8 @@ def record_perio(api: Api, effect: Effect) -> Written:
         body["ProvNum"] = key_of(fields["provider_key"])
     if fields.get("note"):
         body["Note"] = spell.text_of(fields["note"])
-    body = _young(api, methods.PERIO_EXAM_POST, body)
-    made = _made(api.do(methods.PERIO_EXAM_POST, None, body), "PerioExamNum")
+    body = known_here(api, methods.PERIO_EXAM_POST, body)
+    made = made_of(api.do(methods.PERIO_EXAM_POST, None, body), "PerioExamNum")
     if made.key is None:
         return made  # the engine finds it, and finds it without its measures
     try:
@@ -426,7 +241,7 @@ def _measure(api: Api, exam: Key, measures: list[tuple[str, int, dict[str, int]]
 
 
 def update_recall(api: Api, effect: Effect) -> Written:
-    key, fields = _target(effect), effect.fields
+    key, fields = target(effect), effect.fields
     if not api.has(methods.RECALL_PUT):
         if set(fields) != {"status_key"}:
             raise unsupported("write.version_too_old")
@@ -440,7 +255,7 @@ def update_recall(api: Api, effect: Effect) -> Written:
         "disabled_until": ("DisableUntilDate", spell.day_of),
         "priority": ("Priority", lambda value: word_of(spell.PRIORITY, value)),
     }
-    _only(fields, spelled)
+    only(fields, spelled)
     body = {spelled[name][0]: spelled[name][1](value) for name, value in fields.items()}
     api.do(methods.RECALL_PUT, key, body)
     return Written(key)
@@ -464,7 +279,7 @@ def _recall_status(api: Api, key: Key, status: Any) -> Written:
 
 
 def set_custom(api: Api, effect: Effect) -> Written:
-    key = _target(effect)
+    key = target(effect)
     values = custom_values(effect.fields)
     if effect.stream is Stream.APPOINTMENT:
         for name, value in values.items():
@@ -497,7 +312,7 @@ def _patient_field(api: Api, key: Key, name: str, value: str) -> None:
 
 def attach_document(api: Api, effect: Effect) -> Written:
     fields = effect.fields
-    _only(fields, frozenset({"patient_key", "file_name", "content_base64", "category"}))
+    only(fields, frozenset({"patient_key", "file_name", "content_base64", "category"}))
     path = PurePosixPath(spell.text_of(fields.get("file_name")))
     content = fields.get("content_base64")
     if not path.suffix or not isinstance(content, str) or not content:
@@ -513,16 +328,16 @@ def attach_document(api: Api, effect: Effect) -> Written:
         if found is None:
             raise refused("write.value_invalid")
         body["DocCategory"] = found.number
-    return _made(api.do(methods.DOCUMENT_UPLOAD, None, body), "DocNum")
+    return made_of(api.do(methods.DOCUMENT_UPLOAD, None, body), "DocNum")
 
 
 DEEDS: dict[EffectKind, Deed] = {
-    EffectKind.BOOK: book,
-    EffectKind.MOVE: move,
-    EffectKind.CONFIRM: confirm,
-    EffectKind.SET_STATUS: set_status,
-    EffectKind.BREAK: break_,
-    EffectKind.NOTE_APPOINTMENT: note_appointment,
+    EffectKind.BOOK: visits.book,
+    EffectKind.MOVE: visits.move,
+    EffectKind.CONFIRM: visits.confirm,
+    EffectKind.SET_STATUS: visits.set_status,
+    EffectKind.BREAK: visits.break_,
+    EffectKind.NOTE_APPOINTMENT: visits.note_appointment,
     EffectKind.CREATE_PATIENT: create_patient,
     EffectKind.UPDATE_PATIENT: update_patient,
     EffectKind.SET_CONSENT: set_consent,

@@ -28,7 +28,8 @@ from agent.model.effects import (
 )
 from agent.model.reading import Finding, Key, Severity
 from drivers.opendental.api import methods
-from drivers.opendental.api.deeds import DEEDS, Body, WholeTakenBack
+from drivers.opendental.api.calls import Body
+from drivers.opendental.api.deeds import DEEDS, WholeTakenBack
 from drivers.opendental.api.link import Answer, Link, is_this_machine
 from drivers.opendental.api.methods import BLANKS, PAGE_ROWS, THROTTLE_S, WAYS, Group, Method, Mode
 from drivers.opendental.office import Office
