@@ -26,6 +26,10 @@ from agent.sandbox.practice.desk import Desk
 LOOK_S = 0.002
 MINUTES = 30
 _DAYS = 21
+_SOMEBODY = (
+    "SELECT MAX(PatNum) FROM patient p WHERE PatStatus=0"
+    " AND NOT EXISTS (SELECT 1 FROM patrestriction r WHERE r.PatNum=p.PatNum)"
+)
 
 
 class Errand(msgspec.Struct, frozen=True):
@@ -51,7 +55,7 @@ class CrmLife:
         self._visit = 0
 
     def run(self, timeout_s: float) -> Iterator[Errand]:
-        patient = self._one("SELECT MAX(PatNum) FROM patient WHERE PatStatus=0")
+        patient = self._one(_SOMEBODY)
         places = self._places()
         if patient is None or len(places) < 2:
             return

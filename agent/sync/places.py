@@ -112,6 +112,7 @@ class Places:
         visits += [_pending(row) for row in pending if takes_place(row.effect)]
         blocks = looks.window(Stream.SCHEDULE_BLOCK, days[0], days[-1])
         patient = msgspec.convert({"key": "0", **wish.patient}, type=Patient)
+        restricted = {str(_request(wish).patient_key)} if patient.is_restricted else set()
         return slots.DayFacts(
             zone=self._zone(),
             now=self._clock.now(),
@@ -120,6 +121,7 @@ class Places:
             blocks=[msgspec.convert(b, type=ScheduleBlock) for b in blocks.values()],
             appointments=visits,
             patient=patient,
+            restricted_patients=frozenset(restricted),
             default_provider_key=patient.primary_provider_key,
             needs_hours=self._keeps_hours(looks),
         )

@@ -128,6 +128,7 @@ STREAMS: dict[Stream, StreamSpec] = {
                 "commoptout", "commoptout", Join.FOLDED, "PatNum", BASE, "PatNum", fold="BIT_OR"
             ),
             _many("patfield", "pairs", "PatNum", "PatNum", "FieldName FieldValue", "PatFieldNum"),
+            Attachment("restriction", "patrestriction", Join.FOLDED, "PatNum", BASE, "PatNum"),
             Attachment(
                 "merge",
                 "patientlink",

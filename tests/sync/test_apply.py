@@ -98,6 +98,16 @@ def test_a_taken_place_is_refused_with_others(desk: Desk) -> None:
     assert state_of(told) is EndState.APPLIED
 
 
+def test_a_patient_the_practice_does_not_schedule(desk: Desk) -> None:
+    desk.run("INSERT INTO patrestriction (PatNum, PatRestrictType) VALUES (?,1)", desk.patient())
+    ident = desk.book()
+    desk.work()
+    outcome = desk.outcome(ident)
+    assert outcome is not None
+    assert (outcome.state, outcome.reason_code) == (EndState.REJECTED, Reason.POLICY_BLOCKED)
+    assert desk.visits() == []
+
+
 def office_books(desk: Desk) -> None:
     """The front desk books the very place."""
     start = moment(desk.place()["start"], "start")

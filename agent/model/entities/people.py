@@ -184,6 +184,7 @@ class Patient(Record, frozen=True):
     student_status: str | None = None
     school: str | None = None
     has_insurance: bool | None = None
+    is_restricted: bool | None = None  # the practice does not schedule this person
     needs_premedication: bool | None = None
     has_signed_financial: bool | None = None
     arrive_early_minutes: int | None = None

@@ -137,6 +137,11 @@ def _survivor(stored: Sequence[Stored], held: Held, name: str, place: Place) -> 
     return held.get(name) in ({row[0] for row in stored} or {None})
 
 
+def _is_restricted(stored: Sequence[Stored], held: Held, name: str, place: Place) -> bool:
+    wanted = any(row[0] not in {None, "0"} for row in stored) if stored else None
+    return held.get(name) is wanted
+
+
 PROVIDER = StreamRules(
     "provider",
     "ProvNum",
@@ -329,6 +334,7 @@ PATIENT = StreamRules(
             ("ReferralNum", "ItemOrder"),
             "c.RefType=1",
         ),
+        Rows("is_restricted", _is_restricted, "patrestriction", "PatNum", ("PatRestrictType",)),
         Rows("merged_into", _survivor, "patientlink", "PatNumFrom", ("PatNumTo",), "c.LinkType=1"),
     ),
 )

@@ -261,6 +261,11 @@ def write_person(office: Office, pen: Pen, rng: Random, home: Household, person:
             "OptOutSms": (1, 4, 2048)[int(rng.random() * 3)],
             "OptOutEmail": (0, 1)[int(rng.random() * 2)],
         })  # fmt: skip
+    if person.num % 97 == 5:  # the practice does not schedule everybody any more
+        pen.put("patrestriction", {
+            "PatRestrictionNum": pen.key("patrestriction"), "PatNum": person.num,
+            "PatRestrictType": 1,
+        })  # fmt: skip
     pen.put("custreference", {
         "CustReferenceNum": pen.key("custreference"), "PatNum": person.num, "Note": "",
     })  # fmt: skip

@@ -61,6 +61,15 @@ PEOPLE: tuple[Table, ...] = (
         """,
     ),
     table(
+        "patrestriction",
+        """
+        PatRestrictionNum pk, PatNum bi*>patient, PatRestrictType ti*
+        """,
+        """
+        PatNumRestrictType(PatNum PatRestrictType)
+        """,
+    ),
+    table(
         "phonenumber",
         """
         PhoneNumberNum pk, PatNum bi*>patient, PhoneNumberVal vc255?, PhoneNumberDigits vc30*,
