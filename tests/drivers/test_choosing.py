@@ -101,14 +101,13 @@ class NoSecrets:
         return ()
 
 
-@pytest.mark.parametrize("how", ["auto", "sql"])
-def test_the_demo_is_written_two_ways_without_any_server(tmp_path: Path, how: str) -> None:
+def test_the_demo_is_written_two_ways_without_any_server(tmp_path: Path) -> None:
     path = tmp_path / "practice.db"
     practice = FilePractice(path)
     refill(practice.run)
     settings = Settings(
         paths=Paths.locate(tmp_path),
-        pms=PmsSettings(kind="sample", sqlite_path=str(path), writer=how),
+        pms=PmsSettings(kind="sample", sqlite_path=str(path)),
     )
     writer = open_writer(settings, NoSecrets())
     facts = writer.probe()

@@ -37,7 +37,7 @@ Sites = Callable[[str], Site]
 KINDS = [
     pytest.param("api-myisam", marks=[pytest.mark.mariadb, pytest.mark.slow]),
     pytest.param("api-innodb", marks=pytest.mark.mariadb),
-    pytest.param("sql-myisam", marks=pytest.mark.mariadb),
+    pytest.param("sql-myisam", marks=[pytest.mark.mariadb, pytest.mark.slow]),
     pytest.param("sql-innodb", marks=[pytest.mark.mariadb, pytest.mark.slow]),
     "sample",
 ]
