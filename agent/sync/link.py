@@ -1,7 +1,8 @@
 """People of both sides: the CRM's feed in, matched against the practice, links and doubts out.
 
 Decisions are ``match``'s (deterministic) or a person's; here they are kept and told. Holds the
-practice's people in memory while there is something to match; the journal keeps the contacts.
+practice's people in memory, so that a booking for a new person waits for no index to be made; the
+journal keeps the contacts.
 First contact: who of the CRM is whom in the practice is settled before the first push, so that
 the CRM never sees two people where there is one.
 """
@@ -37,7 +38,6 @@ FEED_EVERY_S = 30.0
 FEED_PAGE = 500
 MATCH_AT_ONCE = 500
 READ_ROWS = 500
-INDEX_KEPT_S = 1800.0
 MOST_DIRTY = 5000
 SEEN_WITHIN_S = 60.0  # a contact a command names and the feed has not brought yet
 MOST_CANDIDATES = 50
@@ -57,10 +57,12 @@ class People:
         self._port = port
         self._on_links = on_links
         self._awake = threading.Event()
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # of the index; held while it is made
         self._index: PersonIndex | None = None
-        self._used_mono = 0.0
-        self._dirty: dict[Key, bytes] | None = {}  # changed since the index was made; None: many
+        self._news_lock = threading.Lock()  # of what follows; held for a moment only
+        self._dirty: dict[Key, bytes] = {}  # changed since the index was made or renewed
+        self._overflow = False  # more than is worth keeping: the index is made anew
+        self._merged: dict[Key, bytes] = {}  # records the PMS has merged away
         self._fed_mono: float | None = None
         self._first_done = journal.mark(FIRST) == "done"
 
@@ -85,18 +87,28 @@ class People:
 
     def changed(self, rows: Sequence[Observation]) -> None:
         """Patients that were just read otherwise than before (called by the capture)."""
-        with self._lock:
-            if self._dirty is None:
-                return
-            if len(self._dirty) + len(rows) > MOST_DIRTY:
-                self._dirty, self._index = None, None
+        merged = {row.key: row.canon for row in rows if b'"merged_into":' in row.canon}
+        with self._news_lock:
+            self._merged.update(merged)
+            if self._overflow:
                 return
             self._dirty.update((row.key, row.canon) for row in rows)
-        self._awake.set()
+            if len(self._dirty) > MOST_DIRTY:
+                self._dirty, self._overflow = {}, True
+        if merged:
+            self._awake.set()
 
     def forget(self, keys: Collection[Key]) -> None:
+        """Nothing of these patients stays in memory; the index is made anew when it is needed."""
         with self._lock:
-            self._index, self._dirty = None, {}
+            self._index = None
+            self._take_news()
+
+    def _take_news(self) -> tuple[dict[Key, bytes], bool]:
+        with self._news_lock:
+            dirty, overflow = self._dirty, self._overflow
+            self._dirty, self._overflow = {}, False
+        return dirty, overflow
 
     # -- the planner's questions -------------------------------------------------------------------
 
@@ -154,7 +166,6 @@ class People:
 
     def step(self, reader: PmsReader, mapped: StreamMap | None, rest: Rest) -> bool:
         """Read the feed, match what is new, follow the PMS's merges. True when there is more."""
-        self._drop_unused()
         self._follow_merges()
         now = self._clock.mono()
         if self._fed_mono is None or now - self._fed_mono >= FEED_EVERY_S:
@@ -203,6 +214,9 @@ class People:
         if not rows:
             if not self._first_done and not self._journal.contacts_untold(1):
                 self._met()
+            if self._index is None and self._first_done and self._is_loaded():
+                with self._lock:
+                    self._index_now()  # made here, so that no booking has to wait for it
             return False
         if not self._has_population(reader, mapped, rest):
             return False
@@ -240,13 +254,9 @@ class People:
 
     def _follow_merges(self) -> None:
         """Open Dental merged two records: the contact of the loser is the survivor's."""
-        with self._lock:
-            if self._dirty is None:  # a load: whoever is linked was linked to the survivor
-                self._dirty = {}
-            dirty = dict(self._dirty)
+        with self._news_lock:
+            dirty, self._merged = self._merged, {}
         for key, canon in dirty.items():
-            if b'"merged_into":' not in canon:
-                continue
             into = msgspec.json.decode(canon, type=Patient).merged_into
             row = self._journal.contact_of(key)
             if not into or row is None:
@@ -261,10 +271,6 @@ class People:
                     turn.contact_state(row.contact.cloud_id, ContactState.MERGED, survivor)
             log.info("contacts.merge_followed")
             self._on_links()
-        with self._lock:
-            if self._index is None:
-                for key in dirty:
-                    self._dirty.pop(key, None)
 
     # -- the index ---------------------------------------------------------------------------------
 
@@ -283,8 +289,7 @@ class People:
         if mapped is None:
             return False
         index, at = PersonIndex([]), None
-        with self._lock:
-            self._dirty = {}
+        self._take_news()  # what changes from now on is news
         while True:
             page = reader.read_range(Stream.PATIENT, at, None, READ_ROWS)
             observed, _ = mapped.observe(page)
@@ -297,17 +302,14 @@ class People:
                 return False
         with self._lock:
             self._index = index
-            self._used_mono = self._clock.mono()
         return True
 
     def _index_now(self) -> PersonIndex:
         """The practice's people as last read. The caller holds the lock."""
-        self._used_mono = self._clock.mono()
-        if self._index is None:
-            self._dirty = {}
+        dirty, overflow = self._take_news()
+        if self._index is None or overflow:
             self._index = PersonIndex(self._patients())
             return self._index
-        dirty, self._dirty = self._dirty or {}, {}
         for canon in dirty.values():
             patient = msgspec.json.decode(canon, type=Patient)
             self._index.people.pop(patient.key, None)
@@ -325,12 +327,6 @@ class People:
             if end is None:
                 return
             at = end
-
-    def _drop_unused(self) -> None:
-        with self._lock:
-            unused_s = self._clock.mono() - self._used_mono
-            if self._index is not None and unused_s >= INDEX_KEPT_S:
-                self._index, self._dirty = None, {}
 
     def _taken(self) -> Mapping[str, str]:
         return _Taken(self._journal)
