@@ -36,7 +36,14 @@ Unset = msgspec.UnsetType
 _log = structlog.get_logger(__name__)
 
 _WATCH_S: Final = 0.05
-_OTHERS_MAY_HAVE: Final = ("contacts", "commands", "changes", "config", "orders", "conflicts")
+_MARK_OF: Final = {
+    "contacts": "SELECT value FROM meta WHERE name = 'contact_rev'",
+    "commands": "SELECT max(created_us) FROM command",
+    "orders": "SELECT max(created_us) FROM command",
+    "changes": "SELECT max(seq) FROM crm_change",
+    "config": "SELECT kid FROM envelope_key WHERE retired_us IS NULL"
+    " UNION ALL SELECT value FROM meta WHERE name = 'switches'",
+}
 _EXPIRE_TICKS: Final = 20
 _SAID_AGAIN_US: Final = 10_000_000
 _LISTENING_S: Final = 3.0
@@ -177,19 +184,26 @@ class Core:
     async def watch(self) -> None:
         """Notice what others wrote into the file, and what nobody took in time. Never ends."""
         seen, ticks = self.store.pragma("data_version"), 0
+        marks = self._marks()
         while True:
             await asyncio.sleep(_WATCH_S)
             ticks += 1
             try:
                 version = self.store.pragma("data_version")
                 if version != seen:
-                    seen = version
-                    self.sealer.reload()
-                    self.wakeups.ring(*_OTHERS_MAY_HAVE)
+                    seen, before, marks = version, marks, self._marks()
+                    changed = [kind for kind, mark in marks.items() if mark != before[kind]]
+                    if "config" in changed:
+                        self.sealer.reload()
+                    self.wakeups.ring(*changed)
                 if ticks % _EXPIRE_TICKS == 0 and self.commands.expire():
                     self.wakeups.ring("orders")
             except apsw.Error as error:  # busy or full: the next round may do better
                 _log.warning("crm.watch_failed", error=type(error).__name__)
+
+    def _marks(self) -> dict[str, tuple[object, ...]]:
+        """By kind of hint, what is another value when another process wrote such a thing."""
+        return {kind: tuple(self.store.execute(sql).fetchall()) for kind, sql in _MARK_OF.items()}
 
     def status(self) -> dict[str, Any]:
         counts = self.intake.digests.counts()
