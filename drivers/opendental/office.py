@@ -19,6 +19,7 @@ from drivers.opendental.spelling import WallClock, category_of, key_of, refused
 from drivers.sqltext import quoted, text_literal
 
 CONFIRMED, BILLING, RECALL_STATUS, IMAGE_CATEGORY, COMM_TYPE = 2, 4, 13, 18, 27
+_ALL_MESSAGES = 1  # CommOptOutType
 PICK_LIST, CHECKBOX = 1, 3  # patfielddef.FieldType; apptfielddef knows 0 and 1
 
 # The preference whose definition is meant when a category has several; it must mean it by name too.
@@ -193,6 +194,13 @@ class Office:
             if same and str(their_first or "").casefold() == first.casefold():
                 return int(number)
         return None
+
+    def opted_out_of_texts(self, patient: object) -> bool:
+        """Whether a row of ``commoptout`` refuses every kind of text message."""
+        if "commoptout" not in self._tables:
+            return False
+        found = self.rows(f"SELECT `OptOutSms` FROM `commoptout` WHERE `PatNum`={key_of(patient)}")
+        return any(int(flags or 0) & _ALL_MESSAGES for (flags,) in found)
 
     def newest_note(self, procedure: object) -> str:
         """The text a procedure's note has now; "" when there is none."""

@@ -301,6 +301,20 @@ def test_sms_consent(site: Site, consent: str) -> None:
     assert held(site, Stream.PATIENT, ROBIN, "sms_consent") == fields
 
 
+def test_a_yes_beside_an_opt_out_of_everything(site: Site) -> None:
+    site.practice.run("INSERT INTO commoptout (PatNum,OptOutSms,OptOutEmail) VALUES (11,5,1)")
+    fields = {"sms_consent": "granted"}
+    if site.name.startswith("api"):
+        with pytest.raises(WriteRefused) as caught:
+            site.write(EffectKind.SET_CONSENT, Stream.PATIENT, ROBIN, fields)
+        assert caught.value.code == "write.opted_out"
+        assert held(site, Stream.PATIENT, ROBIN, "sms_consent") == {"sms_consent": "denied"}
+        return
+    site.write(EffectKind.SET_CONSENT, Stream.PATIENT, ROBIN, fields)
+    found = held(site, Stream.PATIENT, ROBIN, "sms_consent", "opt_out_sms", "email_consent")
+    assert found == {**fields, "opt_out_sms": ["reminder"], "email_consent": "denied"}
+
+
 def test_email_consent_only_where_it_can_be_kept(site: Site) -> None:
     fields = {"email_consent": "denied"}
     if site.name.startswith("api"):

@@ -133,10 +133,13 @@ def update_patient(api: Api, effect: Effect) -> Written:
 
 
 def set_consent(api: Api, effect: Effect) -> Written:
-    """Text messages only: no method of the API writes the table of e-mail opt-outs."""
+    """Text messages only: no method of the API writes the table of opt-outs, neither for e-mail
+    nor to take back an opt-out of all text messages, which a yes would stand beside unheard."""
     key = target(effect)
     if set(effect.fields) != {"sms_consent"}:
         raise unsupported("write.email_consent_unsupported")
+    if effect.fields["sms_consent"] != "denied" and api.office.opted_out_of_texts(key):
+        raise unsupported("write.opted_out")
     api.do(methods.PATIENT_PUT, key, {"TxtMsgOk": _consent(effect.fields["sms_consent"])})
     return Written(key)
 
