@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import click
 
+from agent import __version__
 from agent.cli.asking import JSON, print_json
 from agent.cli.journal_cmd import verdict
 from agent.cli.root import App
-from agent.errors import ExitCode
+from agent.crm.connect import CrmLink
+from agent.errors import ConfigError, CrmAuthError, CrmError, ExitCode
 from agent.journal.snapshot import status_snapshot, verify_file
 from agent.model.desk import AuditVerdict
+from agent.runtime.clock import SystemClock
 
 
 @click.group()
@@ -22,14 +25,16 @@ def audit() -> None:
 
 @audit.command("verify")
 @click.option("--anchor", metavar="HEAD", help="A head the CRM or somebody else kept.")
+@click.option("--offline", is_flag=True, help="Do not ask the CRM which head it heard last.")
 @JSON
 @click.pass_obj
-def verify(app: App, anchor: str | None, as_json: bool) -> ExitCode:
+def verify(app: App, anchor: str | None, offline: bool, as_json: bool) -> ExitCode:
     """Recompute the chain and compare it with its anchors.
 
     Finds entries edited, deleted, put in another order, or cut off after an anchor, images of
-    writes that were changed, and a whole file replaced by an older copy. The head it prints can be
-    kept elsewhere and given with --anchor later.
+    writes that were changed, and a whole file replaced by an older copy. The head the CRM heard
+    last is asked for, where there is a pairing; the head this prints can be kept elsewhere as well
+    and given with --anchor later.
 
     Exit codes: 0 it holds, 1 it does not, 6 there is no journal to look at.
     """
@@ -38,7 +43,10 @@ def verify(app: App, anchor: str | None, as_json: bool) -> ExitCode:
         findings = tuple(verify_file(path, anchor))
     except ValueError:
         raise click.BadParameter("not an audit head", param_hint="--anchor") from None
-    head = status_snapshot(path, activity=1).audit_head
+    seen = status_snapshot(path, activity=1)
+    head = seen.audit_head
+    if not offline and anchor is None and not findings:
+        findings = tuple(verify_file(path, _head_at_crm(app, seen.uuid) or None))
     if as_json:
         print_json(AuditVerdict(not findings, findings, head))
     elif findings:
@@ -49,3 +57,19 @@ def verify(app: App, anchor: str | None, as_json: bool) -> ExitCode:
         click.echo(f"The chain holds: {int(entries):,} entries, none changed, none missing.")
         click.echo(f"  head  {head}")
     return ExitCode.FAILED if findings else ExitCode.OK
+
+
+def _head_at_crm(app: App, journal_uuid: str) -> str:
+    """ "" where the CRM knows none or cannot be asked: said, and the chain is judged without."""
+    try:
+        link = CrmLink(app.settings(), app.secrets(), SystemClock(), __version__)
+    except (ConfigError, CrmAuthError):
+        return ""  # not paired: nobody could know
+    crm = link.client(journal_uuid, 0)
+    try:
+        return crm.known_head()
+    except CrmError as error:
+        click.echo(f"(The CRM was not asked which head it heard last: {error.code}.)", err=True)
+        return ""
+    finally:
+        crm.close()

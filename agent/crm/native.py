@@ -24,6 +24,7 @@ from agent.crm.wire import (
     Origin,
     Packer,
     PushAnswer,
+    SyncStatus,
     decode,
 )
 from agent.errors import CrmRefusedBatch, CrmUnavailable
@@ -179,6 +180,14 @@ class NativeCrm:
         if self.last_reply.config_etag not in {"", self._etag}:
             with contextlib.suppress(CrmUnavailable):  # the next heartbeat sees it again
                 self.refresh_config()
+
+    def known_head(self) -> str:
+        """The audit head this CRM heard last from this very journal; "" when from none."""
+        answer = self._call("GET", "/v1/sync/status", route="status")
+        said = decode(answer.body, SyncStatus).heartbeat
+        if said is None or said.journal_uuid != self.origin.journal_uuid:
+            return ""
+        return said.audit_head
 
     def renew_pairing(self) -> None:
         """Forget the token and the failures: the agent was paired again."""

@@ -133,6 +133,17 @@ class CrmConfig(msgspec.Struct, frozen=True):
     switches: CrmSwitches = CrmSwitches()
 
 
+class LastHeartbeat(msgspec.Struct, frozen=True):
+    journal_uuid: str = ""
+    audit_head: str = ""
+
+
+class SyncStatus(msgspec.Struct, frozen=True):
+    """What the CRM believes about this practice; only what we ask it for."""
+
+    heartbeat: LastHeartbeat | None = None
+
+
 class HeartbeatReply(msgspec.Struct, frozen=True):
     """``epoch_known`` False: this journal and epoch never pushed there; reconcile by digests.
     ``config_etag``: the configuration's now, "" where the CRM does not say."""

@@ -92,6 +92,8 @@ class Host:
     control_group: str = ""
     control: ControlService | None = None  # since ``start``
     _anchored: str = ""  # audit head the CRM last acknowledged
+    _recalled: bool = False  # the CRM was asked which head it heard last
+    _is_chain_broken: bool = False
 
     def start(self) -> None:
         # Lanes hand work to each other all the time; the interpreter's usual 5 ms between threads
@@ -141,10 +143,12 @@ class Host:
         return report(snapshot, pid=os.getpid(), now=self.clock.now())
 
     def _writing(self) -> tuple[Finding, ...]:
-        """What the writer says of itself, and booking that a person must clear; what clears by
-        itself is told by its own cause."""
+        """What the writer says of itself, a chain that does not hold, and booking that a person
+        must clear; what clears by itself is told by its own cause."""
         facts = self.twoway.apply.writer_line.facts
         found = () if facts is None else facts.findings
+        if self._is_chain_broken:
+            found = (*found, Finding("journal.chain_broken", Severity.ERROR))
         code = self.twoway.safety.latched
         if code is None:
             return found
@@ -179,6 +183,8 @@ class Host:
             booking_suspended=suspended,
         )
         try:
+            if not self._recalled:
+                self._recall_head()
             self.crm.heartbeat(beat)
         except AgentError as error:
             log.info("heartbeat.failed", code=error.code)
@@ -188,6 +194,18 @@ class Host:
             with self.journal.turn() as turn:
                 turn.anchor(beat.audit_head)
             self._anchored = beat.audit_head
+
+    def _recall_head(self) -> None:
+        """Before the CRM hears our head, what it heard last: a chain that lacks it was cut or the
+        whole folder is an older copy, which nothing on this computer could tell."""
+        head = self.crm.known_head()
+        self._recalled = True
+        if head and self.journal.verify_audit(head):
+            self._is_chain_broken = True
+            log.error("journal.chain_broken")
+            with self.journal.turn() as turn:
+                turn.audit("journal.chain_broken", {})
+                turn.note("journal.chain_broken", None, 1)
 
     def offer(self) -> None:
         """What may be asked of us is told when it changes, not with the next heartbeat."""

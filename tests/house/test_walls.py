@@ -25,7 +25,10 @@ BREACHES = {
     "drivers/breach.py": ("agent.journal", "drivers know the leaves only"),
     "agent/control/breach_room.py": ("agent.journal", "control knows the leaves only"),
     "agent/control/breach.py": ("PySide6", "the agent is headless"),
-    "agent/crm/breach_http.py": ("httpx", "only crm.transport and the API writer's link speak HTTP"),
+    "agent/crm/breach_http.py": (
+        "httpx",
+        "only crm.transport and the API writer's link speak HTTP",
+    ),
     "agent/runtime/breach.py": ("apscheduler.events", "only runtime.scheduler knows the scheduler"),
     "agent/csvio/breach.py": ("sqlite3", "only the journal writes our SQLite"),
     "agent/runtime/breach_sql.py": (
