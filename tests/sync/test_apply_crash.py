@@ -3,11 +3,13 @@ and a final outcome, whatever was under way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 
+from agent.errors import DiskFull
 from agent.journal.pulled import EffectState
 from agent.model.commands import CommandType, EndState, Reason
 from agent.model.effects import Effect, EffectKind, Written
@@ -140,6 +142,44 @@ def test_the_answer_is_lost_at_every_write(open_desk: Callable[..., Desk]) -> No
             assert outcome is not None
             assert outcome.state is EndState.APPLIED, (ident, after)
             assert effects_in_practice(desk)[ident] == 1
+
+
+def test_a_disk_that_is_full_at_any_turn(open_desk: Callable[..., Desk]) -> None:
+    """The journal takes nothing at the n-th turn, once; the process lives on."""
+    at = 0
+    while True:
+        desk = open_desk()
+        true_turn = desk.journal.turn
+        turns = 0
+
+        @contextmanager
+        def turn(desk: Desk = desk, at: int = at, true: Any = true_turn) -> Iterator[Any]:
+            nonlocal turns
+            with true() as opened:
+                yield opened
+                if opened._connection.total_changes() != opened._changes:
+                    turns += 1
+                    if turns == at + 1:
+                        raise DiskFull
+
+        desk.work()
+        ident = booking(desk)
+        desk.journal.turn = turn  # type: ignore[method-assign]
+        for _ in range(12):
+            for step in (desk.two.pull.step, desk.apply_round, desk.two.tell.step):
+                with suppress(DiskFull):
+                    step()
+            desk.clock.advance(1.0)
+        desk.journal.turn = true_turn  # type: ignore[method-assign]
+        desk.settle()
+        outcome = desk.outcome(ident)
+        assert outcome is not None
+        assert outcome.state is EndState.APPLIED, at
+        assert effects_in_practice(desk)["cmd-book"] == 1, at
+        if turns <= at:
+            break
+        at += 1
+    assert at >= 4
 
 
 @pytest.mark.slow
