@@ -16,7 +16,6 @@ from typing import Any
 
 import structlog
 
-from agent.errors import PmsUnavailable
 from agent.journal.journal import Journal, Turn
 from agent.journal.pulled import CommandState, EffectRow, EffectState, UndoState
 from agent.model.effects import CREATES, EffectKind
@@ -218,14 +217,18 @@ class Recover:
             if key is not None:
                 found = looks.record(effect.stream, key)
                 return judge_made(row, key, found.fields if found else None), found
-            sight = judge_create(row, self._candidates(row, looks, facts))
+            candidates = self._candidates(row, looks, facts)
+            if candidates is None:
+                return Sight(Shows.UNSURE), None
+            sight = judge_create(row, candidates)
             return sight, None if sight.key is None else looks.record(effect.stream, sight.key)
         except Unreadable:
             return Sight(Shows.UNSURE), None
 
     def _candidates(
         self, row: EffectRow, looks: Looks, facts: SourceFacts
-    ) -> dict[Key, dict[str, Any]]:
+    ) -> dict[Key, dict[str, Any]] | None:
+        """Records that may be the one; None where no question finds them."""
         stream = row.effect.stream
         if not facts.random_keys:
             keys = looks.above(stream, row.floor, MOST_CANDIDATES)
@@ -235,7 +238,7 @@ class Recover:
         else:
             lanes = facts.streams[stream].lanes
             if not lanes:
-                raise PmsUnavailable("pms.lane_missing")
+                return None  # random keys, no stamps: only a person can tell
             since = row.planned_at - LATELY
             keys = looks.since(stream, lanes[0].name, since, MOST_CANDIDATES)
         return self._nobodys(stream, looks.records(stream, keys))
