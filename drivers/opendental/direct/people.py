@@ -30,6 +30,12 @@ def _consent(value: Any) -> int:
     return number_of(spell.CONSENT, value or "unknown")
 
 
+def _status(value: Any) -> Value:
+    if value == "deleted":  # only the program can delete a person
+        raise unsupported()
+    return number_of(spell.PATIENT_STATUS, value)
+
+
 _EDITED: dict[str, tuple[str, Callable[[Any], Value]]] = {
     "last_name": ("LName", spell.name_of),
     "first_name": ("FName", spell.name_of),
@@ -50,6 +56,7 @@ _EDITED: dict[str, tuple[str, Callable[[Any], Value]]] = {
     "preferred_recall": ("PreferRecallMethod", _contact),
     "language": ("Language", spell.text_of),
     "sms_consent": ("TxtMsgOk", _consent),
+    "status": ("PatStatus", _status),
 }
 _BORN: dict[str, tuple[str, Callable[[Any], Value]]] = {
     "primary_provider_key": ("PriProv", key_of),
