@@ -265,8 +265,8 @@ class Apply:
             self._look_again()
         except Overtaken:
             self._release(command)
-        except Unreadable:
-            self._end(command, EndState.REJECTED, "record.unreadable", Reason.INTERNAL)
+        except Unreadable as unreadable:
+            self._end(command, EndState.REJECTED, unreadable.code, unreadable.reason)
         except WriterAway as away:
             self.writer_line.failed(away)
             self._later(row, away.code)

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from agent.errors import PmsDrift
+from agent.model.commands import Reason
 from agent.model.reading import Key, Page
 from agent.model.streams import Stream
 from agent.ports import PmsReader
@@ -23,6 +23,16 @@ MOST_A_DAY = 1000
 
 class Unreadable(Exception):
     """The row is there and cannot be read; it is parked by the lanes that read it."""
+
+    code = "record.unreadable"
+    reason = Reason.INTERNAL
+
+
+class NotCarried(Unreadable):
+    """The site has no such records, or they are held back just now."""
+
+    code = "record.not_carried"
+    reason = Reason.NOT_SUPPORTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +59,12 @@ class Looks:
     def map_of(self, stream: Stream) -> StreamMap:
         mapped = self._maps.get(stream)
         if mapped is None:
-            raise PmsDrift("pms.stream_unreadable", stream=stream.value)
+            raise NotCarried
         return mapped
 
     def record(self, stream: Stream, key: Key) -> Found | None:
         """The record now, or None. Raises Unreadable and the Pms errors."""
+        self.map_of(stream)
         read_lsn = self._lsn()
         page = self._reader.read_keys(stream, [key])
         if not page.rows and not page.unreadable:
@@ -97,6 +108,10 @@ class Looks:
 
     def newest(self, stream: Stream) -> Key | None:
         return self._reader.max_key(stream)
+
+    def carries(self, stream: Stream) -> None:
+        """Raises NotCarried."""
+        self.map_of(stream)
 
     def above(self, stream: Stream, floor: Key | None, most: int) -> list[Key]:
         return self._reader.keys_after(stream, floor, most)

@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from agent.errors import JournalError, PmsError
 from agent.journal.journal import Journal, Turn
 from agent.journal.pulled import CommandState, EffectRow, EffectState, UndoState
 from agent.model.effects import CREATES, EffectKind
@@ -182,7 +183,13 @@ class Recover:
         wait_s = LOOKS_S[min(watched.looks, len(LOOKS_S) - 1)]
         watched.looks += 1
         watched.due_mono = self._clock.mono() + wait_s
-        sight, found = self._sight(row, looks, facts)
+        try:
+            sight, found = self._sight(row, looks, facts)
+        except (PmsError, JournalError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one effect must not stop all others for ever
+            log.error("probe.bug", kind=row.effect.kind.value, error=type(error).__name__)
+            sight, found = Sight(Shows.UNSURE), None
         if sight.shows is Shows.DONE:
             self._done(row, sight, found, looks)
         elif self._is_over(row, watched):

@@ -111,6 +111,8 @@ class Undo:
             return failed.code
         except Unsettled:
             return "undo.unsettled"
+        except Unreadable as unreadable:
+            return unreadable.code
         except WriterAway:
             return WriterAway.code
         log.info("effect.undone", kind=row.effect.kind.value)
@@ -127,8 +129,8 @@ class Undo:
         assert key is not None
         try:
             found = bench.looks.record(row.effect.stream, key)
-        except Unreadable:
-            return _with_code(line, "record.unreadable"), []
+        except Unreadable as unreadable:
+            return _with_code(line, unreadable.code), []
         except PmsError as error:
             return _with_code(line, error.code), []
         if found is None:

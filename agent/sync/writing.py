@@ -111,10 +111,12 @@ class Writing:
         """Intent, write, read back, settle. ``intending`` commits with the intent, what
         ``settling`` returns with the proof.
 
-        Raises Failed, Unsettled, WriterAway (certainly not sent; may be tried again), the Pms and
-        JournalError (before anything left).
+        Raises Failed, Unsettled, WriterAway (certainly not sent; may be tried again), and before
+        anything left Unreadable, the Pms errors and JournalError.
         """
         effect = step.effect
+        if can_be_read_back(effect):
+            looks.carries(effect.stream)  # what could not be proven is not begun
         floor = None
         if effect.kind in CREATES and can_be_read_back(effect) and not random_keys:
             floor = looks.newest(effect.stream)

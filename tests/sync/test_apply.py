@@ -654,6 +654,18 @@ def test_a_field_that_goes_back_and_forth_is_stopped(desk: Desk) -> None:
     assert desk.journal.conflicts()[0].kind.value == "loop"
 
 
+def test_what_the_site_does_not_carry_is_refused_and_disturbs_nobody(desk: Desk) -> None:
+    session = desk.session
+    del session.maps[Stream.RECALL], session.maps[Stream.COMMUNICATION]
+    recall = desk.do(CommandType.RECALL_UPDATE, {"note": "x"}, target=("recall", "1"))
+    entry = desk.do(CommandType.COMMLOG_APPEND, {"patient_key": str(desk.patient()),
+                    "note": "x", "direction": "received"})  # fmt: skip
+    assert reason_of(recall) is Reason.NOT_SUPPORTED
+    assert reason_of(entry) is Reason.NOT_SUPPORTED
+    assert not desk.writer.written
+    assert desk.engine.session is session
+
+
 def test_resync_diagnostics_and_forgetting(desk: Desk) -> None:
     assert desk.do(CommandType.DIAGNOSTICS).state is EndState.APPLIED
     assert desk.do(CommandType.RESYNC, {"types": ["patient"]}).state is EndState.APPLIED
