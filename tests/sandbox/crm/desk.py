@@ -5,6 +5,7 @@ Deliberately not ``agent.crm``: the server is tested by a client that shares no 
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import itertools
@@ -20,6 +21,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from agent.sandbox.crm import CrmServer
+from agent.sandbox.crm.schema import connect
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -166,6 +168,13 @@ class Desk:
 
     def outcomes(self, *changes: Any, **source: Any) -> list[str]:
         return [result["outcome"] for result in self.push(*changes, **source)]
+
+
+def stored(server: CrmServer, sql: str, *bindings: object) -> list[tuple[Any, ...]]:
+    """Rows of the server's file, read or changed as another process would: the server's own
+    connection belongs to its thread."""
+    with contextlib.closing(connect(server.db)) as store:
+        return store.execute(sql, bindings).fetchall()
 
 
 def public(key: ECKey) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from joserfc.jwk import OKPKey
 
 from agent.sandbox.crm import CrmServer
 from tests.sandbox.crm.contract import Contract
-from tests.sandbox.crm.desk import Desk
+from tests.sandbox.crm.desk import Desk, stored
 
 BOOK = "appointment.book"
 
@@ -53,10 +53,10 @@ def test_delivery_is_at_least_once_until_acknowledged(desk: Desk, server: CrmSer
     sent = server.send_command(BOOK, {})
     assert len(poll(desk)["commands"]) == 1
     assert poll(desk)["commands"] == [], "leased"
-    server.core.store.execute("UPDATE command SET lease_us = 0")
+    stored(server, "UPDATE command SET lease_us = 0")
     assert len(poll(desk)["commands"]) == 1, "the lease ran out"
     assert poll(desk, ack=[sent, "unknown"])["commands"] == []
-    server.core.store.execute("UPDATE command SET lease_us = 0")
+    stored(server, "UPDATE command SET lease_us = 0")
     assert poll(desk)["commands"] == [], "acknowledged"
 
 
@@ -74,8 +74,7 @@ def test_only_what_the_agent_can_do_is_delivered(desk: Desk, server: CrmServer) 
 def test_old_commands_expire(desk: Desk, server: CrmServer) -> None:
     server.send_command(BOOK, {}, not_after_us=1)
     assert poll(desk)["commands"] == []
-    state = server.core.store.execute("SELECT state FROM command").fetchone()
-    assert state == ("expired",)
+    assert stored(server, "SELECT state FROM command") == [("expired",)]
 
 
 def test_results_are_terminal(desk: Desk, server: CrmServer) -> None:
@@ -97,8 +96,7 @@ def test_commands_that_could_not_be_verified(desk: Desk, server: CrmServer) -> N
     sent = server.send_command(BOOK, {})
     poll(desk)
     poll(desk, errs={sent: {"reason": "validation_failed"}})
-    state = server.core.store.execute("SELECT state FROM command").fetchone()
-    assert state == ("rejected",)
+    assert stored(server, "SELECT state FROM command") == [("rejected",)]
 
 
 def test_a_waiting_poll_wakes_at_once(desk: Desk, server: CrmServer) -> None:

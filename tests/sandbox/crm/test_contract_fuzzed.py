@@ -12,7 +12,7 @@ import pytest
 from agent.sandbox.crm import CrmServer, CrmSettings
 from agent.sandbox.crm.people import Said
 from tests.sandbox.crm.contract import FILE, Contract
-from tests.sandbox.crm.desk import Desk
+from tests.sandbox.crm.desk import Desk, stored
 
 _HERE = Path(__file__).parent
 
@@ -49,8 +49,8 @@ def fuzz(tmp_path: Path, examples: int, seed: int) -> None:
         assert answer.returncode == 0, answer.stdout[-6000:] + answer.stderr[-2000:]
         operations = sum(len(item) for item in Contract().spec["paths"].values())
         assert f"Tested: {operations}" in answer.stdout
-        told = server.core.store.execute("SELECT count(*) FROM command WHERE told_us > 0")
-        assert told.fetchall() > [(0,)], "generated results reached commands"
+        told = stored(server, "SELECT count(*) FROM command WHERE told_us > 0")
+        assert told > [(0,)], "generated results reached commands"
         assert server.core.intake.ack_seq > before + 10, "generated pushes reached the store"
 
 

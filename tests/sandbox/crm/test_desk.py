@@ -17,7 +17,7 @@ import pytest
 from agent.sandbox.crm import CrmServer, CrmSettings
 from agent.sandbox.crm.people import Said
 from tests.sandbox.crm.contract import Contract
-from tests.sandbox.crm.desk import Desk
+from tests.sandbox.crm.desk import Desk, stored
 
 PAGE = {"X-Bridgework-Page": "1"}
 DAY = "2027-03-08"  # a Monday
@@ -248,9 +248,7 @@ def test_what_cannot_be_understood(office: Desk, more: dict[str, Any], field: st
 
 def test_while_booking_is_suspended_nothing_is_offered(office: Desk, server: CrmServer) -> None:
     client = office.client_id
-    server.core.store.execute(
-        "UPDATE agent SET suspended = 'sync.critical' WHERE client_id = ?", (client,)
-    )
+    stored(server, "UPDATE agent SET suspended = 'sync.critical' WHERE client_id = ?", client)
     assert free(office) == []
     assert look(office, "desk")["suspended"] == "sync.critical"
     assert book(office, at(11)).json()["reason_code"] == "pms_unavailable"
@@ -455,7 +453,7 @@ def test_who_may_act(tmp_path: Path) -> None:
         assert httpx.post(url, json=body, headers=away | wrong).status_code == 403
         assert httpx.post(url, json=body, headers=away | pilot).status_code == 201
         assert httpx.get(url, headers=away | pilot).json()["people"][0]["name"] == "Ada Tester"
-        assert server.core.store.execute("SELECT count(*) FROM contact").fetchone() == (1,)
+        assert stored(server, "SELECT count(*) FROM contact") == [(1,)]
 
 
 def test_without_a_pilot_token_nobody_is_one(server: CrmServer) -> None:

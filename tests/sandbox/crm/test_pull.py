@@ -20,7 +20,7 @@ from agent.sandbox.crm import CrmServer, CrmSettings, Fault, FaultKind
 from agent.sandbox.crm.orders import CannotOrder
 from agent.sandbox.crm.schema import connect, now_us
 from tests.sandbox.crm.contract import Contract
-from tests.sandbox.crm.desk import Desk
+from tests.sandbox.crm.desk import Desk, stored
 
 BOOK, NOTE = "appointment.book", "note.append"
 SECRET = "whsec_" + base64.b64encode(b"a secret of the endpoint, long enough").decode()
@@ -55,8 +55,7 @@ def tell(desk: Desk, command_id: str, **result: Any) -> httpx.Response:
 
 
 def state(server: CrmServer, command_id: str) -> str:
-    rows = server.core.store.execute("SELECT state FROM command WHERE id = ?", (command_id,))
-    (row,) = rows.fetchall()
+    (row,) = stored(server, "SELECT state FROM command WHERE id = ?", command_id)
     return str(row[0])
 
 
@@ -261,7 +260,7 @@ def test_results_that_are_no_end_are_replaced(desk: Desk, server: CrmServer) -> 
     }
     assert tell(desk, sent, **taken).json()["state"] == "rejected"
     assert tell(desk, sent, state="unknown").json()["state"] == "rejected", "an old message"
-    (kept,) = server.core.store.execute("SELECT result FROM command").fetchall()
+    (kept,) = stored(server, "SELECT result FROM command")
     assert json.loads(str(kept[0]))["alternatives"][0]["provider_key"] == "2"
     assert tell(desk, sent, state="applied", kept_fields=["phone"]).status_code == 409
     broken = {"state": "rejected", "reason_code": "slot_taken", "alternatives": [{"minutes": 3}]}

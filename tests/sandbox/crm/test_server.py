@@ -19,7 +19,7 @@ from agent.sandbox.crm import CrmServer, CrmSettings, StoreBusy
 from agent.sandbox.crm.http import Quota
 from agent.sandbox.crm.problems import Refusal
 from tests.sandbox.crm.contract import FILE
-from tests.sandbox.crm.desk import Desk
+from tests.sandbox.crm.desk import Desk, stored
 
 
 def test_the_served_contract_is_the_file(server: CrmServer) -> None:
@@ -148,7 +148,7 @@ def test_commands_look_at_a_file(desk: Desk, server: CrmServer, home: Path) -> N
 
 def test_verify_finds_a_damaged_record(desk: Desk, server: CrmServer, home: Path) -> None:
     desk.push(desk.change("patient", "1", {"last_name": "Lee"}))
-    server.core.store.execute("UPDATE body SET json = replace(json, 'Lee', 'Leo')")
+    stored(server, "UPDATE body SET json = replace(json, 'Lee', 'Leo')")
     told = run(home, "verify", "--db", str(server.db), "--json")
     assert (told.exit_code, json.loads(told.output)["wrong_hashes"]) == (1, 1)
 
