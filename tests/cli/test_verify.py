@@ -14,7 +14,7 @@ def bridgework(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_five_tests_pass_on_the_sample_practice(tmp_path: Path) -> None:
-    done = bridgework(tmp_path / "home", "verify", "--sample", "--crowd", "4", "--json",
+    done = bridgework(tmp_path / "home", "verify", "--sample", "--json",
                       "--out", str(tmp_path / "reports"))  # fmt: skip
     assert done.returncode == 0, done.stderr + done.stdout
     told = json.loads(done.stdout)

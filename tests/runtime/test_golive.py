@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -21,7 +23,7 @@ from agent.model.golive import GoLiveReport, Proof, SignedReport, Test
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from agent.runtime.golive import report as reports
-from agent.runtime.golive.five import FiveTests, Setting
+from agent.runtime.golive.five import DAYS_AHEAD, DAYS_TRIED, FiveTests, Setting
 from agent.support.messages import Catalogue
 
 Place = tuple[Stream, Key]
@@ -36,6 +38,7 @@ class Practice:
         self.crm: Rows = {}
         self.spoil: Callable[[Place, dict[str, Any]], dict[str, Any] | None] = lambda _, r: r
         self.refuse: frozenset[EffectKind] = frozenset()
+        self.taken: set[date] = set()
 
     def create(self, kind: EffectKind, stream: Stream, fields: dict[str, Any]) -> Key:
         return self._put(kind, (stream, len(self.rows) + 1), fields)
@@ -64,6 +67,9 @@ class Practice:
 
     def record(self, stream: Stream, key: Key) -> dict[str, Any] | None:
         return self.rows.get((stream, key))
+
+    def is_free(self, operatory_key: str, day: date) -> bool:
+        return day not in self.taken
 
     def max_key(self, stream: Stream) -> Key | None:
         return max((int(k) for s, k in self.rows if s is stream), default=None)
@@ -194,6 +200,19 @@ def test_a_phone_obeys_its_owner(is_shared: bool) -> None:
     practice = Practice()
     proofs, _ = run(practice, Crm(practice, is_shared=not is_shared), is_shared=is_shared)
     assert not proofs[Test.OWNERSHIP].passed
+
+
+def test_the_first_day_nobody_is_booked_is_taken() -> None:
+    first = datetime.now(ZoneInfo("America/New_York")).date() + timedelta(days=DAYS_AHEAD)
+    practice = Practice()
+    practice.taken = {first, first + timedelta(days=1)}
+    run(practice)
+    starts = {r["start"][:10] for (s, _), r in practice.rows.items() if s is Stream.APPOINTMENT}
+    assert starts == {str(first + timedelta(days=2))}
+    practice = Practice()
+    practice.taken = {first + timedelta(days=n) for n in range(DAYS_TRIED)}
+    proofs, _ = run(practice)
+    assert {Test.BOOKING, Test.CROWD} <= failed(proofs)
 
 
 def test_a_command_nobody_answers() -> None:

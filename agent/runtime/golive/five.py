@@ -12,7 +12,8 @@ import string
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as dt_time
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -33,6 +34,8 @@ LOOK_S = 0.02
 CROWD = 50
 VISIT_MINUTES = 10
 DAYS_AHEAD = 180  # far from anything the office plans
+DAYS_TRIED = 120
+FROM = dt_time(6)
 _LAST = "Bridgework-Test"
 _NOTE = "Bridgework go-live test"
 
@@ -101,6 +104,7 @@ class FiveTests:
         self._test = Test.NEW_PATIENT
         self._patient: Key | None = None
         self._visit: Key | None = None
+        self._day: date | None = None
         self.arrivals_ms: list[float] = []
         self.left_behind = 0
 
@@ -243,8 +247,9 @@ class FiveTests:
     def _book(self, patient: Key, number: int) -> Key:
         """The ``number``-th place of the test operatory, from six in the morning on."""
         setting = self._setting
-        day = datetime.now(ZoneInfo(setting.zone)).date() + timedelta(days=DAYS_AHEAD)
-        local = datetime(day.year, day.month, day.day, 6, tzinfo=ZoneInfo(setting.zone))
+        if self._day is None:
+            self._day = self._free_day()
+        local = datetime.combine(self._day, FROM, tzinfo=ZoneInfo(setting.zone))
         start = local.astimezone(UTC) + timedelta(minutes=VISIT_MINUTES * number)
         fields: dict[str, Any] = {
             "patient_key": str(patient),
@@ -258,6 +263,14 @@ class FiveTests:
         key = self._deeds.create(EffectKind.BOOK, Stream.APPOINTMENT, fields)
         self._made.visits.append(key)
         return key
+
+    def _free_day(self) -> date:
+        first = datetime.now(ZoneInfo(self._setting.zone)).date() + timedelta(days=DAYS_AHEAD)
+        for ahead in range(DAYS_TRIED):
+            day = first + timedelta(days=ahead)
+            if self._records.is_free(self._setting.operatory_key, day):
+                return day
+        raise GoLiveError("golive.no_free_day", days=DAYS_TRIED)
 
     def _arrives(self, code: str, stream: Stream, key: Key) -> dict[str, Any]:
         began = time.monotonic()

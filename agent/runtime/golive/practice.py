@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from typing import Any, Protocol
 
 import msgspec
@@ -52,6 +53,16 @@ class Records:
             observed, _ = self._maps[stream].observe(self._reader.read_keys(stream, asked))
             found.update({(stream, row.key): row.hash for row in observed})
         return found
+
+    def is_free(self, operatory_key: str, day: date) -> bool:
+        """Nobody is booked in that operatory on that (local) day."""
+        keys = self._reader.keys_in_window(Stream.APPOINTMENT, day, day, None, _KEYS)
+        if not keys:
+            return True
+        page = self._reader.read_keys(Stream.APPOINTMENT, keys)
+        observed, _ = self._maps[Stream.APPOINTMENT].observe(page)
+        visits = [msgspec.json.decode(row.canon) for row in observed]
+        return all(visit.get("operatory_key") != operatory_key for visit in visits)
 
     def max_key(self, stream: Stream) -> Key | None:
         return self._reader.max_key(stream)
