@@ -7,15 +7,18 @@ until its next checkpoint, and rolling copies until they are replaced; both hold
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent.journal.contents import Contents
+import msgspec
+
+from agent.journal.contents import Contents, content_of
 from agent.journal.packing import (
     Image,
     pack,
     unpack_candidates,
     unpack_command,
+    unpack_contact,
     unpack_image,
 )
 from agent.journal.seal import command_context, contact_context, effect_context
@@ -23,6 +26,8 @@ from agent.journal.values import bound_keys, fetch
 from agent.model.commands import Command, CommandType
 from agent.model.reading import Key
 from agent.model.streams import Stream
+
+Name = tuple[str, str, str]
 
 _ENDED = ("verified", "failed")
 
@@ -49,7 +54,8 @@ class Forgetting(Contents):
         number, bound = self._streams[stream], bound_keys(keys)
         within = "stream = ? AND key IN (SELECT value FROM carray(?))"
         people = {str(key) for key in keys} if stream is Stream.PATIENT else set()
-        contacts = self._contacts_of(keys) if people else []
+        names = self._names_of(keys) if people else frozenset()
+        contacts = self._contacts_of(keys, names) if people else []
         left = self._count(
             f"SELECT count(*) FROM record WHERE {within} AND batch IS NOT NULL", (number, bound)
         )
@@ -59,7 +65,7 @@ class Forgetting(Contents):
         )
         commands |= {command for _, command in conflicts if command is not None}
         ended, open_commands = self._commands_about(
-            stream, {str(key) for key in keys}, set(contacts), commands
+            stream, {str(key) for key in keys}, set(contacts), commands, names
         )
         self._erase(stream, keys)
         self._db.executemany(
@@ -93,15 +99,26 @@ class Forgetting(Contents):
         )
         return left
 
-    def _contacts_of(self, keys: Sequence[Key]) -> list[str]:
-        return [
-            ident
-            for (ident,) in fetch(
-                self._db,
-                "SELECT cloud_id FROM contact WHERE key IN (SELECT value FROM carray(?))",
-                (bound_keys(keys),),
-            )
-        ]
+    def _names_of(self, keys: Sequence[Key]) -> frozenset[Name]:
+        """Who these patients are, while it is still known: what the CRM asked about them before
+        they had a key names them in words only."""
+        number = self._streams[Stream.PATIENT]
+        held = [content_of(self._db, self._seal, Stream.PATIENT, number, key) for key in keys]
+        found = (_name_of(msgspec.json.decode(canon)) for canon in held if canon is not None)
+        return frozenset(name for name in found if name is not None)
+
+    def _contacts_of(self, keys: Sequence[Key], names: frozenset[Name]) -> list[str]:
+        """Linked to them, or of the same name and birth date."""
+        linked = frozenset(keys)
+        found = []
+        for ident, key, sealed in fetch(self._db, "SELECT cloud_id, key, body FROM contact"):
+            is_theirs = key in linked
+            if not is_theirs and names and sealed is not None:
+                contact = unpack_contact(self._seal.open(sealed, contact_context("body", ident)))
+                is_theirs = _name_of(msgspec.structs.asdict(contact)) in names
+            if is_theirs:
+                found.append(ident)
+        return found
 
     def _effects_about(
         self, stream: int, keys: set[Key], people: set[str]
@@ -130,7 +147,12 @@ class Forgetting(Contents):
         return ended, commands, left
 
     def _commands_about(
-        self, stream: Stream, keys: set[str], contacts: set[str], known: set[str]
+        self,
+        stream: Stream,
+        keys: set[str],
+        contacts: set[str],
+        known: set[str],
+        names: frozenset[Name],
     ) -> tuple[list[str], set[str]]:
         """(ended commands, those that have not); the order to forget is neither."""
         ended: list[str] = []
@@ -142,7 +164,8 @@ class Forgetting(Contents):
         ):
             if ident not in known:
                 command = unpack_command(self._seal.open(sealed, command_context("body", ident)))
-                if not _is_about(command, stream, keys, contacts):
+                is_about = _is_about(command, stream, keys, contacts)
+                if not is_about and not names.intersection(_newcomers(command)):
                     continue
             if state == "done":
                 ended.append(ident)
@@ -171,6 +194,23 @@ def _patient_of(image: Image) -> str | None:
         if fields.get("patient_key") is not None:
             return str(fields["patient_key"])
     return None
+
+
+def _name_of(fields: Mapping[str, Any]) -> Name | None:
+    """Folded last name, first name and birth date; None unless all are there."""
+    parts = [fields.get(name) for name in ("last_name", "first_name", "birthdate")]
+    if not all(isinstance(part, str) and part for part in parts):
+        return None
+    last, first, born = (str(part).casefold().strip() for part in parts)
+    return last, first, born
+
+
+def _newcomers(command: Command) -> set[Name | None]:
+    """New people a command describes."""
+    patient = command.payload.get("patient")
+    new = patient.get("new") if isinstance(patient, dict) else None
+    described = [command.payload, new if isinstance(new, dict) else {}]
+    return {_name_of(fields) for fields in described} - {None}
 
 
 def _is_about(command: Command, stream: Stream, keys: set[str], contacts: set[str]) -> bool:

@@ -34,6 +34,7 @@ from agent.sync.plans import Postpone, Refuse
 from agent.sync.recover import Recover
 from agent.sync.safety import Safety
 from agent.sync.session import Session
+from agent.sync.standing import standing
 from agent.sync.switches import BOOKING, HARMLESS
 from agent.sync.writerline import NO_WRITER, WriterLine
 from agent.sync.writing import Failed, Overtaken, Unsettled, WriterAway, Writing
@@ -426,9 +427,14 @@ class Apply:
 
 
 def is_patient(journal: Journal, command: Command) -> bool:
-    """Whether a command does not run out of time: an erasure, or what a person has decided on."""
-    return command.type is CommandType.FORGET or any(
-        row.state is ConflictState.RESOLVED for row in journal.conflicts_of(command.command_id)
+    """Whether a command does not run out of time: an erasure, what a person has decided on, what
+    stands in the practice already."""
+    return (
+        command.type is CommandType.FORGET
+        or any(
+            row.state is ConflictState.RESOLVED for row in journal.conflicts_of(command.command_id)
+        )
+        or standing(journal, command) is not None
     )
 
 

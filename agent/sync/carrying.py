@@ -39,6 +39,7 @@ from agent.sync.places import Places
 from agent.sync.planning import Planner
 from agent.sync.plans import Plan, Postpone, Refuse
 from agent.sync.safety import Safety
+from agent.sync.standing import standing
 from agent.sync.switches import BOOKING, refusal
 from agent.sync.writing import Failed, Proof, Unsettled, Writing
 
@@ -99,6 +100,10 @@ class Carrying:
         if placed is not None:  # it stands on the schedule, whatever the switches say by now
             self._finish_place(command, placed, bench)
             return
+        done = standing(self._journal, command)
+        if done is not None:  # so does anything else that was proven late
+            self._finish(command, done)
+            return
         switches = self._safety.now
         blocked = refusal(switches, command.type, None)
         if blocked is not None:
@@ -115,6 +120,15 @@ class Carrying:
             self._end_unwritten(command, plan)
         else:
             self._write(command, plan, bench, switches.mode)
+
+    def _finish(self, command: Command, done: EffectRow) -> None:
+        key = done.key if done.key is not None else done.effect.key
+        kept = [
+            row.field
+            for row in self._journal.conflicts_of(command.command_id)
+            if row.state is ConflictState.OPEN
+        ]
+        self._end(command, self._make(EndState.APPLIED, key=key, kept=kept))
 
     # -- before writing ---------------------------------------------------------------------------
 
