@@ -15,8 +15,10 @@ from agent.model.commands import CommandOutcome, CommandType, EndState, Reason
 from agent.model.desk import Canary, SafetyMode
 from agent.model.effects import Effect, EffectKind, WriteRefused, WriteUnknown, Written
 from agent.model.streams import Stream
+from agent.sync.apply import ApplyTuning
 from agent.sync.payloads import moment
 from agent.sync.switches import CRM, DESK, HARMLESS, Switch
+from agent.sync.twoway import TwoWayTuning
 from drivers.writers import NoWriter
 from tests.sync.pullrig import ZONE, Desk, iso
 from tests.sync.pullsite import desk, open_desk, site_template
@@ -566,6 +568,57 @@ def test_an_answer_lost_before_the_effect_is_repeated_after_several_looks(desk: 
     assert state_of(outcome) is EndState.APPLIED
     assert [e.state for e in desk.effects(ident)] == [EffectState.FAILED, EffectState.VERIFIED]
     assert len(desk.visits()) == 1
+
+
+def test_a_write_that_happens_late_is_found_and_its_place_is_kept_meanwhile(
+    open_desk: Callable[..., Desk],
+) -> None:
+    """The PMS goes on with a request whose answer we lost: for a minute that is to be expected."""
+    slow = TwoWayTuning(zone=ZONE, apply=ApplyTuning(probe_window_s=65.0), poll_wait_s=0)
+    desk = open_desk(tuning=slow)
+    stuck: list[Effect] = []
+
+    def hang(effect: Effect) -> None:
+        desk.writer.before = None
+        stuck.append(effect)
+        raise WriteUnknown("write.unknown")
+
+    desk.writer.before = hang
+    ident = desk.book()
+    desk.work()
+    rival = desk.book(who=desk.patient(1))
+    other = desk.book(4, who=desk.patient(2))
+    for _ in range(5):
+        desk.clock.advance(8.0)
+        desk.work()
+    assert desk.outcome(ident) is None
+    assert not desk.writer.written[1:]
+    assert reason_of(desk.outcome(rival)) is Reason.SLOT_TAKEN
+    assert state_of(desk.outcome(other)) is EndState.APPLIED
+    desk.writer.inner.write(stuck[0])
+    desk.settle(30)
+    assert state_of(desk.outcome(ident)) is EndState.APPLIED
+    assert len(desk.visits()) == 2
+    assert [e.kind for e in desk.writer.written] == [EffectKind.BOOK]  # the other one's only
+
+
+def test_a_command_given_to_a_person_meanwhile_is_not_begun(desk: Desk) -> None:
+    true_check = desk.two.places.check
+
+    def check(*args: Any) -> Any:
+        verdict = true_check(*args)
+        with desk.journal.turn() as turn:  # another lane, between the plan and the intent
+            turn.command_state(ident, CommandState.CONFLICT)
+        return verdict
+
+    desk.two.places.check = check  # type: ignore[method-assign,assignment]
+    ident = desk.book()
+    desk.work()
+    assert not desk.visits()
+    assert not desk.effects(ident)
+    row = desk.journal.command(ident)
+    assert row is not None
+    assert row.state is CommandState.CONFLICT
 
 
 def test_what_stays_unclear_is_a_persons_and_stops_booking(desk: Desk) -> None:

@@ -190,6 +190,8 @@ def test_a_decision_can_be_taken_back_until_it_is_carried_out(desk: Desk) -> Non
     key = desk.patient()
     number = clash(desk, key, office="Office", cloud="Cloud")
     desk.two.resolver.resolve(number, Winner.CRM, None, actor="tester", remember=False)
+    desk.clock.advance(2)
+    desk.work()
     desk.two.resolver.undo(number, actor="tester")
     desk.clock.advance(60)
     desk.work()
