@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
 from agent.errors import CrmError, CrmUnavailable
+from agent.model.gzip1 import compress, decompress
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from agent.model.writing import BucketDigest, Change, Outcome, Verb
 
 CONTRACT = "1"
-_GZIP = 31  # zlib's window bits for a gzip header without name and time: same input, same bytes
 _MAX_RAW_BYTES = 256_000_000
 
 T = TypeVar("T")
@@ -160,16 +160,6 @@ class DigestAnswer(msgspec.Struct, frozen=True):
     buckets: list[BucketDigest]
 
 
-def _compressor() -> Callable[[bytes], bytes]:
-    """Gzip level 1. ISA-L does it at four times the speed of zlib and packs smaller; where there
-    is no wheel for the machine (32-bit Windows) zlib does."""
-    try:
-        from isal import isal_zlib
-    except ImportError:
-        return lambda raw: zlib.compress(raw, 1, _GZIP)
-    return lambda raw: isal_zlib.compress(raw, 1, _GZIP)
-
-
 class Packer:
     """Encodes and decodes batches. Thread-safe: holds no state but the codecs."""
 
@@ -177,7 +167,6 @@ class Packer:
         self._encoder = msgspec.json.Encoder()
         self._decoder = msgspec.json.Decoder(_Batch)
         self._names = msgspec.json.Decoder(_Names)
-        self._compress = _compressor()
 
     def pack(self, batch_id: str, origin: Origin, changes: Sequence[Change]) -> bytes:
         """The body to send, gzip, the same bytes for the same input."""
@@ -203,7 +192,7 @@ class Packer:
             )
             for change in changes
         ]
-        return self._compress(self._encoder.encode(_Batch(CONTRACT, batch_id, source, items)))
+        return compress(self._encoder.encode(_Batch(CONTRACT, batch_id, source, items)))
 
     def unpack(self, body: bytes) -> list[Change]:
         """The inverse of ``pack``; a key that reads as an integer comes back as one."""
@@ -240,11 +229,7 @@ class Packer:
 
 def gunzip(body: bytes) -> bytes:
     """Whole gzip body to plain bytes. Raises zlib.error when damaged, cut or absurdly large."""
-    unpack = zlib.decompressobj(_GZIP)
-    raw = unpack.decompress(body, _MAX_RAW_BYTES)
-    if not unpack.eof:
-        raise zlib.error("incomplete")
-    return raw
+    return decompress(body, _MAX_RAW_BYTES)
 
 
 def _decoder(shape: type[T]) -> msgspec.json.Decoder[T]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-_GZIP = 31
+_GZIP = 31  # window bits for a header without name and time: same input, same bytes
 
 
 def _compressor() -> Callable[[bytes], bytes]:
@@ -24,9 +24,9 @@ compress = _compressor()
 
 
 def decompress(packed: bytes, most_bytes: int) -> bytes:
-    """The first ``most_bytes`` of it at most. zlib.error for anything but gzip, or cut short."""
+    """The whole of it. zlib.error for anything but gzip, cut short, or larger than that."""
     stream = zlib.decompressobj(_GZIP)
     raw = stream.decompress(packed, most_bytes)
-    if not stream.eof and len(raw) < most_bytes:
-        raise zlib.error("cut short")
+    if not stream.eof:
+        raise zlib.error("incomplete")
     return raw
