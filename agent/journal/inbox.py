@@ -1,4 +1,4 @@
-"""Commands of the CRM, envelopes seen, tasks for people. Part of a turn; never commits.
+"""Commands of the CRM and tasks for people. Part of a turn; never commits.
 
 A command is taken once by its id and ends once: a terminal outcome is final. An outcome waits to be
 reported until the CRM acknowledged *that* outcome; a later one waits anew. Every outcome has its
@@ -16,7 +16,7 @@ import apsw
 from agent.errors import JournalError
 from agent.journal.packing import pack, unpack_command, unpack_outcome
 from agent.journal.pulled import CommandState, TaskState
-from agent.journal.seal import Seal, command_context, envelope_context, task_context
+from agent.journal.seal import Seal, command_context, task_context
 from agent.journal.values import Row, fetch, to_micros
 from agent.journal.writer import Writer
 from agent.model.commands import Command, CommandOutcome
@@ -25,7 +25,7 @@ from agent.model.streams import Stream
 
 
 class Inbox(Writer):
-    """The part of a turn that changes commands, tasks and envelopes."""
+    """The part of a turn that changes commands and tasks."""
 
     def __init__(
         self, db: apsw.Connection, *, seal: Seal, now: datetime, streams: Mapping[Stream, int]
@@ -198,20 +198,6 @@ class Inbox(Writer):
             (state.value, actor, sealed, self._at, number),
         )
         self.audit(f"task.{state.value}", {"task": number, "command": command_id, "actor": actor})
-
-    # --- envelopes ---------------------------------------------------------------------------
-
-    def remember_envelope(self, envelope_id: str, body_hash: bytes, at: datetime) -> None:
-        """The replay store. The first body of an id stays; ``body_hash`` is sealed, because the
-        hash of a short text can be guessed back."""
-        self._db.execute(
-            "INSERT INTO envelope(id, hash, at) VALUES (?,?,?) ON CONFLICT(id) DO NOTHING",
-            (
-                envelope_id,
-                self._seal.seal(body_hash, envelope_context(envelope_id)),
-                to_micros(at),
-            ),
-        )
 
     # --- the end of the turn -----------------------------------------------------------------
 

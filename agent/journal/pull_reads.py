@@ -43,7 +43,6 @@ from agent.journal.seal import (
     conflict_context,
     contact_context,
     effect_context,
-    envelope_context,
     task_context,
 )
 from agent.journal.values import Row, from_micros, opt_from_micros, to_micros
@@ -98,6 +97,12 @@ class PullReads(Reader):
             (to_micros(now),),
         )
 
+    def commands_kept_waiting(self, before: datetime) -> list[CommandRow]:
+        """WAITING and received until then, in order of arrival."""
+        return self._commands(
+            "WHERE state = 'waiting' AND received_at <= ? ORDER BY number", (to_micros(before),)
+        )
+
     def commands_recent(
         self, limit: int, states: Sequence[CommandState] | None = None
     ) -> list[CommandRow]:
@@ -133,11 +138,6 @@ class PullReads(Reader):
             for ident, kind, priority, state, received_at, due_at, tries, body, outcome, reported
             in self._rows(_COMMAND + clause, bound)
         ]  # fmt: skip
-
-    def envelope_known(self, envelope_id: str) -> bytes | None:
-        """The body hash first seen under this id; None when it is new."""
-        sealed = self._one("SELECT hash FROM envelope WHERE id = ?", (envelope_id,))
-        return None if sealed is None else self._seal.open(sealed, envelope_context(envelope_id))
 
     # --- effects -----------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """Layout 2 of the journal: the tables of the pull direction. DDL only.
 
 What is sealed: bodies and outcomes of commands, images of effects, evidence of conflicts, effects
-and notes of tasks, contacts with their evidence, hashes of envelopes. In the clear stand what is
-searched or counted: ids, keys, types, states, instants, codes.
+and notes of tasks, contacts with their evidence. In the clear stand what is searched or counted:
+ids, keys, types, states, instants, codes.
 
 Every index below is partial where the rows of interest are few, so that what runs on a timer looks
 at open work only, however much settled work is kept.
@@ -66,7 +66,4 @@ STATEMENTS = (
         stream INTEGER NOT NULL REFERENCES stream, field TEXT NOT NULL, winner TEXT NOT NULL,
         actor TEXT NOT NULL, at INTEGER NOT NULL,
         PRIMARY KEY (stream, field)) STRICT, WITHOUT ROWID""",
-    """CREATE TABLE envelope(
-        id TEXT PRIMARY KEY, hash BLOB NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
-    "CREATE INDEX envelope_age ON envelope(at)",
 )

@@ -34,11 +34,10 @@ _STEPS = (
 )
 
 
-def prune_pull(db: apsw.Connection, *, work_before: int, envelopes_before: int) -> None:
-    """Drop what was settled before ``work_before`` and envelopes seen before theirs."""
+def prune_pull(db: apsw.Connection, *, work_before: int) -> None:
+    """Drop what was settled before ``work_before``."""
     for statement in _STEPS:
         db.execute(statement, (work_before,))
-    db.execute("DELETE FROM envelope WHERE at < ?", (envelopes_before,))
 
 
 def oldest_open_intent(db: apsw.Connection) -> int | None:

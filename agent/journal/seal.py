@@ -45,7 +45,3 @@ def task_context(column: str, command_id: str) -> bytes:
 
 def contact_context(column: str, cloud_id: str) -> bytes:
     return f"contact:{column}:{cloud_id}".encode()
-
-
-def envelope_context(envelope_id: str) -> bytes:
-    return f"envelope:hash:{envelope_id}".encode()

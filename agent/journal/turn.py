@@ -28,7 +28,6 @@ from agent.model.streams import Stream
 ACTIVITY_KEPT = 10_000
 AUDIT_KEPT = 500_000
 WORK_KEPT = timedelta(days=90)  # settled commands and effects, with their undo images
-ENVELOPES_KEPT = timedelta(days=7)  # far beyond any tolerance of an envelope's age
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -339,11 +338,7 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting):
         goes; WORK_KEPT ago when not given.
         """
         kept = self._at - WORK_KEPT // _MICROSECOND
-        prune_pull(
-            self._db,
-            work_before=kept if work_before is None else to_micros(work_before),
-            envelopes_before=self._at - ENVELOPES_KEPT // _MICROSECOND,
-        )
+        prune_pull(self._db, work_before=kept if work_before is None else to_micros(work_before))
         gone = fetch(
             self._db,
             "DELETE FROM record WHERE gone_at < ?1 AND batch IS NULL AND agreed IS x''"

@@ -275,10 +275,8 @@ class Tell:
             if is_patient(self._journal, row.command):
                 continue
             ended += self._end(row, EndState.EXPIRED, "command.expired", Reason.EXPIRED)
-        for row in self._journal.commands_recent(200, [CommandState.WAITING]):
-            if now - row.received_at >= self._give_up and not is_patient(
-                self._journal, row.command
-            ):
+        for row in self._journal.commands_kept_waiting(now - self._give_up):
+            if not is_patient(self._journal, row.command):
                 ended += self._end(
                     row, EndState.REJECTED, "pms.unreachable", Reason.PMS_UNAVAILABLE
                 )

@@ -210,12 +210,10 @@ def test_settled_work_goes_after_its_time(opened: Callable[[], Journal], clock: 
         turn.close_task(task, TaskState.DONE, "desk")
         turn.command_state("task", CommandState.DONE, outcome=APPLIED)
         turn.reported("task", APPLIED)
-        turn.remember_envelope("msg-1", b"1", START)
         turn.see_contact(contact())
     clock.advance(KEPT.total_seconds() - 60)
     prune(journal)
     assert [left(journal, t) for t in ("command", "effect", "conflict", "task")] == [2, 1, 1, 1]
-    assert left(journal, "envelope") == 0
     clock.advance(120)
     done(journal, "new")
     prune(journal)

@@ -1,4 +1,4 @@
-"""Commands, tasks and envelopes: once in, once out, nothing lost over a restart."""
+"""Commands and tasks: once in, once out, nothing lost over a restart."""
 
 from __future__ import annotations
 
@@ -235,16 +235,6 @@ def test_tasks_are_asked_answered_and_timed_out(opened: Callable[[], Journal]) -
     assert journal.numbers(START).tasks_open == 0
 
 
-def test_envelopes_are_remembered_over_a_restart(opened: Callable[[], Journal]) -> None:
-    journal = opened()
-    with journal.turn() as turn:
-        turn.remember_envelope("msg-1", b"one", START)
-        turn.remember_envelope("msg-1", b"another", START)
-    journal = opened()
-    assert journal.envelope_known("msg-1") == b"one"
-    assert journal.envelope_known("msg-2") is None
-
-
 def test_nothing_of_a_person_stands_in_the_file(journal: Journal, path: Path) -> None:
     receive(journal, "c-1")
     number = intend(journal)
@@ -254,7 +244,6 @@ def test_nothing_of_a_person_stands_in_the_file(journal: Journal, path: Path) ->
         turn.close_task(task, TaskState.CANNOT, "desk", "Ada Byron moved")
         turn.effect_verified(number, 12)
         turn.command_state("c-1", CommandState.DONE, outcome=outcome)
-        turn.remember_envelope("msg-1", b"Byron" * 6, START)
     journal.close()
     raw = b"".join(part.read_bytes() for part in path.parent.iterdir())
     for text in (b"Byron", b"5550100", b"5550199"):

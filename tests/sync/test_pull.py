@@ -9,14 +9,17 @@ from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
+import pytest
 
 from agent.errors import CrmUnavailable
 from agent.journal.pulled import CommandState
-from agent.model.commands import CommandType, EndState, Refusal
+from agent.model.commands import Command, CommandType, EndState, Refusal
+from agent.model.effects import EffectKind
 from agent.model.streams import Stream
 from agent.runtime.clock import SystemClock
+from agent.sync import pull as pulling
 from agent.sync.twoway import TwoWayTuning
-from tests.sync.pullrig import TWO_WAY, ZONE, Desk
+from tests.sync.pullrig import TWO_WAY, ZONE, Desk, iso
 from tests.sync.pullsite import desk, open_desk, site_template
 
 __all__ = ["desk", "open_desk", "site_template"]
@@ -167,3 +170,31 @@ def test_a_pause_ends_the_waiting_poll_and_holds_the_lanes(
         running.until(lambda: desk.outcome(ident) is not None)
     finally:
         running.stop()
+
+
+def test_what_waits_for_people_keeps_no_command_from_coming(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "MOST_WAITING", 3)
+    desk.writer.lacks = frozenset(EffectKind)
+    asked = [desk.book(nth) for nth in range(4)]
+    for _ in asked:
+        desk.work()
+    states = [row.state for row in desk.journal.commands_open(9)]
+    assert states == [CommandState.TASK] * 4
+    last = desk.ask(CommandType.RESYNC, {})
+    desk.work()
+    assert desk.journal.command(last) is not None
+
+
+def test_everything_that_waited_too_long_ends_not_the_newest_only(desk: Desk) -> None:
+    now = desk.clock.now()
+    with desk.journal.turn() as turn:
+        for nth in range(230):
+            name = f"c-{nth}"
+            turn.receive(Command(name, CommandType.PATIENT_UPDATE, iso(now)), now)
+            turn.command_tried(name, now)
+    desk.clock.advance(3601)
+    assert desk.two.tell.expire() == 230
+    counts = desk.journal.command_counts()
+    assert counts.get(CommandState.WAITING) is None
