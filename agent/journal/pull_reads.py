@@ -306,6 +306,11 @@ class PullReads(Reader):
             f"WHERE state = '{state.value}' ORDER BY due_at, number LIMIT ?", (limit,)
         )
 
+    def tasks_open(self) -> list[int]:
+        """Numbers of the open tasks, without what they say."""
+        rows = self._rows("SELECT number FROM task WHERE state = 'open' ORDER BY due_at, number")
+        return [number for (number,) in rows]
+
     def tasks_due(self, now: datetime) -> list[TaskRow]:
         """Open tasks whose time has run out."""
         return self._tasks(

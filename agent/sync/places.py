@@ -7,20 +7,23 @@ for a minute; appointments and blocks are read each time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from agent.journal.pulled import EffectRow
+from agent.journal.pulled import EffectRow, TaskRow
+from agent.journal.reads import Reads
 from agent.model.commands import Reason, Slot
+from agent.model.effects import Effect
 from agent.model.entities import Appointment, Operatory, Patient, Provider, ScheduleBlock
 from agent.model.entities.words import BlockKind
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from agent.ports import Clock
 from agent.sync import slots
-from agent.sync.effects import takes_place
+from agent.sync.effects import PLACE, takes_place
 from agent.sync.looks import Looks
 from agent.sync.plans import PlaceWish, Refuse
 
@@ -33,11 +36,13 @@ MOST_OFFERS = 5
 
 
 class Places:
-    """Used by the apply lane's thread only."""
+    """Used by the apply lane's thread only. ``journal``: its open desk tasks hold their places."""
 
-    def __init__(self, clock: Clock, zone: Callable[[], str]) -> None:
+    def __init__(self, clock: Clock, zone: Callable[[], str], journal: Reads) -> None:
         self._clock = clock
         self._zone = zone
+        self._journal = journal
+        self._tasks: dict[int, _Claim | None] = {}  # open ones; None: it takes no place
         self._rooms: tuple[float, dict[str, Operatory], dict[str, Provider]] | None = None
         self._hours: tuple[float, bool] | None = None
 
@@ -54,7 +59,8 @@ class Places:
     def check(self, wish: PlaceWish, looks: Looks, pending: Sequence[EffectRow]) -> slots.Verdict:
         """Free, as of a read just now: who it is with. Raises Refuse with other places to offer.
 
-        ``pending``: writes that may yet turn up on the schedule; their places count as taken.
+        ``pending``: writes that may yet turn up on the schedule; their places count as taken, and
+        so do those the front desk was asked to enter and has not answered for.
         """
         request = _request(wish)
         facts = self._facts(wish, looks, self._days(wish, looks), pending)
@@ -109,7 +115,7 @@ class Places:
         rooms, providers = self._rooms_now(looks)
         held = looks.window(Stream.APPOINTMENT, days[0], days[-1])
         visits = [_visit(fields) for fields in held.values()]
-        visits += [_pending(row) for row in pending if takes_place(row.effect)]
+        visits += self._claimed(pending, held, looks)
         blocks = looks.window(Stream.SCHEDULE_BLOCK, days[0], days[-1])
         patient = msgspec.convert({"key": "0", **wish.patient}, type=Patient)
         restricted = {str(_request(wish).patient_key)} if patient.is_restricted else set()
@@ -125,6 +131,30 @@ class Places:
             default_provider_key=patient.primary_provider_key,
             needs_hours=self._keeps_hours(looks),
         )
+
+    def _claimed(
+        self,
+        pending: Sequence[EffectRow],
+        held: Mapping[Key, Mapping[str, Any]],
+        looks: Looks,
+    ) -> list[Appointment]:
+        """Visits that are not on the schedule yet, at the places they may turn up at."""
+        claims = [_claim(f"effect-{r.number}", r.effect) for r in pending if takes_place(r.effect)]
+        claims += self._asked_of_desk()
+        moved = {claim.own for claim in claims if claim.own is not None}
+        records = looks.records(Stream.APPOINTMENT, sorted(moved - held.keys(), key=str))
+        now: dict[Key | None, Mapping[str, Any]] = {**held, **records}
+        return [_visit({**_place_in(now.get(c.own, {})), **c.fields}) for c in claims]
+
+    def _asked_of_desk(self) -> list[_Claim]:
+        numbers = self._journal.tasks_open()
+        self._tasks = {
+            number: self._tasks[number]
+            if number in self._tasks
+            else _claim_of(self._journal.task(number))
+            for number in numbers
+        }
+        return [claim for claim in self._tasks.values() if claim is not None]
 
     def _rooms_now(self, looks: Looks) -> tuple[dict[str, Operatory], dict[str, Provider]]:
         now = self._clock.mono()
@@ -162,10 +192,25 @@ def _visit(fields: Mapping[str, Any]) -> Appointment:
     return msgspec.convert(dict(fields), type=Appointment)
 
 
-def _pending(row: EffectRow) -> Appointment:
-    after = {name: value for name, value in row.after.items() if value is not None}
-    known = {n: v for n, v in {**row.before, **after}.items() if n in _PLACED and v is not None}
-    return msgspec.convert({"key": f"effect-{row.number}", **known}, type=Appointment)
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A place asked for. ``own``: the visit that is to go there, whose own fields fill the rest;
+    under its own key it is never in its own way."""
+
+    own: Key | None
+    fields: dict[str, Any]
 
 
-_PLACED = frozenset({"start", "minutes", "operatory_key", "provider_key", "hygienist_key"})
+def _claim(name: str, effect: Effect) -> _Claim:
+    key = name if effect.key is None else str(effect.key)
+    return _Claim(effect.key, {"key": key, **_place_in(effect.fields)})
+
+
+def _claim_of(task: TaskRow | None) -> _Claim | None:
+    if task is None or not takes_place(task.effect):
+        return None
+    return _claim(f"task-{task.number}", task.effect)
+
+
+def _place_in(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: fields[name] for name in PLACE if fields.get(name) is not None}

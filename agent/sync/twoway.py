@@ -92,7 +92,7 @@ class TwoWay:
         self._on_offer = on_offer
         self.safety = Safety(journal, clock, live=self._trouble, on_change=self._offer_changed)
         self.people = People(journal, clock, port=port, on_links=self._on_links)
-        self.places = Places(clock, lambda: self._zone())
+        self.places = Places(clock, lambda: self._zone(), journal)
         self.writing = Writing(journal, engine.capture)
         self._ready_to_offer = False
         carrying = Carrying(

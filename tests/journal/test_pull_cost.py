@@ -53,6 +53,7 @@ def test_timers_look_at_open_work_only(journal: Journal) -> None:
     journal.conflicts_untold(9)
     journal.tasks()
     journal.tasks_due(START)
+    journal.tasks_open()
     journal.contacts(ContactState.NEW, 9)
     journal.contacts_untold(9)
     journal.contact_of(12)
