@@ -19,6 +19,7 @@ from typing import Any
 
 from agent.config.secrets import PayloadSeal
 from agent.crm.wire import Origin, Packer
+from agent.errors import PmsBusy
 from agent.journal.journal import Journal
 from agent.journal.rows import Urgency
 from agent.model.reading import Key, Page
@@ -123,13 +124,22 @@ class Stages:
             began = time.perf_counter()
             lo: Key | None = None
             while True:
-                page = reader.read_range(stream, lo, None, PAGE_ROWS)
+                page = _read(reader, stream, lo)
                 take(page, lo)
                 if page.exhausted:
                     return time.perf_counter() - began
                 lo = page.rows[-1][0]  # type: ignore[assignment]
         finally:
             reader.close()
+
+
+def _read(reader: PmsReader, stream: Stream, lo: Key | None) -> Page:
+    """A page, as often as it takes: another load on the machine may make the server cut one."""
+    while True:
+        try:
+            return reader.read_range(stream, lo, None, PAGE_ROWS)
+        except PmsBusy:
+            tell("the server cut a page; read again")
 
 
 def _observe(mapped: StreamMap, page: Page) -> None:
