@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from agent.model.commands import (
     CommandOutcome,
@@ -164,3 +164,17 @@ class PmsWriter(Protocol):
     def probe(self) -> WriterFacts: ...
     def write(self, effect: Effect) -> Written: ...
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class LearningWriter(PmsWriter, Protocol):
+    """A writer that finds out in use what it may not do, and whose keys may be set anew.
+
+    ``facts``: what it was told last, None before it was. ``settings``: equal for two writers that
+    were opened with the same ones; never shown.
+    """
+
+    @property
+    def facts(self) -> WriterFacts | None: ...
+    @property
+    def settings(self) -> object: ...

@@ -9,7 +9,7 @@ from agent.errors import PmsUnavailable
 from agent.model.commands import Reason
 from agent.model.effects import Effect, EffectKind, WriteRefused, WriterFacts, Written
 from agent.model.reading import Finding, Severity
-from agent.ports import PmsWriter
+from agent.ports import LearningWriter, PmsWriter
 
 
 class NoWriter:
@@ -59,6 +59,17 @@ class IfAnyAnswers:
         if not self._has_answered:
             raise WriteRefused(Reason.NOT_SUPPORTED, "write.api_unreachable")
         return self._api.write(effect)
+
+    @property
+    def facts(self) -> WriterFacts | None:
+        """What use has taught the API's writer since it was asked; None before it answered."""
+        api = self._api
+        return api.facts if self._has_answered and isinstance(api, LearningWriter) else None
+
+    @property
+    def settings(self) -> object:
+        api = self._api
+        return ("auto", api.settings if isinstance(api, LearningWriter) else api)
 
     def close(self) -> None:
         self._api.close()

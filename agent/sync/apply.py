@@ -179,6 +179,7 @@ class Apply:
             return 0.0
         self._suspend_if_due()
         line = self.writer_line
+        line.heard()
         doubtful = line.facts is None or line.away_s > 0.0
         if doubtful or not self._journal.commands_due(self._clock.now(), 1):
             line.look()  # a routine look never keeps a command waiting
@@ -237,7 +238,7 @@ class Apply:
                 continue  # nobody knows what could be written: it is no desk task yet
             did += 1
             self._one(row, bench)
-            if self._must_look or did >= MOST_A_ROUND:
+            if self.writer_line.heard() or self._must_look or did >= MOST_A_ROUND:
                 return did  # before anything else is written; or something urgent has come
         return did
 

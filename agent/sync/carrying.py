@@ -46,6 +46,8 @@ from agent.sync.writing import Failed, Proof, Unsettled, Writing
 log = structlog.get_logger(__name__)
 
 ACTOR = "crm"
+#: refusals of the writer's own: a person at the practice system may do it all the same
+FOR_THE_DESK = frozenset({Reason.NOT_SUPPORTED, Reason.PERMISSION_DENIED})
 
 
 class Newcomers(Protocol):
@@ -194,8 +196,9 @@ class Carrying:
             outcomes.store(turn, command, outcome)
         self._on_outcome()
 
-    def _open_tasks(self, command: Command, plan: Plan, bench: Bench) -> None:
-        """What the writer does not offer is asked of the front desk."""
+    def _open_tasks(self, command: Command, plan: Plan, bench: Bench, code: str = "") -> None:
+        """What the writer does not offer is asked of the front desk. ``code``: what it said when
+        it was tried, of the first step."""
         offered = bench.abilities
         due_at = self._clock.now() + self._task_timeout
         outcome = self._make(EndState.TASK, "command.task", key=plan.key)
@@ -204,7 +207,7 @@ class Carrying:
                 record_clashes(turn, plan.kept, plan.stream, plan.key, command.command_id)
             for step in plan.steps:
                 kind = step.effect.kind
-                why = offered.missing.get(kind) or "writer.not_offered"
+                why = code or offered.missing.get(kind) or "writer.not_offered"
                 turn.add_task(command.command_id, step.effect, why, due_at)
             outcomes.store(turn, command, outcome)
         log.info("command.task", type=command.type.value, steps=len(plan.steps))
@@ -257,6 +260,10 @@ class Carrying:
                     settling=self._settling(command, plan, step, bench, unlike, is_last=is_last),
                 )
             except Failed as failed:
+                if failed.reason in FOR_THE_DESK:
+                    left = replace(plan, steps=(step, *steps[at + 1 :]), kept=())
+                    self._open_tasks(command, left, bench, failed.code)
+                    return
                 if failed.reason is not Reason.SLOT_TAKEN or plan.place is None:
                     raise
                 # The writer looked as well and was the last to do so.

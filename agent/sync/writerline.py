@@ -12,16 +12,18 @@ import structlog
 from agent.errors import AgentError
 from agent.journal.journal import Journal
 from agent.model.effects import WriterFacts
-from agent.ports import Clock, PmsWriter
+from agent.ports import Clock, LearningWriter, PmsWriter
 from agent.sync.writing import WriterAway
 
 log = structlog.get_logger(__name__)
 
 PROBE_EVERY_S = 300.0
+SETTINGS_EVERY_S = 15.0  # refused keys: whether others were set meanwhile
 AWAY_S = 5.0  # before a writer that could not be reached is tried again
 NO_WRITER = WriterFacts("none")
 WRITER_SEEN = "writer:kind"  # journal mark: the kind of writer that last answered
 UNREACHABLE = "write.api_unreachable"  # drivers.writers.IfAnyAnswers
+KEY_REFUSED = "write.api_key_refused"  # drivers.opendental.api.writer
 #: how long a write may still take effect after its answer was lost: the vendor's API works on a
 #: request for at most 60 s (open-dental.md 4.3); a database connection that broke is rolled back
 WINDOW_S = {"api": 65.0, "sql": 5.0}
@@ -48,6 +50,7 @@ class WriterLine:
         self._away_since: float | None = None
         self._away_until = 0.0
         self._probed_mono: float | None = None
+        self._compared_mono = 0.0
         self.writer: PmsWriter | None = None
         self.facts: WriterFacts | None = None
 
@@ -72,6 +75,7 @@ class WriterLine:
     def look(self) -> None:
         """Open it once; ask what it can do when that is due."""
         now = self._clock.mono()
+        self._take_new_settings(now)
         stale = self._probed_mono is None or now - self._probed_mono >= PROBE_EVERY_S
         if self.is_away or not (stale or self._away_since is not None):
             return
@@ -86,6 +90,19 @@ class WriterLine:
             self.failed(error)
             return
         self._away_since = None
+        self._keep(facts)
+
+    def heard(self) -> bool:
+        """Take over what use has taught the writer since it was asked; whether that was news."""
+        writer = self.writer
+        learnt = writer.facts if isinstance(writer, LearningWriter) else None
+        if learnt is None or self.facts is None or learnt == self.facts:
+            return False
+        self._probed_mono = self._clock.mono()  # it has just been told
+        self._keep(learnt)
+        return True
+
+    def _keep(self, facts: WriterFacts) -> None:
         if facts != self.facts:
             self.facts = facts
             log.info("writer.probed", kind=facts.kind, abilities=len(facts.abilities))
@@ -100,6 +117,31 @@ class WriterLine:
     def close(self) -> None:
         if self.writer is not None:
             self.writer.close()
+
+    def _take_new_settings(self, now: float) -> None:
+        """A writer whose keys are refused is exchanged as soon as others are set."""
+        writer, facts = self.writer, self.facts
+        if (
+            facts is None
+            or KEY_REFUSED not in facts.missing.values()
+            or not isinstance(writer, LearningWriter)
+            or now - self._compared_mono < SETTINGS_EVERY_S
+        ):
+            return
+        self._compared_mono = now
+        try:
+            other = self._open_writer()
+        except AgentError as error:
+            log.info("writer.settings", code=error.code)
+            return
+        if other is None or (
+            isinstance(other, LearningWriter) and other.settings == writer.settings
+        ):
+            return
+        log.info("writer.exchanged")
+        writer.close()
+        self.writer = other
+        self._probed_mono = None
 
     def _expect_again(self, facts: WriterFacts) -> None:
         """A write path that once answered and is not there after a restart is an outage, no reason

@@ -15,11 +15,13 @@ from structlog.testing import capture_logs
 from agent.errors import PmsBusy, PmsUnavailable
 from agent.model.commands import Reason
 from agent.model.effects import Effect, EffectKind, WriteRefused, WriteUnknown
+from agent.model.reading import Severity
 from agent.model.streams import Stream
+from agent.ports import LearningWriter
 from drivers.opendental.api.link import Link
 from drivers.opendental.api.methods import THROTTLE_S, Mode
 from drivers.opendental.api.writer import KEY_REST_S, ApiWriter, Keys, Place, mode_of, places
-from drivers.writers import IfAnyAnswers
+from drivers.writers import IfAnyAnswers, NoWriter
 from tests.drivers.conftest import ServerPractice
 from tests.drivers.writing import RECALL, ROBIN, VISIT, Site, load, refill, stand_in
 from tests.support.mariadb import MariaDb, free_port
@@ -305,12 +307,99 @@ def test_a_method_refused_on_use_is_not_used_again(make: Maker, api: StandIn) ->
         with pytest.raises(WriteRefused) as caught:
             site.write(EffectKind.MOVE, Stream.APPOINTMENT, VISIT, {"minutes": 20})
         assert caught.value.reason is Reason.PERMISSION_DENIED
-    assert len(api.seen) == asked + 1
+    assert len(api.seen) == asked + 2  # once, and whether it is the key
     facts = site.writer.probe()  # the key itself is fine: one look, no blank requests
-    assert len(api.seen) == asked + 2
+    assert len(api.seen) == asked + 3
     assert EffectKind.MOVE not in facts.abilities
     assert EffectKind.BOOK in facts.abilities
     assert "write.method_refused" in {finding.code for finding in facts.findings}
+
+
+def test_what_use_has_taught_is_kept_for_an_hour(make: Maker, api: StandIn) -> None:
+    times = Times()
+    site = make(mono=times.mono, sleep=times.sleep)
+    site.writer.probe()
+    api.permissions = frozenset({Permission.READ_ALL, Permission.COMM})
+    with pytest.raises(WriteRefused):
+        site.write(EffectKind.MOVE, Stream.APPOINTMENT, VISIT, {"minutes": 20})
+    api.permissions = None  # ordered meanwhile
+    times.now_s += 3000.0
+    assert EffectKind.MOVE not in site.writer.probe().abilities
+    times.now_s += 601.0
+    assert site.writer.probe().abilities == frozenset(EffectKind)
+
+
+WRITES: dict[EffectKind, tuple[Stream, int | None, dict[str, Any]]] = {
+    EffectKind.APPEND_COMMLOG: (Stream.COMMUNICATION, None, NOTE),
+    EffectKind.UPDATE_PATIENT: (Stream.PATIENT, ROBIN, {"city": "Elsewhere"}),
+}
+
+
+@pytest.mark.parametrize("kind", WRITES)
+def test_a_key_refused_in_use_takes_every_ability(
+    make: Maker, api: StandIn, monkeypatch: pytest.MonkeyPatch, kind: EffectKind
+) -> None:
+    times = Times()
+    site = make(mono=times.mono, sleep=times.sleep)
+    writer = IfAnyAnswers(site.writer)
+    assert writer.probe().abilities == frozenset(EffectKind)
+    monkeypatch.setattr(api, "customer_key", "another")
+    asked = len(api.seen)
+    for _ in range(3):
+        with pytest.raises(WriteRefused) as caught:
+            site.write(kind, *WRITES[kind])
+        assert caught.value.code == "write.api_key_refused"
+    assert len(api.seen) == asked + 2
+    facts = writer.facts
+    assert facts is not None
+    assert (facts.kind, facts.abilities) == ("api", frozenset())
+    assert set(facts.missing.values()) == {"write.api_key_refused"}
+    ((code, severity),) = [(found.code, found.severity) for found in facts.findings]
+    assert (code, severity) == ("write.api_key_refused", Severity.ERROR)
+    monkeypatch.undo()
+    assert writer.probe() == facts  # not asked again so soon
+    assert len(api.seen) == asked + 2
+    times.now_s += KEY_REST_S
+    assert writer.probe().abilities == frozenset(EffectKind)
+    commlog(site)
+    assert site.number(CALLS) == 1
+
+
+def test_whether_it_is_the_key_could_not_be_asked(make: Maker, api: StandIn) -> None:
+    site = make()
+    before = site.writer.probe()
+    api.permissions = frozenset({Permission.READ_ALL})
+    api.faults.arm(Fault.BUSY, verb="GET", path="preferences")
+    with pytest.raises(PmsUnavailable):
+        commlog(site)
+    assert isinstance(site.writer, ApiWriter)
+    assert site.writer.facts == before
+    with pytest.raises(WriteRefused) as caught:
+        commlog(site)
+    assert caught.value.code == "write.permission_missing"
+
+
+def test_a_key_revoked_while_it_is_probed(make: Maker, api: StandIn) -> None:
+    """The key's own look passes, the rest of the probe does not."""
+
+    def revoke(_seconds: float) -> None:
+        api.customer_key = "another"
+
+    kept = api.customer_key
+    try:
+        facts = make(Mode.REMOTE, sleep=revoke).writer.probe()
+    finally:
+        api.customer_key = kept
+    assert set(facts.missing.values()) == {"write.api_key_refused"}
+
+
+def test_writers_of_the_same_settings_are_alike(make: Maker, api: StandIn) -> None:
+    keys = Keys(api.developer_key, api.customer_key)
+    one, two = (IfAnyAnswers(make(keys=keys).writer) for _ in range(2))
+    other = IfAnyAnswers(make(keys=Keys("wrong", "key")).writer)
+    assert one.settings == two.settings
+    assert one.settings != other.settings
+    assert not isinstance(NoWriter("write.api_no_keys"), LearningWriter)
 
 
 def test_probing_changes_nothing(make: Maker, base: Site, api: StandIn) -> None:

@@ -527,13 +527,13 @@ def test_a_writer_that_is_away_after_a_restart_makes_no_desk_tasks(
 
 def test_a_refusal_of_the_pms_is_passed_on(desk: Desk) -> None:
     def refuse(effect: Effect) -> None:
-        raise WriteRefused(Reason.PERMISSION_DENIED, "write.api_permission")
+        raise WriteRefused(Reason.VALIDATION_FAILED, "write.not_accepted")
 
     desk.writer.before = refuse
     ident = desk.book()
     desk.work()
     outcome = desk.outcome(ident)
-    assert reason_of(outcome) is Reason.PERMISSION_DENIED
+    assert reason_of(outcome) is Reason.VALIDATION_FAILED
     assert [e.state for e in desk.effects(ident)] == [EffectState.FAILED]
 
 

@@ -1,8 +1,9 @@
 """``agent.ports.PmsWriter`` over the Open Dental API: who answers, what is offered, what it said.
 
 Finds the API (service, local, or the address IT gave), learns what this office's version and this
-key allow, and turns every answer into done, refused, unknown or unavailable. A 401 ends the asking:
-the method is not used again, and a refused key is not tried again for a while.
+key allow, and turns every answer into done, refused, unknown or unavailable. A 401 has two
+meanings, told apart by asking for something every key may see: the key is refused, and nothing is
+asked for a while; or it lacks a permission, and that method alone is not used for a while.
 Must not import an HTTP library (``link`` does).
 """
 
@@ -36,9 +37,13 @@ from drivers.opendental.office import Office
 
 log = structlog.get_logger(__name__)
 
-KEY_REST_S = 300.0  # a refused key is tried again no sooner: asking on could lock the office out
-LEARNT_S = 6 * 3600.0  # as long as the local service itself goes by what it was told of a key
+# A refused key is tried again no sooner: asking on could lock the office out. The engine probes
+# every 300 s; a little less, so that each of its probes may ask.
+KEY_REST_S = 290.0
+LEARNT_S = 3600.0  # for so long a permission that was ordered meanwhile may go unnoticed
 PROBE_DEADLINE_S = 15.0
+KEY_REFUSED = "write.api_key_refused"
+NOT_PERMITTED = "write.permission_missing"
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -125,7 +130,7 @@ class ApiWriter:
         self._learnt_of: tuple[str, tuple[int, ...]] = ("", ())
         self._group_findings: list[Finding] = []
         self._key_refused_at: float | None = None
-        self._facts = WriterFacts(kind="api")
+        self._facts: WriterFacts | None = None
         self._done = 0
 
     @property
@@ -139,20 +144,21 @@ class ApiWriter:
     def probe(self) -> WriterFacts:
         """Raises PmsUnavailable when the database or no API answers; a refused key is a finding."""
         at = self._key_refused_at
-        if at is not None and self._mono() - at < KEY_REST_S:
+        if self._facts is not None and at is not None and self._mono() - at < KEY_REST_S:
             return self._facts
         self._key_refused_at = None
         self._renew_office()
         findings = self._find_api()
-        if self._key_refused_at is None:
+        if not self._is_key_lost:
             self._learn_groups()
-            findings += self._group_findings
-        self._facts = self._summed_up(tuple(findings))
+        found = [*findings, *self._group_findings]
+        facts = self._lost() if self._is_key_lost else self._summed_up(found)
+        self._facts = facts
         log.info(
-            "pms.api_probed", mode=self._mode, abilities=len(self._facts.abilities),
+            "pms.api_probed", mode=self._mode, abilities=len(facts.abilities),
             host=self._link.host if self._link else "",
         )  # fmt: skip
-        return self._facts
+        return facts
 
     def _renew_office(self) -> None:
         old, self._office = self._office, None
@@ -171,11 +177,7 @@ class ApiWriter:
         for place in self._where:
             link = self._make_link(place)
             try:
-                answer = link.get(
-                    methods.PREFERENCES.path,
-                    {"PrefName": "ProgramVersion"},
-                    deadline_s=PROBE_DEADLINE_S,
-                )
+                answer = _greet(link)
             except PmsUnavailable as error:
                 link.close()
                 last = error
@@ -199,8 +201,8 @@ class ApiWriter:
 
     def _heard(self, answer: Answer, host: str) -> list[Finding]:
         if answer.status == 401:
-            self._key_refused_at = self._mono()
-            return [Finding("write.api_key_refused", Severity.ERROR, {"host": host})]
+            self._rest()
+            return []
         facts = {"host": host, "mode": self._mode.value}
         found = [Finding("write.api_found", Severity.OK, {**facts})]
         if self._mode is Mode.LOCAL:
@@ -221,6 +223,8 @@ class ApiWriter:
         self._refused.clear()
         self._group_findings = self._try_blanks()
         self._learnt_at, self._learnt_of = now, of
+        if self._refused and self._is_key_refused():  # since it was greeted a moment ago
+            self._rest()
 
     def _try_blanks(self) -> list[Finding]:
         """One request a permission that can do nothing: it lacks what its method requires."""
@@ -236,7 +240,7 @@ class ApiWriter:
                 continue
             if answer.status in (401, 403):
                 self._refuse_group(group)
-                found.append(Finding("write.permission_missing", Severity.WARNING, facts))
+                found.append(Finding(NOT_PERMITTED, Severity.WARNING, facts))
             elif answer.status != 400:
                 found.append(Finding("write.not_verified", Severity.NOTE, facts))
         return found
@@ -246,9 +250,27 @@ class ApiWriter:
             for way in ways:
                 for method in way:
                     if method.group is group:
-                        self._refused[method] = "write.permission_missing"
+                        self._refused[method] = NOT_PERMITTED
 
-    def _summed_up(self, findings: tuple[Finding, ...]) -> WriterFacts:
+    def _is_key_refused(self) -> bool:
+        """Raises PmsUnavailable when that could not be found out."""
+        answer = _greet(self._reached())
+        if answer.status not in (200, 400, 401, 404):
+            raise PmsUnavailable("write.api_answer_odd", status=answer.status)
+        return answer.status == 401
+
+    def _rest(self) -> None:
+        """Nothing is asked with this key for a while, and all it was allowed is asked anew then."""
+        self._key_refused_at = self._mono()
+        self._learnt_at = None
+        log.warning("pms.api_key_refused", host=self._reached().host)
+
+    def _lost(self) -> WriterFacts:
+        """With a key that is refused."""
+        facts: dict[str, str | int | float | None] = {"host": self._reached().host}
+        return self._summed_up([Finding(KEY_REFUSED, Severity.ERROR, facts)])
+
+    def _summed_up(self, findings: Sequence[Finding]) -> WriterFacts:
         missing = {kind: code for kind in WAYS if (code := self._why_not(kind))}
         return WriterFacts(
             kind="api",
@@ -256,13 +278,11 @@ class ApiWriter:
             version=".".join(map(str, self.office.version)),
             abilities=frozenset(WAYS.keys() - missing.keys()),
             missing=missing,
-            findings=findings,
+            findings=tuple(findings),
         )
 
     def _why_not(self, kind: EffectKind) -> str:
         """ "" when some way is open; else why the best of them is not."""
-        if self._key_refused_at is not None:
-            return "write.api_key_refused"
         why = ""
         for way in WAYS[kind]:
             closed = [code for method in way if (code := self._why_not_method(method))]
@@ -272,6 +292,8 @@ class ApiWriter:
         return why
 
     def _why_not_method(self, method: Method) -> str:
+        if self._is_key_lost:
+            return KEY_REFUSED
         if not method.is_in(self.office.version):
             return "write.version_too_old"
         return self._refused.get(method, "")
@@ -373,23 +395,48 @@ class ApiWriter:
             return PmsBusy("write.api_throttled")
         return WriteUnknown("write.no_answer" if status == 504 else "write.server_error")
 
-    def _denied(self, method: Method) -> WriteRefused:
-        self._learn(method, "write.permission_missing")
-        return WriteRefused(Reason.PERMISSION_DENIED, "write.permission_missing")
+    def _denied(self, method: Method) -> WriteRefused | PmsUnavailable:
+        """Nothing was done; nothing is learnt unless it is known which of the two it means."""
+        try:
+            is_key = self._is_key_refused()
+        except PmsUnavailable as error:
+            return error
+        if is_key:
+            self._rest()
+            self._facts = self._lost()
+            return WriteRefused(Reason.PERMISSION_DENIED, KEY_REFUSED)
+        self._learn(method, NOT_PERMITTED)
+        return WriteRefused(Reason.PERMISSION_DENIED, NOT_PERMITTED)
 
     def _learn(self, method: Method, why: str) -> None:
-        """Not asked again for some hours; the abilities shrink at once."""
+        """Not asked again for a while; the abilities shrink at once."""
         self._refused[method] = why
         facts: dict[str, str | int | float | None] = {"method": method.name}
         finding = Finding("write.method_refused", Severity.WARNING, facts)
         self._group_findings.append(finding)
-        self._facts = self._summed_up((*self._facts.findings, finding))
+        before = () if self._facts is None else self._facts.findings
+        self._facts = self._summed_up((*before, finding))
         log.warning("pms.api_method_refused", code=why, host=self._reached().host)
 
     @property
-    def facts(self) -> WriterFacts:
-        """As last known: what use has taught since the probe included."""
+    def facts(self) -> WriterFacts | None:
+        """As last known: what use has taught since the probe included. None before the first."""
         return self._facts
+
+    @property
+    def settings(self) -> object:
+        """``agent.ports.LearningWriter``. Keys: to be compared, never to be shown."""
+        return (self._where, self._keys)
+
+    @property
+    def _is_key_lost(self) -> bool:
+        return self._key_refused_at is not None
+
+
+def _greet(link: Link) -> Answer:
+    """What every key may see. Raises PmsUnavailable."""
+    query = {"PrefName": "ProgramVersion"}
+    return link.get(methods.PREFERENCES.path, query, deadline_s=PROBE_DEADLINE_S)
 
 
 def _absent(words: str) -> WriteRefused:
