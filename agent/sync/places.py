@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ RENEWED_AT = 0.8  # of their life, when there is nothing else to do
 HOURS_LOOK_DAYS = 14
 OFFER_DAYS = 7  # how far from the wished day others are offered
 MOST_OFFERS = 5
+_AS_READ: Mapping[Key, Mapping[str, Any]] = MappingProxyType({})
 
 
 class Places:
@@ -56,14 +58,21 @@ class Places:
             self._hours = None
             self._keeps_hours(looks)
 
-    def check(self, wish: PlaceWish, looks: Looks, pending: Sequence[EffectRow]) -> slots.Verdict:
+    def check(
+        self,
+        wish: PlaceWish,
+        looks: Looks,
+        pending: Sequence[EffectRow],
+        instead: Mapping[Key, Mapping[str, Any]] = _AS_READ,
+    ) -> slots.Verdict:
         """Free, as of a read just now: who it is with. Raises Refuse with other places to offer.
 
         ``pending``: writes that may yet turn up on the schedule; their places count as taken, and
-        so do those the front desk was asked to enter and has not answered for.
+        so do those the front desk was asked to enter and has not answered for. ``instead``: fields
+        of visits as they will be by then.
         """
         request = _request(wish)
-        facts = self._facts(wish, looks, self._days(wish, looks), pending)
+        facts = self._facts(wish, looks, self._days(wish, looks), pending, instead)
         verdict = slots.judge(request, facts)
         if verdict.reason is None:
             return verdict
@@ -71,7 +80,7 @@ class Places:
             verdict.reason,
             verdict.code,
             key=wish.own,
-            alternatives=self._offers(wish, verdict.reason, looks, pending),
+            alternatives=self._offers(wish, verdict.reason, looks, pending, instead),
         )
 
     def offers(
@@ -91,13 +100,18 @@ class Places:
     # -- facts ------------------------------------------------------------------------------------
 
     def _offers(
-        self, wish: PlaceWish, reason: Reason, looks: Looks, pending: Sequence[EffectRow]
+        self,
+        wish: PlaceWish,
+        reason: Reason,
+        looks: Looks,
+        pending: Sequence[EffectRow],
+        instead: Mapping[Key, Mapping[str, Any]] = _AS_READ,
     ) -> tuple[Slot, ...]:
         if reason not in (Reason.SLOT_TAKEN, Reason.OUTSIDE_HOURS, Reason.OPERATORY_INVALID):
             return ()
         first = looks.local_date(wish.start)
         days = [first + timedelta(days=n) for n in range(OFFER_DAYS)]
-        facts = self._facts(wish, looks, days, pending)
+        facts = self._facts(wish, looks, days, pending, instead)
         return slots.alternatives(_request(wish), facts, MOST_OFFERS)
 
     def _days(self, wish: PlaceWish, looks: Looks) -> list[date]:
@@ -111,10 +125,11 @@ class Places:
         looks: Looks,
         days: Sequence[date],
         pending: Sequence[EffectRow],
+        instead: Mapping[Key, Mapping[str, Any]],
     ) -> slots.DayFacts:
         rooms, providers = self._rooms_now(looks)
         held = looks.window(Stream.APPOINTMENT, days[0], days[-1])
-        visits = [_visit(fields) for fields in held.values()]
+        visits = [_visit({**fields, **instead.get(key, {})}) for key, fields in held.items()]
         visits += self._claimed(pending, held, looks)
         blocks = looks.window(Stream.SCHEDULE_BLOCK, days[0], days[-1])
         patient = msgspec.convert({"key": "0", **wish.patient}, type=Patient)
@@ -143,8 +158,11 @@ class Places:
         claims += self._asked_of_desk()
         moved = {claim.own for claim in claims if claim.own is not None}
         records = looks.records(Stream.APPOINTMENT, sorted(moved - held.keys(), key=str))
-        now: dict[Key | None, Mapping[str, Any]] = {**held, **records}
-        return [_visit({**_place_in(now.get(c.own, {})), **c.fields}) for c in claims]
+        now = {**held, **records}
+        return [
+            _visit({**({} if c.own is None else _place_in(now.get(c.own, {}))), **c.fields})
+            for c in claims
+        ]
 
     def _asked_of_desk(self) -> list[_Claim]:
         numbers = self._journal.tasks_open()

@@ -1,5 +1,8 @@
 """Taking effects back: only where the touched fields still hold what we wrote, newest first.
 
+What the agent itself wrote later is no stranger's change: it is taken back first, or named as what
+stands in the way. Of one record a selection is taken back as a whole or not at all, because half of
+it can be worse than nothing (a cancelled visit that returns to the schedule).
 The inverse goes the same way as any write: judged on a fresh read, intended, written, read back;
 it is an effect with its own undo. What cannot be undone says why. Runs in the apply lane's thread.
 """
@@ -15,13 +18,13 @@ from agent.errors import PmsError
 from agent.journal.journal import Journal
 from agent.journal.pulled import EffectRow, EffectState, UndoState
 from agent.model.desk import SafetyMode
-from agent.model.effects import EffectKind
+from agent.model.effects import Effect, EffectKind
 from agent.model.reading import Key
 from agent.model.review import UndoField, UndoStep
 from agent.model.streams import Stream
 from agent.sync.apply import Apply
 from agent.sync.carrying import Bench
-from agent.sync.effects import ON_SCHEDULE, Step, differing, inverse_steps
+from agent.sync.effects import ON_SCHEDULE, PLACE, Step, differing, inverse_steps, same
 from agent.sync.looks import Unreadable
 from agent.sync.payloads import Invalid, as_key, moment
 from agent.sync.places import Places
@@ -32,7 +35,12 @@ from agent.sync.writing import Failed, InTurn, Proof, Settling, Unsettled, Write
 
 log = structlog.get_logger(__name__)
 
-Records = dict[tuple[Stream, Key], dict[str, Any]]
+Record = tuple[Stream, Key | None]
+Records = dict[Record, dict[str, Any]]
+
+GROUP = "undo:"  # of the writes that take back
+#: nothing is (any more) to be taken back there: no reason to leave the rest of the record alone
+_NEUTRAL = frozenset({"undo.already", "undo.nothing", "undo.no_inverse"})
 
 
 class Undo:
@@ -64,26 +72,41 @@ class Undo:
 
     def _preview(self, rows: Sequence[EffectRow], bench: Bench) -> list[UndoStep]:
         imagined: Records = {}
+        selected = frozenset(row.number for row in rows)
         lines = []
+        stuck: set[Record] = set()
         for row in rows:
-            line, steps = self._judge(row, bench, imagined)
-            for step in steps:
-                imagined.setdefault((row.effect.stream, line.key or 0), {}).update(step.after)
+            line, steps = self._judge(row, bench, imagined, selected)
+            if not line.code:
+                _imagine(imagined, row, steps)
+            elif _is_stuck(row, line.code):
+                stuck.add(_record(row))
             lines.append(line)
-        return lines
+        return [
+            _with_code(line, "undo.together") if not line.code and _record(row) in stuck else line
+            for row, line in zip(rows, lines, strict=True)
+        ]
 
     def _apply(self, rows: Sequence[EffectRow], bench: Bench, actor: str) -> list[UndoStep]:
-        group = f"undo:{self._journal.lsn}"
+        group = f"{GROUP}{self._journal.lsn}"
+        selected = frozenset(row.number for row in rows)
+        plan = self._preview(rows, bench)
+        stuck = {_record(row) for row, line in zip(rows, plan, strict=True)
+                 if line.code == "undo.together"}  # fmt: skip
         lines = []
         away = ""
         for row in rows:
             fresh = self._journal.effect(row.number) or row
-            line, steps = self._judge(fresh, bench, {})
+            line, steps = self._judge(fresh, bench, {}, selected)
             code = line.code or away
+            if not code and _record(fresh) in stuck:
+                code = "undo.together"
             if not code:
                 code = self._take_back(fresh, steps, bench, actor, group)
                 if code == WriterAway.code:
                     away = code
+            if code and _is_stuck(fresh, code):
+                stuck.add(_record(fresh))
             lines.append(_with_code(line, code))
         return lines
 
@@ -119,11 +142,13 @@ class Undo:
         return ""
 
     def _judge(
-        self, row: EffectRow, bench: Bench, imagined: Records
+        self, row: EffectRow, bench: Bench, imagined: Records, selected: frozenset[int]
     ) -> tuple[UndoStep, list[Step]]:
         key = row.key if row.key is not None else row.effect.key
         line = UndoStep(row.number, row.effect.kind, row.effect.stream, key, row.planned_at, "")
         code = self._standing(row, key)
+        if not code and self._is_way_back(row, selected):
+            code = "undo.nothing"
         if code:
             return _with_code(line, code), []
         assert key is not None
@@ -135,16 +160,17 @@ class Undo:
             return _with_code(line, error.code), []
         if found is None:
             return _with_code(line, "undo.gone"), []
-        current = {**found.fields, **imagined.get((row.effect.stream, key), {})}
+        current = overlaid(found.fields, imagined.get((row.effect.stream, key), {}))
         steps = inverse_steps(row.effect, row.inverse, row.before, key, current)
         line = _with_fields(line, row, steps, current)
-        if differing(row.effect, row.after, current):
-            return _with_code(line, "undo.moved_on"), []
+        code = self._moved_on(row, key, current)
+        if code:
+            return _with_code(line, code), []
         if not steps:
             return _with_code(line, "undo.nothing"), []
         if any(step.effect.kind not in bench.abilities.abilities for step in steps):
             return _with_code(line, "undo.not_offered"), []
-        return _with_code(line, self._place_code(steps, key, current, bench)), steps
+        return _with_code(line, self._place_code(steps, key, current, bench, imagined)), steps
 
     def _standing(self, row: EffectRow, key: Key | None) -> str:
         """What can be said without looking."""
@@ -166,8 +192,50 @@ class Undo:
             return "safety.canary"
         return ""
 
+    def _is_way_back(self, row: EffectRow, selected: frozenset[int]) -> bool:
+        """Whether it took back what the selection wants taken back: then it stays."""
+        if not row.group.startswith(GROUP):
+            return False
+        steps: list[int] = []  # the last of them names what they took back
+        for made in self._journal.effects_of(row.group):
+            steps.append(made.number)
+            if made.undoes is None:
+                continue
+            if row.number in steps:
+                undone = self._journal.effect(made.undoes)
+                if undone is None or undone.number not in selected:
+                    return False
+                return not self._is_way_back(undone, selected)
+            steps = []
+        return False
+
+    def _moved_on(self, row: EffectRow, key: Key, current: Mapping[str, Any]) -> str:
+        """Whether the record still holds what the effect wrote; if not, whose work is in the way.
+
+        Notes we only added to what it wrote are in nobody's way: they stay.
+        """
+        unlike = differing(row.effect, row.after, current)
+        if not unlike:
+            return ""
+        later = [
+            other
+            for other in self._journal.effects_on(row.effect.stream, key, row.planned_at)
+            if other.number > row.number
+            and other.state is not EffectState.FAILED
+            and other.undo is not UndoState.USED
+            and other.undoes is None
+            and not other.group.startswith(GROUP)
+        ]
+        codes = {_whose(name, row.after.get(name), current.get(name), later) for name in unlike}
+        return next((c for c in ("undo.moved_on", "undo.later_first") if c in codes), "")
+
     def _place_code(
-        self, steps: Sequence[Step], key: Key, current: Mapping[str, Any], bench: Bench
+        self,
+        steps: Sequence[Step],
+        key: Key,
+        current: Mapping[str, Any],
+        bench: Bench,
+        imagined: Records,
     ) -> str:
         """Going back to a place on the schedule needs that place to be free."""
         if steps[0].effect.stream is not Stream.APPOINTMENT:
@@ -189,7 +257,12 @@ class Undo:
                 {"key": str(then.get("patient_key") or "0")},
                 as_key(str(key)),
             )
-            self._places.check(place, bench.looks, bench.pending)
+            instead = {
+                other: fields
+                for (stream, other), fields in imagined.items()
+                if stream is Stream.APPOINTMENT and other is not None
+            }
+            self._places.check(place, bench.looks, bench.pending, instead)
         except Invalid:
             return "undo.no_place"
         except Refuse as refused:
@@ -206,6 +279,56 @@ def _marking(number: int | None) -> Settling:
         return lambda turn: turn.undo_state(number, UndoState.USED)
 
     return settle
+
+
+def _record(row: EffectRow) -> Record:
+    return row.effect.stream, row.key if row.key is not None else row.effect.key
+
+
+def _is_stuck(row: EffectRow, code: str) -> bool:
+    """Whether something that should be taken back is not."""
+    if code == "undo.not_done":
+        return row.state is not EffectState.FAILED
+    return code not in _NEUTRAL
+
+
+def _whose(name: str, wrote: Any, held: Any, later: Sequence[EffectRow]) -> str:
+    """Why a field does not hold what we wrote: "" = only notes of ours were added to it."""
+    if name == "note":
+        text = str(held or "")
+        for other in later:
+            if other.effect.kind is EffectKind.NOTE_APPOINTMENT:
+                text = text.replace(str(other.after.get("note") or ""), "", 1)
+        if text.split() == str(wrote or "").split():
+            return ""
+    if any(_has_made(other.effect, other.after, name, held) for other in later):
+        return "undo.later_first"
+    return "undo.moved_on"
+
+
+def _has_made(effect: Effect, after: Mapping[str, Any], name: str, held: Any) -> bool:
+    """Whether a field may hold this because of the effect. Open Dental takes the place off a visit
+    that leaves the schedule."""
+    if name in after and same(name, after[name], held):
+        return True
+    leaves = effect.kind in (EffectKind.BREAK, EffectKind.SET_STATUS)
+    return leaves and after.get("status") not in ON_SCHEDULE and name in PLACE and held is None
+
+
+def _imagine(imagined: Records, row: EffectRow, steps: Sequence[Step]) -> None:
+    """The record once the effect is taken back."""
+    held = imagined.setdefault(_record(row), {})
+    was = {name: row.before[name] for name in row.after if name in row.before}
+    for fields in (was, *(step.after for step in steps)):
+        held.update(overlaid(held, fields))
+
+
+def overlaid(fields: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """``more`` on top; of the practice's own fields only the named ones change."""
+    made = {**fields, **more}
+    if isinstance(more.get("custom"), Mapping):
+        made["custom"] = {**(fields.get("custom") or {}), **more["custom"]}
+    return made
 
 
 def _newest_first(effects: Sequence[EffectRow]) -> list[EffectRow]:

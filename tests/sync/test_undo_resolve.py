@@ -17,6 +17,7 @@ from agent.model.review import UndoStep
 from agent.model.streams import Stream
 from agent.sync.resolve import CannotResolve
 from agent.sync.switches import DESK, Switch
+from agent.sync.undo import overlaid
 from tests.sync.pullrig import Desk
 from tests.sync.pullsite import desk, open_desk, site_template
 
@@ -93,6 +94,9 @@ def test_an_edit_is_taken_back_and_that_too(desk: Desk) -> None:
     (redone,) = undo(desk, inverse.number)
     assert redone.code == ""
     assert desk.record(Stream.PATIENT, key)["city"] == "Changed"
+    steps = undo(desk, *(row.number for row in desk.journal.effects_recent(3)))
+    assert [step.code for step in steps] == ["", "undo.already", "undo.already"]
+    assert desk.record(Stream.PATIENT, key).get("city") == was
 
 
 def test_what_moved_on_is_left_alone(desk: Desk) -> None:
@@ -159,6 +163,96 @@ def test_what_has_no_inverse_says_so(desk: Desk) -> None:
     desk.two.safety.say(DESK, Switch(SafetyMode.READ_ONLY), "tester")
     (step,) = undo(desk, effect.number)
     assert step.code == "safety.read_only"
+
+
+def cancel(desk: Desk, key: Any, note: str | None = None) -> None:
+    payload = {"break_type": "cancelled", "to_unscheduled": True}
+    desk.do(CommandType.APPOINTMENT_CANCEL, payload if note is None else {**payload, "note": note},
+            target=("appointment", str(key)))  # fmt: skip
+
+
+def preview(desk: Desk, *numbers: int) -> list[tuple[int, str]]:
+    rows = [row for number in numbers if (row := desk.journal.effect(number)) is not None]
+    with lane_at_work(desk):
+        return [(step.number, step.code) for step in desk.two.undoer.preview(rows)]
+
+
+def test_a_booking_and_its_cancelling_go_together_although_we_added_a_note(desk: Desk) -> None:
+    desk.book(payload={"note": "first"})
+    desk.work()
+    key = desk.visits()[0][0]
+    cancel(desk, key, "cancelled by text")
+    broke, noted, booked = desk.journal.effects_recent(3)
+    wanted = [(broke.number, ""), (noted.number, "undo.no_inverse"), (booked.number, "")]
+    assert preview(desk, booked.number, noted.number, broke.number) == wanted
+    steps = undo(desk, booked.number, noted.number, broke.number)
+    assert [(step.number, step.code) for step in steps] == wanted
+    held = desk.record(Stream.APPOINTMENT, key)
+    assert held["status"] == "unscheduled"
+    assert "cancelled by text" in held["note"]
+    again = undo(desk, *(row.number for row in desk.journal.effects_recent(20)))
+    assert {step.code for step in again} <= {"undo.nothing", "undo.already", "undo.no_inverse"}
+    assert desk.record(Stream.APPOINTMENT, key)["status"] == "unscheduled"
+
+
+def test_of_one_record_all_is_taken_back_or_nothing(desk: Desk) -> None:
+    desk.book(payload={"note": "first"})
+    desk.work()
+    key = desk.visits()[0][0]
+    cancel(desk, key)
+    broke, booked = desk.journal.effects_recent(2)
+    desk.run("UPDATE appointment SET Note='theirs' WHERE AptNum=?", key)
+    wanted = [(broke.number, "undo.together"), (booked.number, "undo.moved_on")]
+    assert preview(desk, booked.number, broke.number) == wanted
+    steps = undo(desk, booked.number, broke.number)
+    assert [(step.number, step.code) for step in steps] == wanted
+    assert desk.record(Stream.APPOINTMENT, key)["status"] == "unscheduled"
+    edit(desk, desk.patient(3), city="Elsewhere")
+    (other,) = desk.journal.effects_recent(1)
+    steps = undo(desk, booked.number, broke.number, other.number)
+    assert [step.code for step in steps] == ["", "undo.together", "undo.moved_on"]
+    (alone,) = undo(desk, broke.number)  # asked for by itself
+    assert alone.code == ""
+    assert desk.record(Stream.APPOINTMENT, key)["status"] == "scheduled"
+
+
+def test_only_what_somebody_else_changed_is_called_so(desk: Desk) -> None:
+    key = desk.patient()
+    for city in ("One", "Two"):
+        edit(desk, key, city=city)
+    second, first = desk.journal.effects_recent(2)
+    assert preview(desk, first.number) == [(first.number, "undo.later_first")]
+    desk.run("UPDATE patient SET City='Theirs' WHERE PatNum=?", key)
+    assert preview(desk, first.number) == [(first.number, "undo.moved_on")]
+    visit = desk.booked()
+    (booked,) = desk.journal.effects_recent(1)
+    cancel(desk, visit)
+    desk.run("UPDATE appointment SET Op=0 WHERE AptNum=?", visit)  # as Open Dental does
+    assert preview(desk, booked.number) == [(booked.number, "undo.later_first")]
+    assert second.undo is UndoState.ARMED
+
+
+def test_a_place_that_is_given_up_in_the_same_selection_counts_as_free(desk: Desk) -> None:
+    key = desk.booked()
+    cancel(desk, key)
+    (broke,) = desk.journal.effects_recent(1)
+    desk.book(who=desk.patient(2))
+    desk.work()
+    (other,) = desk.journal.effects_recent(1)
+    wanted = [(other.number, ""), (broke.number, "")]
+    assert preview(desk, broke.number, other.number) == wanted
+    assert [(s.number, s.code) for s in undo(desk, broke.number, other.number)] == wanted
+    assert desk.record(Stream.APPOINTMENT, key)["status"] == "scheduled"
+
+
+def test_of_the_practices_own_fields_only_the_named_ones_change() -> None:
+    held = {"city": "One", "custom": {"Shoe": "42", "Hat": "58"}}
+    assert overlaid(held, {"custom": {"Hat": ""}}) == {
+        "city": "One", "custom": {"Shoe": "42", "Hat": ""},
+    }  # fmt: skip
+    assert overlaid({}, {"custom": {"Hat": ""}, "city": None}) == {
+        "city": None, "custom": {"Hat": ""},
+    }  # fmt: skip
 
 
 # -- conflicts -------------------------------------------------------------------------------------
