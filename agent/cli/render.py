@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from agent.model.reading import Finding, Severity
-from agent.model.status import FATAL, Report, State
+from agent.model.status import FATAL, Report, Snapshot, State
 from agent.model.streams import Stream
 from agent.support.messages import Catalogue
 
@@ -28,6 +28,7 @@ _HEADLINES = {
     State.BEHIND: "Running behind",
     State.UP_TO_DATE: "Up to date",
 }
+_SUSPENDED = "Booking is suspended"
 WIDTH = 100
 MARKS = {
     Severity.OK: "ok",
@@ -65,13 +66,16 @@ def progress_line(report: Report) -> str:
         eta = f", about {span(s.load.eta_s)} left" if s.load.eta_s is not None else ""
         done = f"{s.load.loaded_rows:,} of {s.load.total_rows:,}"
         return f"Loading {s.load.phase}: {done} ({share:.0%}{eta})"
-    return f"{_HEADLINES[report.state]}, {s.pending} waiting, read {ago(s.last_read_at)}"
+    return f"{_headline(report)}, {s.pending} waiting, read {ago(s.last_read_at)}"
 
 
 def status_text(report: Report) -> str:
     """The whole status for ``bridgework status``."""
     s = report.snapshot
-    lines = [f"{_headline(report)}{_what_to_do(report.state)}", ""]
+    suspended = _suspension(s)
+    is_all = suspended and _headline(report) == _SUSPENDED  # nothing else waits for anybody
+    head = [] if is_all else [f"{_headline(report)}{_what_to_do(report.state)}"]
+    lines = [*head, *suspended, ""]
     numbers = [
         ("Oldest change not sent yet", span(s.oldest_unsent_s)),
         ("Oldest proof of equality", _proof(s.oldest_unverified_s)),
@@ -86,8 +90,6 @@ def status_text(report: Report) -> str:
     numbers.append(("Practice system", f"{s.pms_kind} {s.pms_version}".strip()))
     if s.safety_mode != "normal":
         numbers.append(("Writing to the practice", f"limited: {s.safety_mode} (safety show)"))
-    if s.booking_suspended:
-        numbers.append(("Booking", f"suspended: {_title(s.booking_suspended)} (safety show)"))
     lines += [f"  {name:<29}{value}" for name, value in numbers]
     if s.load is not None:
         lines += ["", f"  {progress_line(report)}"]
@@ -152,7 +154,21 @@ def _headline(report: Report) -> str:
     until = report.snapshot.paused_until
     if report.state is State.PAUSED and until is not None:
         return f"Paused until {datetime.fromisoformat(until).astimezone():%H:%M on %d %b}"
+    if report.state is State.NEEDS_REVIEW and not report.snapshot.to_review:
+        return _SUSPENDED
     return _HEADLINES[report.state]
+
+
+def _suspension(s: Snapshot) -> list[str]:
+    """Under the headline: whatever agrees, nobody can book."""
+    if not s.booking_suspended:
+        return []
+    end = (
+        "Offer it again: bridgework safety clear"
+        if s.booking_held
+        else "It is on offer again by itself once that is over."
+    )
+    return wrapped(f"{_SUSPENDED}: {_title(s.booking_suspended)}. {end}", "", "  ")
 
 
 def _proof(age_s: float | None) -> str:

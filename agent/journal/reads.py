@@ -435,6 +435,16 @@ class Reads(PullReads):
             )
         ]
 
+    def refused_since(self, at: datetime) -> dict[str, int]:
+        """Code -> how many envelopes were not believed since then, as far as activity is kept."""
+        return dict(
+            self._rows(
+                "SELECT code, sum(count) FROM activity"
+                " WHERE code >= 'envelope.' AND code < 'envelope/' AND at >= ? GROUP BY code",
+                (to_micros(at),),
+            )
+        )
+
     @property
     def lsn(self) -> int:
         """Number of the last committed turn."""

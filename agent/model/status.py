@@ -142,7 +142,8 @@ def overall(snapshot: Snapshot, bounds: Bounds = _USUAL, *, read_age_s: float | 
             or s.overdue_chunks > 0
             or (read_age_s or 0.0) > bounds.read_s
             or s.pms_error is not None
-            or s.crm_error is not None,
+            or s.crm_error is not None
+            or bool(s.booking_suspended),  # a trouble that ends it with itself
         ),
     )
     return next((state for state, holds in ladder if holds), State.UP_TO_DATE)

@@ -13,8 +13,9 @@ import msgspec
 
 from agent import __version__
 from agent.journal.journal import Journal
+from agent.journal.reads import Reads
 from agent.journal.rows import Numbers, StreamCount
-from agent.journal.snapshot import status_snapshot
+from agent.journal.snapshot import status_snapshot, visiting
 from agent.model.commands import CommandType
 from agent.model.reading import Finding, Severity
 from agent.model.status import LoadStatus, Report, Snapshot, StreamStatus, overall
@@ -25,6 +26,7 @@ from agent.sync.engine import Engine
 __all__ = ["Report", "heartbeat", "iso", "offline_report", "read_report", "report", "take_snapshot"]
 
 OVERDUE_GRACE = timedelta(seconds=60)  # a chunk is visited when due, not the instant it is due
+REFUSALS_SHOWN = timedelta(hours=24)
 STALE_S = 10.0  # a running agent rewrites its status every second
 
 
@@ -47,6 +49,15 @@ def trouble(engine: Engine) -> tuple[Finding, ...]:
     if engine.journal_code is None:
         return braked
     return (Finding(engine.journal_code, Severity.ERROR), *braked)
+
+
+def refused_lately(journal: Reads, now: datetime) -> tuple[Finding, ...]:
+    """Envelopes of the last 24 hours that were not believed: one finding a code."""
+    refused = journal.refused_since(now - REFUSALS_SHOWN)
+    return tuple(
+        Finding("envelope.refused", Severity.WARNING, {"count": count, "why": code})
+        for code, count in sorted(refused.items())
+    )
 
 
 def take_snapshot(
@@ -90,7 +101,12 @@ def take_snapshot(
         pending=numbers.pending_operations,
         load=load,
         streams=_streams(journal.stream_counts(), engine),
-        findings=(*findings, *(session.findings if session else ()), *trouble(engine)),
+        findings=(
+            *findings,
+            *(session.findings if session else ()),
+            *trouble(engine),
+            *refused_lately(journal, now),
+        ),
         tasks_open=numbers.tasks_open,
         suspects=numbers.suspects,
         effects_unknown=numbers.effects_unknown,
@@ -153,7 +169,12 @@ def read_report(path: Path, now: datetime) -> Report | None:
 
 def offline_report(journal_file: Path, now: datetime, *, pms_kind: str, is_set_up: bool) -> Report:
     """What can be said while no agent runs: read-only from the journal, never green."""
-    seen = status_snapshot(journal_file, now) if journal_file.exists() else None
+    seen = refused = held = None
+    if journal_file.exists():
+        seen = status_snapshot(journal_file, now)
+        with visiting(journal_file) as (_, visitor):
+            refused = refused_lately(visitor, now)
+        held = seen.marks.get("booking:suspended")  # as agent.sync.safety keeps it
     snapshot = Snapshot(
         taken_at=iso(now) or "",
         agent_version=__version__,
@@ -182,5 +203,8 @@ def offline_report(journal_file: Path, now: datetime, *, pms_kind: str, is_set_u
         tasks_open=seen.numbers.tasks_open if seen else 0,
         suspects=seen.numbers.suspects if seen else 0,
         effects_unknown=seen.numbers.effects_unknown if seen else 0,
+        findings=refused or (),
+        booking_suspended=msgspec.json.decode(held)["code"] if held else "",
+        booking_held=bool(held),
     )
     return report(snapshot, pid=0, now=now)

@@ -13,11 +13,14 @@ from click.testing import CliRunner
 from agent.cli import main
 from agent.cli.render import status_text, stream_table
 from agent.cli.stage import Stage
+from agent.config import PayloadSeal, open_secrets
 from agent.errors import ExitCode
+from agent.journal.journal import Journal
 from agent.journal.rows import StreamCount
 from agent.model.reading import Finding, Severity
 from agent.model.status import LoadStatus, Snapshot, State, StreamStatus
 from agent.model.streams import Stream
+from agent.runtime.clock import SystemClock
 from agent.support.health import report
 from tests.cli.conftest import Bridgework
 
@@ -78,10 +81,34 @@ def test_what_waits_for_a_person_is_counted_and_where_to_look_is_said() -> None:
 
 def test_what_is_limited_or_suspended_is_said() -> None:
     text = shown(safety_mode="read_only", booking_suspended="booking.by_hand", booking_held=True)
-    assert text.startswith("Some records need review\n")  # nobody but a person ends it
+    offer = "Offer it again: bridgework safety clear"
+    assert text.startswith(f"Booking is suspended: A person suspended booking. {offer}\n")
+    both = shown(booking_suspended="booking.by_hand", booking_held=True, parked=1)
+    assert both.startswith("Some records need review\nBooking is suspended: A person suspended")
     assert "  Writing to the practice      limited: read_only (safety show)" in text
-    assert "  Booking                      suspended: A person suspended booking (safety" in text
-    assert shown(booking_suspended="pms.unreachable").startswith("Up to date\n")
+    passing = shown(booking_suspended="writer.unreachable")  # ends with itself, and is not fine
+    assert passing.startswith("Running behind\nBooking is suspended: The practice system's write")
+    assert "by itself once that is over" in " ".join(passing.split())
+
+
+def test_the_precedence_of_suspended_booking() -> None:
+    """Held by a word: a person must look, whatever else agrees. Passing: not up to date."""
+
+    def state(**changed: object) -> State:
+        return report(snapshot(**changed), pid=1, now=NOW).state
+
+    held = {"booking_suspended": "booking.by_hand", "booking_held": True}
+    passing = {"booking_suspended": "writer.unreachable"}
+    load = LoadStatus(phase="patients", loaded_rows=1, total_rows=9, eta_s=None)
+    assert state() is State.UP_TO_DATE
+    assert state(**held) is State.NEEDS_REVIEW
+    assert state(**held, load=load) is State.NEEDS_REVIEW
+    assert state(**passing) is State.BEHIND
+    assert state(**passing, load=load) is State.SYNCING
+    assert state(**held, paused_until="2026-05-04T13:00:00.000Z") is State.PAUSED
+    error = Finding("guard.mass_change", Severity.ERROR, {"stream": "claim"})
+    assert state(**held, findings=(error,)) is State.ACTION_NEEDED
+    assert state(**held, is_running=False) is State.UNREACHABLE
 
 
 def test_notes_stay_with_the_doctor() -> None:
@@ -132,6 +159,19 @@ def test_running_then_stopped(stage: Stage, bridgework: Bridgework) -> None:
     assert stopped.exit_code == ExitCode.FAILED
     row = next(line for line in stopped.stdout.splitlines() if line.split()[:1] == ["patient"])
     assert row.split() == ["patient", "25", "25", "0", "0"]  # from the journal, agent or not
+    seal = PayloadSeal.from_store(open_secrets(stage.paths), may_create=False)
+    journal = Journal.open(stage.paths.journal_file(), seal=seal, clock=SystemClock())
+    with journal.turn() as turn:
+        turn.note("envelope.stale", None, 1)
+    journal.close()
+    stage.start_agent()
+    stage.wait_loaded(60)
+    told = json.loads(bridgework("status", "--json").stdout)["snapshot"]
+    assert told["is_running"] is True
+    refused = [f for f in told["findings"] if f["code"] == "envelope.refused"]
+    assert [(f["severity"], f["facts"]) for f in refused] == [
+        ("warning", {"count": 1, "why": "envelope.stale"})
+    ]
 
 
 def test_a_parked_record_is_named_with_its_reason(stage: Stage, bridgework: Bridgework) -> None:
