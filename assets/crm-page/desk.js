@@ -29,9 +29,12 @@ class Desk {
   whyNot(type) {
     if (!this.seen) return "The CRM does not answer.";
     if (this.seen.agent === "none") return "No agent of the practice is connected.";
-    if (!this.seen.capabilities.includes(type)) return "The practice's system cannot do this through the CRM.";
+    // What the switches and a suspension take off the offer is no lack of the practice's system.
     if (this.suspended && (type === "appointment.book" || type === "appointment.reschedule")) return WHY_SUSPENDED;
-    return null;
+    if (this.seen.capabilities.includes(type)) return null;
+    const on = this.seen.switches || {};
+    if (on.kill || on.read_only) return "A safety switch of the CRM is on: nothing may be asked of the practice.";
+    return "The practice does not offer this now: its system cannot do it, or what may be written there is limited.";
   }
 
   /** Lines above the schedule: [mark, text]. */

@@ -34,6 +34,7 @@ _COLUMNS: Final = (
     " visit, start_us, end_us, operatory, providers, sent_us, told_us, dismissed_us"
 )
 _KIND: Final = {CommandType.APPOINTMENT_BOOK: "book", CommandType.APPOINTMENT_RESCHEDULE: "move"}
+_UNOPENED: Final = frozenset({"validation_failed", "duplicate_of"})
 _ENDED: Final = ", ".join(f"'{state}'" for state in sorted(ENDED))
 
 
@@ -131,7 +132,7 @@ def _view(db: apsw.Connection, row: Sequence[Any], tz: ZoneInfo) -> Json:
         "label": words.request_label(kind),
         "told": words.standing(state),
         "reason_code": reason,
-        "why": (told.get("staff_text") or words.why_refused(reason)) if reason else None,
+        "why": _why(told, reason) if reason else None,
         "patient": _whose(db, patient_key, cloud_id, sent),
         "patient_key": patient_key,
         "cloud_id": cloud_id,
@@ -154,6 +155,15 @@ def _view(db: apsw.Connection, row: Sequence[Any], tz: ZoneInfo) -> Json:
         "not_after": None if not_after_us is None else instant(not_after_us),
         "wait_ms": None if answered_us is None else max(0, answered_us - created_us) // 1000,
     }
+
+
+def _why(told: Json, reason: str) -> str:
+    if told.get("staff_text"):
+        return str(told["staff_text"])
+    # An agent explains its own refusals; what a poll sends back unopened has a code alone.
+    if told.get("state") == "rejected" and reason in _UNOPENED:
+        return words.why_unbelieved()
+    return words.why_refused(reason)
 
 
 def _is_here(db: apsw.Connection, row: Sequence[Any], made: str | None) -> bool:

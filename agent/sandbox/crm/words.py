@@ -52,12 +52,15 @@ _REASON: Final = {
     "locked_by_user": "Somebody in the practice has it open.",
     "version_conflict": "It was changed in the practice meanwhile.",
     "permission_denied": "The practice's system did not permit it.",
-    "not_supported_by_pms": "The practice's system cannot do this.",
-    "validation_failed": "The practice's system did not understand it.",
+    "not_supported_by_pms": (
+        "The practice does not offer this now: its system cannot do it,"
+        " or what may be written there is limited."
+    ),
+    "validation_failed": "What was asked for is not complete or not possible.",
     "pms_unavailable": "The practice's system is not available now.",
     "expired": "The practice did not get to it in time.",
     "duplicate_of": "This person is there already.",
-    "policy_blocked": "The practice's rules do not allow it.",
+    "policy_blocked": "The practice does not allow it: a safety switch or one of its rules.",
     "internal": "Something failed on the way.",
 }
 _STANDING: Final = {
@@ -96,6 +99,14 @@ _REQUEST: Final = {
 def why_refused(reason: str) -> str:
     """A reason code in plain words."""
     return _REASON.get(reason, reason.replace("_", " ").capitalize() + ".")
+
+
+def why_unbelieved() -> str:
+    """Of a request the agent sent back unopened, which comes with a reason code and no words."""
+    return (
+        "The request was not believed: its seal, its date or its addressee was wrong,"
+        " or another came under its number. Nothing was done."
+    )
 
 
 def standing(state: str) -> str:

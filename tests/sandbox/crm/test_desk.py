@@ -208,6 +208,23 @@ def test_two_who_want_the_same_place(office: Desk) -> None:
     assert len(poll(office)) == 1
 
 
+@pytest.mark.parametrize("reason", ["validation_failed", "duplicate_of"])
+def test_a_request_that_was_not_believed_is_told_as_that(office: Desk, reason: str) -> None:
+    made = book(office, at(11)).json()["command_id"]
+    for more in ({}, {"errs": {made: {"reason": reason}}, "max": 0}):  # leased, then sent back
+        office.http.post("/v1/sync/commands/poll", json={"capabilities": CAN} | more)
+    told = look(office, f"commands/{made}")
+    assert told["state"] == "rejected"
+    assert told["why"].startswith("The request was not believed")
+
+
+def test_why_the_agent_said_no_stays_its_own_word(office: Desk) -> None:
+    made = book(office, at(11)).json()["command_id"]
+    poll(office)
+    tell(office, made, state="rejected", reason_code="validation_failed", staff_text="No such one.")
+    assert look(office, f"commands/{made}")["why"] == "No such one."
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
@@ -310,14 +327,15 @@ def test_a_move_says_what_was_shown(office: Desk) -> None:
         {"type": "appointment", "key": "5"},
         {"start": at(10, 30)},
     )
-    assert body["precondition"] == {"expected": {"start": at(10)}}
+    stood = {"start": at(10), "operatory_key": "1", "status": "scheduled"}
+    assert body["precondition"] == {"expected": stood}
     tell(office, view["command_id"], state="applied", pms_key="5")
     assert len(look(office, f"day?date={DAY}")["pending"]) == 1
     office.push(visit(office, "5", at(10, 30)))
     assert look(office, f"day?date={DAY}")["pending"] == []
     act(office, "visits/5/move", start=at(9), operatory_key="2", expected={"start": at(10)})
     (body,) = poll(office)
-    assert body["precondition"]["expected"] == {"start": at(10), "operatory_key": "1"}
+    assert body["precondition"]["expected"] == stood
     assert act(office, "visits/404/move", start=at(9)).status_code == 404
 
 
@@ -325,15 +343,28 @@ def test_confirm_cancel_and_status(office: Desk) -> None:
     act(office, "visits/5/confirm")
     act(office, "visits/5/cancel", break_type="missed", note="Called in sick")
     act(office, "visits/5/status", status="complete")
+    stood = {"start": at(10), "operatory_key": "1", "status": "scheduled"}
     told = [(b["type"], b["payload"], b["precondition"]["expected"]) for b in poll(office)]
     assert told == [
         ("appointment.confirm", {"confirmation_category": "confirmed"},
-         {"confirmation_category": None}),
+         {"confirmation_category": None, **stood}),
         ("appointment.cancel",
          {"break_type": "missed", "to_unscheduled": False, "note": "Called in sick"},
-         {"status": "scheduled"}),
-        ("appointment.status_set", {"status": "complete"}, {"status": "scheduled"}),
+         stood),
+        ("appointment.status_set", {"status": "complete"}, stood),
     ]  # fmt: skip
+
+
+def test_an_answer_is_about_the_visit_as_it_was_shown(office: Desk) -> None:
+    act(office, "visits/5/confirm", expected={"start": at(9), "status": "asap"})
+    act(office, "visits/5/cancel", expected={"start": at(9)})
+    office.push(office.change("appointment", "6", {"key": "6", "start": at(14)}))
+    act(office, "visits/6/confirm")
+    assert [body["precondition"]["expected"] for body in poll(office)] == [
+        {"confirmation_category": None, "start": at(9), "operatory_key": "1", "status": "asap"},
+        {"start": at(9), "operatory_key": "1", "status": "scheduled"},
+        {"confirmation_category": None, "start": at(14)},
+    ]
 
 
 def test_an_edit_carries_what_the_page_showed(office: Desk) -> None:
