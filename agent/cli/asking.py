@@ -34,6 +34,10 @@ T = TypeVar("T")
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 YES = click.option("--yes", is_flag=True, help="Do not ask back.")
+# For scripts that say it to every command that changes something.
+NEEDLESS_YES = click.option(
+    "--yes", is_flag=True, expose_value=False, help="Changes nothing: this does not ask back."
+)
 _NOBODY = frozenset({"control.no_agent", "control.not_here"})
 
 
@@ -109,7 +113,7 @@ def told_each(settlement: Settlement, did: str) -> ExitCode:
     catalogue = Catalogue.load()
     for line in settlement.lines:
         if line.code:
-            title = catalogue.render(line.code, {"id": line.id}).title
+            title = catalogue.render(line.code, {"id": line.id, **line.facts}).title
             click.echo(f"  {line.id:>6}  not done: {title} [{line.code}]")
         else:
             click.echo(f"  {line.id:>6}  {did}")

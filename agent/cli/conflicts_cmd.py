@@ -10,6 +10,7 @@ import click
 from agent.cli import words
 from agent.cli.asking import (
     JSON,
+    NEEDLESS_YES,
     YES,
     Reception,
     confirm,
@@ -218,6 +219,7 @@ def _open_ones(desk: Reception, stream: str | None, field: str | None) -> tuple[
 
 @conflicts.command("undo")
 @click.argument("numbers", type=int, nargs=-1, required=True)
+@NEEDLESS_YES
 @JSON
 @click.pass_obj
 def undo(app: App, numbers: tuple[int, ...], as_json: bool) -> ExitCode:
@@ -260,6 +262,7 @@ def policies(app: App, as_json: bool) -> None:
 @conflicts.command("forget")
 @click.argument("stream", type=click.Choice([s.value for s in Stream]), metavar="RECORD")
 @click.argument("field")
+@NEEDLESS_YES
 @JSON
 @click.pass_obj
 def forget(app: App, stream: str, field: str, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from agent.cli import words
-from agent.cli.asking import JSON, YES, confirm, print_json, reception
+from agent.cli.asking import JSON, NEEDLESS_YES, YES, confirm, print_json, reception
 from agent.cli.root import App
 from agent.errors import ExitCode
 from agent.model.desk import (
@@ -100,6 +100,7 @@ def set_(
 
 
 @safety.command("suspend")
+@NEEDLESS_YES
 @JSON
 @click.pass_obj
 def suspend(app: App, as_json: bool) -> None:
@@ -159,8 +160,15 @@ def _in_words(view: SafetyView, *, live: bool) -> str:
             lines += ["  It is on offer again by itself once that is over."]
         else:
             lines += ["  Offer it again: bridgework safety clear"]
+    elif view.mode is SafetyMode.CANARY and view.canary == Canary():
+        lines.append(words.NO_BOOKING[SafetyMode.READ_ONLY])
+    elif view.mode in words.NO_BOOKING:
+        lines.append(words.NO_BOOKING[view.mode])
+    elif not live:
+        lines.append("Booking is not suspended.")
     else:
-        lines.append("Booking is on offer." if live else "Booking is not suspended.")
+        only = ", for what the canary lists name alone" if view.mode is SafetyMode.CANARY else ""
+        lines.append(f"Booking is on offer{only}.")
     if not live:
         lines.append("No agent runs now; it holds from its next start.")
     return "\n".join(lines)

@@ -31,6 +31,23 @@ KINDS = {
     EffectKind.SET_CUSTOM: "set a custom field",
     EffectKind.ATTACH_DOCUMENT: "attach a document",
 }
+TO_DO = {
+    EffectKind.BOOK: "Book this visit on the schedule.",
+    EffectKind.MOVE: "Move visit {key} to this place.",
+    EffectKind.CONFIRM: "Set the confirmation of visit {key}.",
+    EffectKind.SET_STATUS: "Set the status of visit {key}.",
+    EffectKind.BREAK: "Break (cancel) visit {key}.",
+    EffectKind.NOTE_APPOINTMENT: "Add this to the note of visit {key}; keep what is there.",
+    EffectKind.CREATE_PATIENT: "Enter this new patient.",
+    EffectKind.UPDATE_PATIENT: "Change these details of patient {key}.",
+    EffectKind.SET_CONSENT: "Record this consent of patient {key}.",
+    EffectKind.APPEND_COMMLOG: "Add this entry to the patient's commlog.",
+    EffectKind.APPEND_NOTE: "Add this note to the patient's procedure.",
+    EffectKind.RECORD_PERIO: "Enter this perio exam.",
+    EffectKind.UPDATE_RECALL: "Change recall {key}.",
+    EffectKind.SET_CUSTOM: "Set these custom fields of record {key}.",
+    EffectKind.ATTACH_DOCUMENT: "Take this file from the CRM and attach it.",
+}
 CONFLICT_KINDS = {
     "edit_edit": "both sides changed it",
     "edit_delete": "one side changed it, the other deleted it",
@@ -70,6 +87,11 @@ MODES = {
     SafetyMode.READ_ONLY: "nothing; every command is refused (read_only)",
     SafetyMode.STOPPED: "nothing; no command is taken up (stopped)",
 }
+NO_BOOKING = {
+    SafetyMode.DRY_RUN: "A booking is planned and refused; none is written.",
+    SafetyMode.READ_ONLY: "No booking is on offer while nothing may be written.",
+    SafetyMode.STOPPED: "No booking is on offer while nothing may be written.",
+}
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 PLACES = {"crm": "the CRM", "desk": "this desk", "file": "the settings"}
 
@@ -84,8 +106,9 @@ def until(moment: datetime) -> str:
     return f"in {span(left_s)}" if left_s >= 1 else "overdue"
 
 
-def local(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+def local(moment: datetime, zone: str = "") -> str:
+    """Wall time in ``zone`` (IANA; "" = this computer's)."""
+    return f"{moment.astimezone(ZoneInfo(zone) if zone else None):%Y-%m-%d %H:%M}"
 
 
 def value(given: Any, zone: str = "") -> str:
@@ -104,6 +127,13 @@ def value(given: Any, zone: str = "") -> str:
     if isinstance(given, dict):
         return "; ".join(f"{name}: {value(part, zone)}" for name, part in given.items())
     return json.dumps(given, ensure_ascii=False)
+
+
+def held(name: str, given: Any, zone: str = "") -> str:
+    """What a field of a task is to hold; a file is not spelled out."""
+    if name == "content_base64" and isinstance(given, str):
+        return f"(a file of {max(len(given) * 3 // 4096, 1):,} kB, in the CRM)"
+    return value(given, zone)
 
 
 def record(stream: str, key: object) -> str:

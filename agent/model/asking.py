@@ -48,10 +48,12 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """What became of one of several things asked at once. ``code`` "" = done, else why not."""
+    """What became of one of several things asked at once. ``code`` "" = done, else why not;
+    ``facts``: of that message, PHI-free."""
 
     id: str
     code: str = ""
+    facts: dict[str, str | int | float | None] = {}
 
 
 class Settlement(msgspec.Struct, frozen=True):

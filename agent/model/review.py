@@ -229,7 +229,8 @@ class TaskPage(msgspec.Struct, frozen=True):
 
 class TaskView(msgspec.Struct, frozen=True):
     """``fields``: what is to hold in the PMS afterwards, canonical. ``together``: other open tasks
-    of the same command, by number; a new patient comes before their visit."""
+    of the same command, by number; a new patient comes before their visit. ``patient_key``: whose
+    record it is, "" where the patient is still to be entered or not known."""
 
     line: TaskLine
     who: str
@@ -237,6 +238,7 @@ class TaskView(msgspec.Struct, frozen=True):
     options: dict[str, str]
     note: str
     together: tuple[int, ...] = ()
+    patient_key: str = ""
 
 
 class ListTasks(Request[TaskPage], frozen=True):

@@ -463,13 +463,13 @@ def _each(numbers: Sequence[int], act: Callable[[int], None]) -> Settlement:
         raise DeskError("desk.bad_value", name="numbers", allowed=f"1 to {MOST} of them")
     lines = []
     for number in dict.fromkeys(numbers):
-        code = ""
+        line = Settled(str(number))
         try:
             with _domain():
                 act(number)
         except AgentError as error:
             if error.code == "desk.needs_agent":
                 raise
-            code = error.code
-        lines.append(Settled(str(number), code))
+            line = Settled(str(number), error.code, dict(error.facts))
+        lines.append(line)
     return Settlement(tuple(lines))

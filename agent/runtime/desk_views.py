@@ -64,15 +64,23 @@ def person_of(fields: Mapping[str, Any]) -> dict[str, Any]:
 def who(journal: Contents, stream: Stream, key: Key | None, told: Mapping[str, Any] = {}) -> str:
     """``Example, Anna (1980-02-03)`` of a patient, or of the patient a record belongs to; "" where
     that is not known. ``told``: fields of a record that does not exist yet."""
-    fields = {**fields_held(journal, stream, key), **told}
-    if stream is not Stream.PATIENT:
-        owner = fields.get("patient_key")
-        if owner is None:
-            return ""
-        fields = fields_held(journal, Stream.PATIENT, as_key(str(owner)))
+    owner = owner_of(journal, stream, key, told)
+    fields = fields_held(journal, Stream.PATIENT, as_key(owner)) if owner else {}
+    if stream is Stream.PATIENT:
+        fields = {**fields, **told}
     names = [str(fields[n]) for n in ("last_name", "first_name") if fields.get(n)]
     born = f" ({fields['birthdate']})" if fields.get("birthdate") else ""
     return ", ".join(names) + born if names else ""
+
+
+def owner_of(
+    journal: Contents, stream: Stream, key: Key | None, told: Mapping[str, Any] = {}
+) -> str:
+    """Key of the patient a record is or belongs to, "" where that is not known."""
+    owner = told.get("patient_key") or (
+        key if stream is Stream.PATIENT else fields_held(journal, stream, key).get("patient_key")
+    )
+    return "" if owner is None else str(owner)
 
 
 def as_key(text: str) -> Key:
@@ -179,6 +187,7 @@ def task_view(journal: Contents, row: TaskRow, siblings: Sequence[TaskRow] = ())
         options=effect.options,
         note=row.note,
         together=tuple(other.number for other in siblings if other.state is TaskState.OPEN),
+        patient_key=owner_of(journal, effect.stream, effect.key, effect.fields),
     )
 
 

@@ -117,13 +117,13 @@ def fill(journal: Journal) -> None:
             {"patient_key": "31", "procedure_key": "9", "note": "Asked about whitening."},
         )
         due_at = now + timedelta(hours=48)
-        turn.add_task("cmd-4", note, "write.not_offered", due_at)
+        turn.add_task("cmd-4", note, "writer.not_offered", due_at)
         visit = {"start": "2026-12-01T15:00:00Z", "minutes": 30}
         ned = {"last_name": "Newcomer", "first_name": "Ned", "birthdate": "1990-05-06"}
         book = Effect(EffectKind.BOOK, Stream.APPOINTMENT, None, visit)
         create = Effect(EffectKind.CREATE_PATIENT, Stream.PATIENT, None, ned)
         for effect in (book, create):
-            turn.add_task("cmd-4", effect, "write.not_offered", due_at)
+            turn.add_task("cmd-4", effect, "write.permission_missing", due_at)
         turn.remember_policy(Stream.PATIENT, "phone_work", Winner.CRM, "front-desk")
     _effects(journal)
 

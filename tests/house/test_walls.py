@@ -25,6 +25,7 @@ BREACHES = {
     "drivers/breach.py": ("agent.journal", "drivers know the leaves only"),
     "agent/control/breach_room.py": ("agent.journal", "control knows the leaves only"),
     "agent/control/breach.py": ("PySide6", "the agent is headless"),
+    "agent/csvio/breach_room.py": ("agent.journal", "csvio knows the leaves only"),
     "agent/crm/breach_http.py": (
         "httpx",
         "only crm.transport and the API writer's link speak HTTP",
