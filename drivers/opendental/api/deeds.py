@@ -247,7 +247,7 @@ def update_recall(api: Api, effect: Effect) -> Written:
     key, fields = target(effect), effect.fields
     if not api.has(methods.RECALL_PUT):
         if set(fields) != {"status_key"}:
-            raise unsupported("write.version_too_old")
+            raise unsupported(api.why_not(methods.RECALL_PUT))
         return _recall_status(api, key, fields["status_key"])
     spelled: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "due": ("DateDue", spell.day_of),

@@ -285,13 +285,14 @@ class ApiWriter:
         """ "" when some way is open; else why the best of them is not."""
         why = ""
         for way in WAYS[kind]:
-            closed = [code for method in way if (code := self._why_not_method(method))]
+            closed = [code for method in way if (code := self.why_not(method))]
             if not closed:
                 return ""
             why = why or closed[0]
         return why
 
-    def _why_not_method(self, method: Method) -> str:
+    def why_not(self, method: Method) -> str:
+        """ "" when it may be called."""
         if self._is_key_lost:
             return KEY_REFUSED
         if not method.is_in(self.office.version):
@@ -331,7 +332,7 @@ class ApiWriter:
 
     def do(self, method: Method, key: Key | None, body: Body | None) -> Answer:
         """One changing call. Raises WriteRefused, WriteUnknown, PmsUnavailable."""
-        closed = self._why_not_method(method)
+        closed = self.why_not(method)
         if closed == "write.version_too_old":
             raise WriteRefused(Reason.NOT_SUPPORTED, closed)
         if closed:
@@ -351,7 +352,7 @@ class ApiWriter:
         since = methods.FIELDS_SINCE.get((method, field), "")
         if since and self.office.version < tuple(map(int, since.split("."))):
             return False
-        return not self._why_not_method(method)
+        return not self.why_not(method)
 
     def close(self) -> None:
         self._drop_link()
