@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import closing
 
 from agent import __version__
 from agent.config import Paths, PayloadSeal, Settings, open_secrets
@@ -14,7 +15,7 @@ from agent.journal.snapshot import verify_file
 from agent.model.reading import Finding, Severity
 from agent.runtime.clock import SystemClock
 from agent.runtime.host import site_map
-from agent.runtime.sources import config_file_findings, open_source
+from agent.runtime.sources import config_file_findings, open_source, open_writer
 from agent.support.doctor import Check
 
 MIN_FREE_BYTES = 500 * 1024 * 1024
@@ -57,6 +58,10 @@ def all_checks(settings: Settings, paths: Paths) -> list[Check]:
         }
         return [Finding("map.streams", Severity.OK, counts), *compiled.findings]
 
+    def writing() -> Sequence[Finding]:
+        with closing(open_writer(settings, secrets)) as writer:
+            return writer.probe().findings
+
     def crm() -> Sequence[Finding]:
         link = CrmLink(settings, secrets, clock, __version__)
         port = link.client("", 0)
@@ -80,6 +85,7 @@ def all_checks(settings: Settings, paths: Paths) -> list[Check]:
         Check("secrets", "Store for passwords and keys", secrets.findings, ExitCode.USAGE),
         Check("pms", "Practice system", practice, ExitCode.PMS),
         Check("map", "Data map", mapped, ExitCode.PMS, needs="pms"),
+        Check("writing", "Writing to the practice system", writing, ExitCode.PMS, needs="pms"),
         Check("crm", "CRM", crm, ExitCode.CRM),
         Check(
             "journal", "Sync record", lambda: _journal(settings, paths, secrets), ExitCode.ACTION

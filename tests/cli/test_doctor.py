@@ -21,6 +21,7 @@ from agent.sandbox.practice.create import MariaDbStore, PracticePlan, create_pra
 from agent.sandbox.practice.schema import Engine
 from tests.cli.conftest import Bridgework
 from tests.support.mariadb import MariaDb, free_port
+from tests.support.odapi import Database, StandIn
 
 USER, PASSWORD = "reader", "pencil-7"
 STEPS = ["host", "port", "login", "database", "version", "rights", "engine", "index"]
@@ -56,7 +57,7 @@ def test_json_has_a_line_per_check_and_the_exit_code(bridgework: Bridgework) -> 
     told = json.loads(bridgework("doctor", "--json").stdout)
     assert told["exit_code"] == 0
     topics = [check["topic"] for check in told["checks"]]
-    assert topics == ["machine", "settings", "secrets", "pms", "map", "crm", "journal"]
+    assert topics == ["machine", "settings", "secrets", "pms", "map", "writing", "crm", "journal"]
     for check in told["checks"]:
         assert check["result"] in {"ok", "note", "warning"}
         assert check["title"]
@@ -81,7 +82,7 @@ def test_a_missing_practice_skips_what_hangs_on_it(stage: Stage, bridgework: Bri
     assert done.exit_code == ExitCode.PMS
     assert "--    Data map: not looked at, for 'Practice system' failed" in done.stdout
     assert "Next: Make one: bridgework practice create --into sqlite" in done.stdout
-    assert "1 of 7 checks failed." in done.stdout
+    assert "1 of 8 checks failed." in done.stdout
 
 
 def test_a_changed_record_needs_a_person(stage: Stage, bridgework: Bridgework) -> None:
@@ -104,6 +105,22 @@ def test_a_crm_that_is_down(stage: Stage, bridgework: Bridgework) -> None:
     assert "FAIL  CRM" in done.stdout
     assert "[crm.unreachable]" in done.stdout
     assert "ok    Practice system" in done.stdout
+
+
+def test_keys_the_api_refuses(stage: Stage, bridgework: Bridgework) -> None:
+    with StandIn(Database(file=stage.practice_file, zone="America/New_York")) as api:
+        settings = {
+            "pms.writer": "api", "pms.api_url": api.url,
+            "pms.api_developer_key": api.developer_key, "pms.api_customer_key": "pencil-9",
+        }  # fmt: skip
+        flags = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+        done = bridgework(*flags, "doctor")
+        assert done.exit_code == ExitCode.PMS
+        assert "FAIL  Writing to the practice system" in done.stdout
+        assert "The Open Dental API refuses our keys (127.0.0.1)." in done.stdout
+        assert "pencil-9" not in done.output
+        assert "ok    CRM" in done.stdout
+        assert len(api.seen) == 1
 
 
 def test_a_fresh_installation_learns_its_next_steps() -> None:
