@@ -5,6 +5,7 @@ Imports agent.config (where the assets are) and agent.errors.
 
 from __future__ import annotations
 
+import re
 import string
 import tomllib
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from agent.config.paths import assets_dir
 from agent.errors import AgentError
 
 Fact = str | int | float | None
+_NOTHING_GIVEN = re.compile(r" \(\.\.\.(?:[ ,:]+\.\.\.)*\)")
 
 
 class Audience(StrEnum):
@@ -98,5 +100,5 @@ class _Words(dict[str, Any]):
 
 
 def _fill(text: str, words: _Words) -> str:
-    filled = string.Formatter().vformat(text, (), words).replace(" (...)", "")
+    filled = _NOTHING_GIVEN.sub("", string.Formatter().vformat(text, (), words))
     return " ".join(filled.split())
