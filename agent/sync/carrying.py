@@ -6,7 +6,7 @@ read-back shows, or stays open for ``recover``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol
@@ -37,7 +37,7 @@ from agent.sync.merge import FieldClash, Policy
 from agent.sync.outcomes import Say, kept_fields, record_clashes
 from agent.sync.places import Places
 from agent.sync.planning import Planner
-from agent.sync.plans import Plan, Postpone, Refuse
+from agent.sync.plans import Plan, Postpone, Refuse, scope_written
 from agent.sync.safety import Safety
 from agent.sync.standing import standing
 from agent.sync.switches import BOOKING, refusal
@@ -113,8 +113,7 @@ class Carrying:
         if command.type in BOOKING and self._safety.suspended is not None:
             raise Postpone("booking.suspended")
         plan = self._planner.plan(command, bench.looks)
-        if refusal(switches, command.type, plan.scope) is not None:
-            raise Refuse(Reason.POLICY_BLOCKED, "safety.canary", key=plan.key)
+        self._heed_switches(command, plan, plan.steps)
         plan = self._without_loops(command.command_id, plan)
         if plan.open and (plan.whole or not plan.steps):
             self._wait_for_person(command, plan)
@@ -133,6 +132,14 @@ class Carrying:
         self._end(command, self._make(EndState.APPLIED, key=key, kept=kept))
 
     # -- before writing ---------------------------------------------------------------------------
+
+    def _heed_switches(self, command: Command, plan: Plan, steps: Sequence[Step]) -> None:
+        """As they stand now, on what will really be written."""
+        switches = self._safety.now
+        if refusal(switches, command.type, None) is not None:
+            raise Refuse(Reason.POLICY_BLOCKED, "safety.read_only", key=plan.key)
+        if refusal(switches, command.type, scope_written(plan.scope, steps)) is not None:
+            raise Refuse(Reason.POLICY_BLOCKED, "safety.canary", key=plan.key)
 
     def _without_loops(self, command_id: str, plan: Plan) -> Plan:
         """A field that goes back and forth is left to a person instead of written once more."""
@@ -240,6 +247,7 @@ class Carrying:
                     "hygienist_key": verdict.hygienist_key,
                 }
                 steps[-1] = _with_fields(steps[-1], {n: v for n, v in staff.items() if v})
+        self._heed_switches(command, plan, steps)
         if mode is SafetyMode.DRY_RUN:
             self._rehearse(command, plan)
         if bench.writer is None or effects.kinds_missing(steps, bench.abilities.abilities):
@@ -248,6 +256,8 @@ class Carrying:
         made: Key | None = None
         unlike: list[str] = []
         for at, step in enumerate(steps):
+            if at:
+                self._heed_switches(command, plan, steps)
             if at and plan.fills and made is not None:
                 step = _with_fields(step, {plan.fills: str(made)})  # noqa: PLW2901
             is_last = at == len(steps) - 1

@@ -8,6 +8,7 @@ Imports only ``agent.model`` and this package's pure modules.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -226,7 +227,31 @@ def _update(
 
 
 def same(field: str, wished: Any, held: Any) -> bool:
-    """Whether a field of a record says what was wished, in canonical values."""
+    """Whether a field of a record says what was wished, in canonical values: as it was said, or as
+    the PMS stores it."""
+    if _equal(field, wished, held):
+        return True
+    if field == "custom" and isinstance(wished, Mapping):
+        stored = {name: _stored(value) for name, value in wished.items()}
+        return stored != wished and _equal(field, stored, held)
+    if field == "emails" or not isinstance(wished, str):
+        return False
+    stored_text = _stored(wished)
+    return stored_text != wished and _equal(field, stored_text, held)
+
+
+def _stored(value: Any) -> Any:
+    """Text as the PMS keeps it: emoji and U+2600-27FF are one U+FFFD each. Only what was wished is
+    spelled so: what the PMS holds stays what it says."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return _STRANGE.sub("\ufffd", value)
+
+
+_STRANGE = re.compile("[\u2600-\u27ff\U00010000-\U0010ffff]")
+
+
+def _equal(field: str, wished: Any, held: Any) -> bool:
     if wished in (None, "", [], {}, ()) and held in (None, "", [], {}, ()):
         return True
     if field == "custom" and isinstance(wished, Mapping):
@@ -251,9 +276,15 @@ def _frozen(part: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 def differing(effect: Effect, wished: Fields, record: Fields) -> list[str]:
     """Fields of ``record`` that do not hold what ``wished`` says; [] = it holds."""
     if effect.kind is EffectKind.NOTE_APPOINTMENT:
-        held = record.get("note") or ""
-        return [] if str(wished.get("note") or "") in held else ["note"]
-    return [name for name, value in wished.items() if not same(name, value, record.get(name))]
+        held, added = str(record.get("note") or ""), str(wished.get("note") or "")
+        return [] if added in held or _stored(added) in held else ["note"]
+    found = [name for name, value in wished.items() if not same(name, value, record.get(name))]
+    if effect.kind is EffectKind.APPEND_NOTE and "note" in found:
+        # The newest row is a procedure's note, so the writers put what was there before it.
+        last = "\n\n" + str(wished.get("note") or "").strip()
+        if str(record.get("note") or "").rstrip().endswith((last, _stored(last))):
+            found.remove("note")
+    return found
 
 
 def is_before(effect: Effect, before: Fields, record: Fields) -> bool:
@@ -261,8 +292,8 @@ def is_before(effect: Effect, before: Fields, record: Fields) -> bool:
     if effect.kind in CREATES:
         return False
     if effect.kind is EffectKind.NOTE_APPOINTMENT:
-        return same("note", before.get("note"), record.get("note"))
-    return all(same(name, value, record.get(name)) for name, value in before.items())
+        return _equal("note", before.get("note"), record.get("note"))
+    return all(_equal(name, value, record.get(name)) for name, value in before.items())
 
 
 def takes_place(effect: Effect) -> bool:

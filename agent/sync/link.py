@@ -10,7 +10,8 @@ the CRM never sees two people where there is one.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -21,12 +22,13 @@ from agent.journal.journal import Journal, Turn
 from agent.journal.pulled import ContactRow, ContactState
 from agent.model.commands import Command, Contact, LinkReport, LinkState, Reason
 from agent.model.entities import Patient
+from agent.model.entities.words import PatientStatus
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from agent.ports import Clock, CommandPort, PmsReader
 from agent.sync.load import PLANNED
-from agent.sync.match import Link, PersonIndex, Suspect, decide_all
-from agent.sync.payloads import as_key
+from agent.sync.match import Decision, Link, PersonIndex, Suspect, decide_all
+from agent.sync.payloads import Invalid, as_key
 from agent.sync.plans import Postpone, Refuse
 from agent.sync.streammap import Observation, StreamMap
 
@@ -139,12 +141,13 @@ class People:
         if not self._is_loaded():
             raise Postpone("load.under_way")
         contact = _as_contact(fields, cloud_id)
-        rejected = [str(key) for key in row.rejected] if row is not None else []
+        rejected = [str(key) for key in refused_keys(row)] if row is not None else []
         with self._lock:
             index = self._index_now()
-            decision = index.decide(
-                contact, rejected=rejected, taken=self._taken() if cloud_id else None
-            )
+            taken = self._taken() if cloud_id else None
+            decision = index.decide(contact, rejected=rejected, taken=taken)
+            while self._drop_gone(index, [decision]):
+                decision = index.decide(contact, rejected=rejected, taken=taken)
         if isinstance(decision, Link):
             return as_key(decision.key)
         if isinstance(decision, Suspect):
@@ -204,6 +207,20 @@ class People:
         elif contact.is_deleted:
             turn.contact_state(contact.cloud_id, ContactState.UNLINKED)
             turn.contact_told(contact.cloud_id, ContactState.UNLINKED)
+        else:
+            self._drop_refused(turn, contact)
+
+    def _drop_refused(self, turn: Turn, contact: Contact) -> None:
+        """Somebody there says that this is not the record we hold it for: matched anew, without
+        it; what that comes to is told as ever."""
+        row = self._journal.contact(contact.cloud_id)  # as it was before this turn
+        if row is None or row.key is None or contact.rev < row.contact.rev:
+            return
+        if row.key not in _keys(contact.not_refs):
+            return
+        turn.contact_state(contact.cloud_id, ContactState.NEW, rejected=[row.key])
+        turn.audit("contact.rejected_by_crm", {"contact": contact.cloud_id})
+        log.info("contacts.link_dropped")
 
     def _match(self, reader: PmsReader, mapped: StreamMap | None, rest: Rest) -> bool:
         rows = [
@@ -220,13 +237,13 @@ class People:
             return False
         if not self._has_population(reader, mapped, rest):
             return False
+        contacts = [row.contact for row in rows]
+        refused = {row.contact.cloud_id: [str(k) for k in refused_keys(row)] for row in rows}
         with self._lock:
-            decided = decide_all(
-                [row.contact for row in rows],
-                self._index_now(),
-                rejected={row.contact.cloud_id: [str(k) for k in row.rejected] for row in rows},
-                taken=self._taken(),
-            )
+            index, taken = self._index_now(), self._taken()
+            decided = decide_all(contacts, index, rejected=refused, taken=taken)
+            while self._drop_gone(index, decided.values()):
+                decided = decide_all(contacts, index, rejected=refused, taken=taken)
         linked = 0
         with self._journal.turn() as turn:
             for cloud_id, decision in decided.items():
@@ -265,7 +282,9 @@ class People:
             other = self._journal.contact_of(survivor)
             with self._journal.turn() as turn:
                 turn.merge(Stream.PATIENT, key, survivor)
-                if other is None or other.contact.cloud_id == row.contact.cloud_id:
+                if survivor in _keys(row.contact.not_refs):
+                    turn.contact_state(row.contact.cloud_id, ContactState.NEW, rejected=[key])
+                elif other is None or other.contact.cloud_id == row.contact.cloud_id:
                     turn.contact_state(row.contact.cloud_id, ContactState.LINKED, survivor)
                 else:  # two people of the CRM are one person now: the CRM's to merge
                     turn.contact_state(row.contact.cloud_id, ContactState.MERGED, survivor)
@@ -294,7 +313,7 @@ class People:
             page = reader.read_range(Stream.PATIENT, at, None, READ_ROWS)
             observed, _ = mapped.observe(page)
             for row in observed:
-                index.add(msgspec.json.decode(row.canon, type=Patient))
+                _renew(index, row.canon)
             if page.exhausted:
                 break
             at = page.last
@@ -308,22 +327,31 @@ class People:
         """The practice's people as last read. The caller holds the lock."""
         dirty, overflow = self._take_news()
         if self._index is None or overflow:
-            self._index = PersonIndex(self._patients())
+            self._index = PersonIndex([])
+            for canon in self._canons():
+                _renew(self._index, canon)
             return self._index
         for canon in dirty.values():
-            patient = msgspec.json.decode(canon, type=Patient)
-            self._index.people.pop(patient.key, None)
-            self._index.add(patient)
+            _renew(self._index, canon)
         return self._index
 
-    def _patients(self) -> Iterator[Patient]:
+    def _drop_gone(self, index: PersonIndex, decided: Iterable[Decision]) -> bool:
+        """Records that have left the practice since the index was made; whether any was meant."""
+        meant = [key for decision in decided for key in _named(decision) if key in index.people]
+        held = self._journal.held(Stream.PATIENT, [as_key(key) for key in meant])
+        gone = [str(key) for key, row in held.items() if row.gone]
+        for key in gone:
+            index.discard(key)
+        return bool(gone)
+
+    def _canons(self) -> Iterator[bytes]:
         at: Key | None = None
         while True:
             end = self._journal.nth_key(Stream.PATIENT, at, READ_ROWS)
             for key in self._journal.held_range(Stream.PATIENT, at, end):
                 canon = self._journal.content(Stream.PATIENT, key)
                 if canon:
-                    yield msgspec.json.decode(canon, type=Patient)
+                    yield canon
             if end is None:
                 return
             at = end
@@ -341,6 +369,7 @@ class People:
         held = self._journal.held(Stream.PATIENT, [key]).get(key)
         if held is None or held.gone:
             raise ValueError("no such record")
+        _check_refs(self._journal.contact(cloud_id), key)
         self._decide(cloud_id, ContactState.LINKED, actor, "contact.approved", key=key)
 
     def reject(self, cloud_id: str, keys: Sequence[Key], *, actor: str) -> None:
@@ -360,6 +389,8 @@ class People:
         key = survivor.key if survivor.key is not None else row.key
         if key is None:
             raise ValueError("neither is anybody in the practice")
+        _check_refs(row, key)
+        _check_refs(survivor, key)
         if survivor.key is None:
             self._decide(into, ContactState.LINKED, actor, "contact.approved", key=key)
         self._decide(cloud_id, ContactState.MERGED, actor, "contact.merged_by", key=key)
@@ -387,6 +418,39 @@ class People:
             turn.audit(act, {"contact": cloud_id, "actor": actor})
         self._awake.set()
         self._on_links()
+
+
+def _check_refs(row: ContactRow | None, key: Key) -> None:
+    if row is not None and key in _keys(row.contact.not_refs):
+        raise ValueError("somebody of the CRM said: not this one")
+
+
+def refused_keys(row: ContactRow) -> list[Key]:
+    """Records a person said this is not, here or in the CRM. What is no key names nobody."""
+    return list(dict.fromkeys([*row.rejected, *_keys(row.contact.not_refs)]))
+
+
+def _keys(texts: Iterable[str]) -> list[Key]:
+    found: list[Key] = []
+    for text in texts:
+        with suppress(Invalid):
+            found.append(as_key(text))
+    return found
+
+
+def _named(decision: Decision) -> list[str]:
+    if isinstance(decision, Link):
+        return [decision.key]
+    return [one.key for one in decision.candidates] if isinstance(decision, Suspect) else []
+
+
+def _renew(index: PersonIndex, canon: bytes) -> None:
+    """The person as just read. One the PMS has deleted is nobody any more; one it has merged away
+    still leads to the survivor."""
+    patient = msgspec.json.decode(canon, type=Patient)
+    index.discard(patient.key)
+    if patient.status is not PatientStatus.DELETED or patient.merged_into:
+        index.add(patient)
 
 
 class _Taken(Mapping[str, str]):

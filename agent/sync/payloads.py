@@ -253,12 +253,13 @@ _OWN_COMMAND = frozenset({"sms_consent", "email_consent", "custom"})  # have com
 
 
 def patient_fields(
-    said: Mapping[str, Any], writable: Collection[str], *, new: bool = False
+    said: Mapping[str, Any], writable: Collection[str], today: date, *, new: bool = False
 ) -> dict[str, Any]:
     """Canonical values of the patient fields a command sets; None clears.
 
-    ``writable``: fields the site's map sends both ways. ``new``: the record is to be created, so
-    names are needed and consent may come along. Raises Invalid.
+    ``writable``: fields the site's map sends both ways. ``today``: of the practice; nobody was born
+    after it. ``new``: the record is to be created, so names are needed and consent may come along.
+    Raises Invalid.
     """
     allowed = {*writable, *(BIRTH_FIELDS if new else ())} - (set() if new else _OWN_COMMAND)
     made = {field: _patient_value(field, value, allowed) for field, value in said.items()}
@@ -269,6 +270,8 @@ def patient_fields(
     for field in ("last_name", "first_name"):
         if (new or field in made) and not made.get(field):
             raise Invalid(field)
+    if (made.get("birthdate") or "") > today.isoformat():
+        raise Invalid("birthdate")
     return made
 
 

@@ -23,7 +23,10 @@ class Charts:
 
     def create(self, command: Command, looks: Looks) -> Plan:
         fields = payloads.patient_fields(
-            command.payload, self._ground.writable(Stream.PATIENT), new=True
+            command.payload,
+            self._ground.writable(Stream.PATIENT),
+            self._ground.today(looks),
+            new=True,
         )
         made = self._ground.made(command, EffectKind.CREATE_PATIENT)
         if made is not None:
@@ -35,7 +38,9 @@ class Charts:
 
     def update(self, command: Command, looks: Looks) -> Plan:
         asked = payloads.read(command, payloads.UpdatePatient)
-        wish = payloads.patient_fields(asked.fields, self._ground.writable(Stream.PATIENT))
+        wish = payloads.patient_fields(
+            asked.fields, self._ground.writable(Stream.PATIENT), self._ground.today(looks)
+        )
         key, current = self._target_patient(command, looks)
         merged, kept = self._ground.merged(command, Stream.PATIENT, key, current, wish)
         step = effects.update_patient(key, current, merged) if current is not None else None

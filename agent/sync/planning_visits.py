@@ -38,7 +38,10 @@ class Visits:
                 raise Refuse(Reason.PATIENT_NOT_FOUND, "patient.not_linked")
         if key is None and who.new is not None:
             fields = payloads.patient_fields(
-                who.new, self._ground.writable(Stream.PATIENT), new=True
+                who.new,
+                self._ground.writable(Stream.PATIENT),
+                self._ground.today(looks),
+                new=True,
             )
             key = self._ground.people.twin_of(fields, who.cloud_id)
             if key is None:
@@ -101,6 +104,7 @@ class Visits:
         if len(wish) != 1:
             raise Invalid("confirmation")
         key, current, scope = self.appointment(command, looks)
+        self._ground.check_shown(command, key, current)
         merged, kept = self._ground.merged(command, Stream.APPOINTMENT, key, current, wish)
         step = effects.confirm(key, current, merged) if current is not None and merged else None
         return Plan(Stream.APPOINTMENT, key, some(step), scope, kept, whole=True)
@@ -111,6 +115,7 @@ class Visits:
             raise Invalid("status")
         key, current, scope = self.appointment(command, looks)
         wish = {"status": asked.status.value}
+        self._ground.check_shown(command, key, current, ends_as=asked.status.value)
         merged, kept = self._ground.merged(command, Stream.APPOINTMENT, key, current, wish)
         step = (
             effects.set_status(key, current, merged["status"])
@@ -126,6 +131,7 @@ class Visits:
         asked = payloads.read(command, payloads.Cancel)
         key, current, scope = self.appointment(command, looks)
         status = "unscheduled" if asked.to_unscheduled else "broken"
+        self._ground.check_shown(command, key, current, ends_as=status)
         merged, kept = self._ground.merged(
             command, Stream.APPOINTMENT, key, current, {"status": status}
         )

@@ -6,9 +6,10 @@ own pure modules; here they meet the record as it reads now.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from hashlib import sha256
 from typing import Any, Protocol
 
 import msgspec
@@ -17,11 +18,11 @@ from agent.journal.journal import Journal
 from agent.journal.pulled import ConflictState, EffectState, Winner
 from agent.model.commands import Command, Reason, Slot
 from agent.model.effects import EffectKind
-from agent.model.entities import Patient
+from agent.model.entities import RECORD_OF, Patient
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from agent.ports import Clock
-from agent.sync import normalize, payloads
+from agent.sync import effects, normalize, payloads
 from agent.sync.effects import Step
 from agent.sync.looks import Looks
 from agent.sync.merge import WHOLE, FieldClash, FieldRule, Policy, merge
@@ -29,6 +30,7 @@ from agent.sync.payloads import as_key
 from agent.sync.switches import Scope, scope_of
 
 MOST_HOPS = 5  # merges of merges that are followed
+OWN_WINDOW = timedelta(days=1)  # how long the CRM may take to hear what it has had written
 
 
 class Refuse(Exception):
@@ -175,6 +177,29 @@ class Ground:
         merged = merge(base, current, edit, rules)
         return merged.write, merged.kept
 
+    def check_shown(
+        self, command: Command, key: Key, current: Mapping[str, Any] | None, *, ends_as: str = ""
+    ) -> None:
+        """An answer about a visit is about the visit as it was shown. Raises Refuse where the
+        practice has moved it or changed its status since. ``ends_as``: the status it shall have;
+        one that is off the schedule so already is nowhere any more."""
+        if current is None:
+            return
+        held = current.get("status")
+        if ends_as and held == ends_as and held not in effects.ON_SCHEDULE:
+            return
+        shown = _expected(command)
+        decided = {
+            row.field
+            for row in self.journal.conflicts_of(command.command_id)
+            if row.state is ConflictState.RESOLVED
+        }
+        for name in ("start", "operatory_key", "status"):
+            if name not in shown or name in decided or (name == "status" and held == ends_as):
+                continue
+            if not effects.same(name, shown[name], current.get(name)):
+                raise Refuse(Reason.VERSION_CONFLICT, "appointment.changed_since", key=key)
+
     def _agreed(
         self, stream: Stream, key: Key, wish: Mapping[str, Any], *, imperative: bool
     ) -> dict[str, Any]:
@@ -187,13 +212,38 @@ class Ground:
         held = self.journal.held(stream, [key]).get(key)
         if held is None or held.gone:
             return {}
-        if held.agreed != held.hash and not imperative:
-            return {}
         canon = self.journal.content(stream, key)
         if canon is None:
             return {}
         fields = msgspec.json.decode(canon)
+        known = held.agreed == held.hash or imperative
+        if not (known or self._is_ours(stream, key, fields, held.agreed)):
+            return {}
         return {name: fields.get(name) for name in wish}
+
+    def _is_ours(
+        self, stream: Stream, key: Key, fields: Mapping[str, Any], agreed: bytes | None
+    ) -> bool:
+        """Whether the CRM's own commands, written and proven, are all that has changed since both
+        sides agreed: their fields put back as they were, newest first, give the agreed content."""
+        was = dict(fields)
+        since = self.clock.now() - OWN_WINDOW
+        for row in reversed(self.journal.effects_on(stream, key, since)):
+            if row.state is EffectState.FAILED:
+                continue
+            is_proven = row.state is EffectState.VERIFIED and row.command_id is not None
+            if not is_proven or effects.differing(row.effect, row.after, was):
+                return False
+            was.update({n: before for n, before in row.before.items() if n != "custom"})
+            if "custom" in row.before:
+                own = {**(was.get("custom") or {}), **row.before["custom"]}
+                was["custom"] = {name: value for name, value in own.items() if value}
+            try:
+                if _content_hash(stream, was) == agreed:
+                    return True
+            except msgspec.ValidationError:
+                return False
+        return False
 
     def known_once(self, stream: Stream, key: Key) -> None:
         """An edit of a record that is gone is a clash; of one that never was, a mistake."""
@@ -216,9 +266,19 @@ class Ground:
             for row in self.journal.effects_of(command.command_id)
         )
 
+    def today(self, looks: Looks) -> date:
+        return looks.local_date(self.clock.now())
+
     def writable(self, stream: Stream) -> frozenset[str]:
         rules = self._rules(stream)
         return frozenset(n for n, rule in rules.items() if rule.policy is not Policy.READ_ONLY)
+
+
+def _content_hash(stream: Stream, fields: Mapping[str, Any]) -> bytes:
+    """As the mirror's: of the record's canonical JSON."""
+    filled = {name: value for name, value in fields.items() if value is not None}
+    record = msgspec.convert(filled, type=RECORD_OF[stream])
+    return sha256(msgspec.json.encode(record)).digest()[:16]
 
 
 def some(step: Step | None) -> tuple[Step, ...]:
@@ -249,6 +309,16 @@ def widened(scope: Scope, place: PlaceWish) -> Scope:
     wider = scope_of(
         operatories=[place.operatory_key], providers=[place.provider_key, place.hygienist_key]
     )
-    return Scope(
-        scope.operatories | wider.operatories, scope.providers | wider.providers, scope.patients
+    return scope.joined(wider)
+
+
+def scope_written(scope: Scope, steps: Sequence[Step]) -> Scope:
+    """With what the steps themselves say: where a visit stands and comes to stand, with whom."""
+    said = [fields for step in steps for fields in (step.before, step.effect.fields)]
+    written = scope_of(
+        operatories=[fields.get("operatory_key") for fields in said],
+        providers=[fields.get(n) for fields in said for n in ("provider_key", "hygienist_key")],
+        patients=[fields.get("patient_key") for fields in said],
     )
+    is_newcomer = any(step.effect.kind is EffectKind.CREATE_PATIENT for step in steps)
+    return scope.joined(msgspec.structs.replace(written, is_newcomer=is_newcomer))

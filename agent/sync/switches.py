@@ -19,11 +19,21 @@ CRM, FILE, DESK = "crm", "file", "desk"
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What a command would touch: PMS keys as text."""
+    """What a command would touch: PMS keys as text. ``is_newcomer``: somebody new as well, whose
+    key nobody knows yet."""
 
     operatories: frozenset[str] = frozenset()
     providers: frozenset[str] = frozenset()
     patients: frozenset[str] = frozenset()
+    is_newcomer: bool = False
+
+    def joined(self, other: Scope) -> Scope:
+        return Scope(
+            self.operatories | other.operatories,
+            self.providers | other.providers,
+            self.patients | other.patients,
+            self.is_newcomer or other.is_newcomer,
+        )
 
 
 class Switch(msgspec.Struct, frozen=True):
@@ -91,7 +101,10 @@ def _names_anything(canary: Canary) -> bool:
 
 
 def allows(canary: Canary, scope: Scope) -> bool:
-    """A write must touch at least one list, and whatever it touches of a list must stand there."""
+    """A write must touch at least one list, and whatever it touches of a list must stand there. A
+    new person stands in no list of patients."""
+    if scope.is_newcomer and canary.patients:
+        return False
     pairs = (
         (frozenset(canary.operatories), scope.operatories),
         (frozenset(canary.providers), scope.providers),
@@ -120,6 +133,15 @@ def refusal(switches: Switches, command_type: CommandType, scope: Scope | None) 
     return None
 
 
-def scope_of(**keys: Collection[Key | str | None]) -> Scope:
-    """``scope_of(operatories=[...], providers=[...], patients=[...])``; None is left out."""
-    return Scope(**{n: frozenset(str(k) for k in given if k) for n, given in keys.items()})
+def scope_of(
+    *,
+    operatories: Collection[Key | str | None] = (),
+    providers: Collection[Key | str | None] = (),
+    patients: Collection[Key | str | None] = (),
+) -> Scope:
+    """None is left out."""
+    return Scope(_texts(operatories), _texts(providers), _texts(patients))
+
+
+def _texts(keys: Collection[Key | str | None]) -> frozenset[str]:
+    return frozenset(str(key) for key in keys if key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -191,7 +191,7 @@ def test_spelling_is_the_one_reading_gives() -> None:
     writable = {"last_name", "first_name", "emails", "phone_mobile", "city", "birthdate"}
     made = payloads.patient_fields(
         {"last_name": "  van   Dam ", "emails": ["A@EXAMPLE.org", "A@example.org"], "city": "",
-         "phone_mobile": "+12125550123"}, writable,
+         "phone_mobile": "+12125550123"}, writable, date(2026, 11, 20),
     )  # fmt: skip
     assert made == {"last_name": "van Dam", "emails": ["A@example.org"], "city": None,
                     "phone_mobile": "+12125550123"}  # fmt: skip
@@ -207,5 +207,5 @@ def test_keys_that_are_none(text: str | None) -> None:
 
 def test_an_error_never_quotes_the_payload() -> None:
     with pytest.raises(Invalid) as raised:
-        payloads.patient_fields({"birthdate": "Secret Name"}, {"birthdate"})
+        payloads.patient_fields({"birthdate": "Secret Name"}, {"birthdate"}, date(2026, 11, 20))
     assert "Secret" not in str(raised.value)

@@ -188,3 +188,87 @@ def test_a_person_the_feed_has_not_brought_is_waited_for(desk: Desk) -> None:
     told = desk.outcome(stranger)
     assert told is not None
     assert told.reason_code is Reason.PATIENT_NOT_FOUND
+
+
+def test_not_this_one_said_in_the_crm_holds_here(desk: Desk) -> None:
+    key = reachable(desk)[0]
+    desk.port.people = [contact_like(desk, key, "c-1", not_refs=(str(key),))]
+    desk.match()
+    assert desk.port.links["c-1"].state is LinkState.UNLINKED
+    held = desk.record(Stream.PATIENT, key)
+    person = {n: held[n] for n in ("last_name", "first_name", "birthdate", "phone_mobile")}
+    assert desk.two.people.twin_of(person, None) == key
+    assert desk.two.people.twin_of(person, "c-1") is None
+
+
+@pytest.mark.parametrize("state", [ContactState.LINKED, ContactState.MERGED])
+def test_a_link_the_crm_calls_wrong_is_dropped(desk: Desk, state: ContactState) -> None:
+    key = reachable(desk)[0]
+    desk.port.people = [
+        contact_like(desk, key, "c-1"),
+        Contact("c-2", 1, last_name="Nobody", first_name="Ned", birthdate="1970-01-01"),
+    ]
+    desk.match()
+    cloud_id = "c-1"
+    if state is ContactState.MERGED:
+        cloud_id = "c-2"
+        desk.two.people.merge("c-2", "c-1", actor="tester")
+        desk.match()
+    assert state_of(desk, cloud_id) is state
+    row = desk.journal.contact(cloud_id)
+    assert row is not None
+    known = {n: getattr(row.contact, n) for n in row.contact.__struct_fields__}
+    desk.port.people.append(Contact(**{**known, "rev": 2, "not_refs": (str(key), "odd")}))
+    desk.match()
+    assert desk.port.links[cloud_id].state is LinkState.UNLINKED
+    assert desk.port.links[cloud_id].key is None
+    assert not desk.journal.contacts_untold(10)
+    if state is ContactState.LINKED:
+        with pytest.raises(ValueError, match="not this one"):
+            desk.two.people.approve(cloud_id, key, actor="tester")
+    refused = desk.do(CommandType.APPOINTMENT_BOOK,
+                      {"patient": {"cloud_id": cloud_id}, **desk.place()})  # fmt: skip
+    assert refused.reason_code is Reason.PATIENT_NOT_FOUND
+
+
+def test_the_index_forgets_how_people_were_called(desk: Desk) -> None:
+    key = reachable(desk)[0]
+    desk.match()
+    index = desk.two.people._index
+    assert index is not None
+    was = index.people[str(key)].name
+    desk.run("UPDATE patient SET LName='Otherwise' WHERE PatNum=?", key)
+    desk.engine.send_again(desk.reader, desk.session, Stream.PATIENT, [key])
+    with desk.two.people._lock:
+        now = desk.two.people._index_now()
+    assert str(key) not in now._names[was]
+    assert now.people[str(key)].last_name == "Otherwise"
+
+
+def test_a_patient_deleted_in_the_practice_leaves_the_index(desk: Desk) -> None:
+    key = reachable(desk)[0]
+    desk.match()
+    assert desk.two.people._index is not None
+    assert str(key) in desk.two.people._index.people
+    desk.run("UPDATE patient SET PatStatus=4 WHERE PatNum=?", key)
+    desk.engine.send_again(desk.reader, desk.session, Stream.PATIENT, [key])
+    with desk.two.people._lock:
+        assert str(key) not in desk.two.people._index_now().people
+        desk.two.people._index = None
+        assert str(key) not in desk.two.people._index_now().people
+
+
+def test_a_record_that_left_the_practice_is_nobody(desk: Desk) -> None:
+    key = reachable(desk)[0]
+    desk.match()
+    held = desk.record(Stream.PATIENT, key)
+    person = {n: held[n] for n in ("last_name", "first_name", "birthdate", "phone_mobile")}
+    assert desk.two.people.twin_of(person, None) == key
+    gone = contact_like(desk, key, "c-1")
+    with desk.journal.turn() as turn:
+        turn.bury(Stream.PATIENT, [key], None)
+    assert desk.two.people.twin_of(person, None) is None
+    desk.two.people._index = None
+    desk.port.people = [gone]
+    desk.match()
+    assert desk.port.links["c-1"].state is LinkState.UNLINKED

@@ -6,7 +6,7 @@ for the same place are told apart: the second sees the first one's request in it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from agent.sandbox.crm.schema import TYPE_ID, now_us
 Json = dict[str, Any]
 
 _MOST_OFFERED: Final = 5
+_STOOD: Final = ("start", "operatory_key", "status")
 _SOURCE: Final = "CRM page"
 _STAYS: Final = ("priority", "expires_in_s", "expected", "is_sure", "patient")
 
@@ -88,10 +89,9 @@ class FrontDesk:
         return self._order(kind, _said(asked), asked, origin, key=key, was=self._visit(key))
 
     def cancel(self, key: str, asked: a.Cancel, origin: Origin) -> str:
-        visit = self._visit(key)
-        fields = {"status": visit.get("status"), **asked.expected}
+        stood = _as_shown((), self._visit(key), asked.expected)
         return self._order(CommandType.APPOINTMENT_CANCEL, _said(asked), asked, origin, key=key,
-                           was=visit, expected={"status": fields["status"]})  # fmt: skip
+                           expected=stood)  # fmt: skip
 
     def set_status(self, key: str, asked: a.SetStatus, origin: Origin) -> str:
         kind = CommandType.APPOINTMENT_STATUS_SET
@@ -166,10 +166,9 @@ class FrontDesk:
         start_us: int | None = None,
         **place: Any,
     ) -> str:
-        """``was``: the record as the CRM holds it, the base of fields nobody was shown."""
+        """``was``: the visit as the CRM holds it, the base of fields nobody was shown."""
         if expected is None and was is not None:
-            shown = asked.expected
-            expected = {name: shown.get(name, was.get(name)) for name in payload}
+            expected = _as_shown(payload, was, asked.expected)
         at = now_us()
         until = at + DAY_US
         if start_us is not None and at < start_us < until:
@@ -287,6 +286,13 @@ class FrontDesk:
             shown = [{"cloud_id": one.id, "key": one.client_ref, "name": one_name(one),
                       "birthdate": one.birthdate} for one in ours]  # fmt: skip
             raise CannotOrder(Reason.DUPLICATE_OF, people=shown, patients=born)
+
+
+def _as_shown(fields: Iterable[str], was: Json, shown: Json) -> Json:
+    """The fields as they stood before whoever decided, and where the visit stood: what was decided
+    holds for that only."""
+    stood = [name for name in _STOOD if name in was or name in shown]
+    return {name: shown.get(name, was.get(name)) for name in dict.fromkeys([*fields, *stood])}
 
 
 def offer(place: slots.Place) -> Json:
