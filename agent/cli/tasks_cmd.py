@@ -210,15 +210,19 @@ def _write_private(file: Path, content: bytes) -> None:
 
 @tasks.command("done")
 @click.argument("numbers", type=int, nargs=-1, required=True)
+@click.option("--key", type=int, metavar="KEY", help="Of one task: the record it was done on.")
 @NEEDLESS_YES
 @JSON
 @click.pass_obj
-def done(app: App, numbers: tuple[int, ...], as_json: bool) -> ExitCode:
+def done(app: App, numbers: tuple[int, ...], key: int | None, as_json: bool) -> ExitCode:
     """It stands in the practice system now. Needs the running agent, which tells the CRM.
 
+    The agent looks for the record; name it with --key where it does not find it.
     Exit codes: 0 all noted, 1 some could not be.
     """
-    return _close(app, CloseTasks(numbers, done=True), "noted as done", as_json)
+    if key is not None and len(numbers) != 1:
+        raise click.UsageError("--key names the record of one task.")
+    return _close(app, CloseTasks(numbers, done=True, key=key), "noted as done", as_json)
 
 
 @tasks.command("cannot")

@@ -21,6 +21,7 @@ from agent.journal.values import Row, fetch, to_micros
 from agent.journal.writer import Writer
 from agent.model.commands import Command, CommandOutcome
 from agent.model.effects import Effect
+from agent.model.reading import Key
 from agent.model.streams import Stream
 
 
@@ -179,8 +180,16 @@ class Inbox(Writer):
         )
         return number
 
-    def close_task(self, number: int, state: TaskState, actor: str, note: str = "") -> None:
+    def close_task(
+        self,
+        number: int,
+        state: TaskState,
+        actor: str,
+        note: str = "",
+        key: Key | None = None,
+    ) -> None:
         """The front desk answered, or nobody did. ``note`` is sealed; it may name a patient.
+        ``key``: of the record it was done on.
 
         Closing a closed task the same way is nothing; another way raises ValueError, as does OPEN.
         """
@@ -194,8 +203,9 @@ class Inbox(Writer):
             raise ValueError("a task that was closed otherwise")
         sealed = self._seal.seal(note.encode(), task_context("note", command_id)) if note else None
         self._db.execute(
-            "UPDATE task SET state = ?, actor = ?, note = ?, settled_at = ? WHERE number = ?",
-            (state.value, actor, sealed, self._at, number),
+            "UPDATE task SET state = ?, actor = ?, note = ?, key = ?, settled_at = ?"
+            " WHERE number = ?",
+            (state.value, actor, sealed, key, self._at, number),
         )
         self.audit(f"task.{state.value}", {"task": number, "command": command_id, "actor": actor})
 

@@ -61,7 +61,9 @@ _CONFLICT = (
     "SELECT number, stream, key, field, kind, policy, evidence, winner, state, actor, at, command,"
     " told FROM conflict "
 )
-_TASK = "SELECT number, command, image, reason, state, opened_at, due_at, actor, note FROM task "
+_TASK = (
+    "SELECT number, command, image, reason, state, opened_at, due_at, actor, note, key FROM task "
+)
 _CONTACT = "SELECT cloud_id, state, key, body, candidates, rejected, seen_at, told FROM contact "
 _NO_END = 2**62
 
@@ -334,11 +336,11 @@ class PullReads(Reader):
                 note=""
                 if note is None
                 else self._seal.open(note, task_context("note", ident)).decode(),
+                key=key,
             )
-            for number, ident, image, reason, state, opened_at, due_at, actor, note in self._rows(
-                _TASK + clause, bound
-            )
-        ]
+            for number, ident, image, reason, state, opened_at, due_at, actor, note, key
+            in self._rows(_TASK + clause, bound)
+        ]  # fmt: skip
 
     # --- contacts ----------------------------------------------------------------------------
 

@@ -52,7 +52,8 @@ STATEMENTS = (
     """CREATE TABLE task(
         number INTEGER PRIMARY KEY AUTOINCREMENT, command TEXT NOT NULL, image BLOB NOT NULL,
         reason TEXT NOT NULL, state TEXT NOT NULL, opened_at INTEGER NOT NULL,
-        due_at INTEGER NOT NULL, settled_at INTEGER, actor TEXT NOT NULL, note BLOB) STRICT""",
+        due_at INTEGER NOT NULL, settled_at INTEGER, actor TEXT NOT NULL, note BLOB,
+        key ANY) STRICT""",
     "CREATE INDEX task_due ON task(due_at) WHERE state = 'open'",
     "CREATE INDEX task_command ON task(command)",
     """CREATE TABLE contact(

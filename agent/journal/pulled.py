@@ -136,7 +136,8 @@ class TaskState(StrEnum):
 
 
 class TaskRow(msgspec.Struct, frozen=True):
-    """Work only a person can do in the PMS. ``reason``: message code of why not we."""
+    """Work only a person can do in the PMS. ``reason``: message code of why not we. ``key``: of the
+    record it was done on, once it is known to be done."""
 
     number: int
     command_id: str
@@ -147,6 +148,7 @@ class TaskRow(msgspec.Struct, frozen=True):
     due_at: datetime
     actor: str
     note: str
+    key: Key | None = None
 
 
 class ContactState(StrEnum):

@@ -254,13 +254,17 @@ class ShowTask(Request[TaskView], frozen=True):
 
 
 class CloseTasks(Request[Settlement], frozen=True):
-    """``done``: it stands in the PMS now. Otherwise it cannot be done, ``note`` says why."""
+    """``done``: it stands in the PMS now. Otherwise it cannot be done, ``note`` says why.
+
+    ``key``: of one task that is done, the record it was done on, where the agent does not find it.
+    """
 
     method = "tasks.close"
     role = Role.MANAGER
     numbers: tuple[int, ...]
     done: bool
     note: str = ""
+    key: Key | None = None
 
 
 # --- effects and undo ---------------------------------------------------------------------------

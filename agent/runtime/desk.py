@@ -74,7 +74,9 @@ class Linking(Protocol):
 class Closing(Protocol):
     """What only a person can end: desk tasks, and writes of unknown outcome."""
 
-    def close_task(self, number: int, *, done: bool, actor: str, note: str) -> None: ...
+    def close_task(
+        self, number: int, *, done: bool, actor: str, note: str, key: Key | None
+    ) -> None: ...
     def settle_effect(
         self, number: int, *, happened: bool, key: Key | None, actor: str
     ) -> None: ...
@@ -302,12 +304,16 @@ class Desk:
 
     def _close_tasks(self, wish: review.CloseTasks, caller: Caller) -> Settlement:
         closer = _needed(self._rooms.closer)
+        if wish.key is not None and (not wish.done or len(wish.numbers) != 1):
+            raise DeskError("desk.bad_value", name="key", allowed="with one task that is done")
 
         def close(number: int) -> None:
             row = _found(self._journal.task(number), "task", number)
             if row.state is not TaskStates.OPEN:
                 raise DeskError("desk.not_open")
-            closer.close_task(number, done=wish.done, actor=caller.name, note=wish.note[:500])
+            closer.close_task(
+                number, done=wish.done, actor=caller.name, note=wish.note[:500], key=wish.key
+            )
 
         return _each(wish.numbers, close)
 

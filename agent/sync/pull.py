@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from agent.errors import CrmAuthError, CrmError, CrmUnavailable, JournalError
-from agent.journal.journal import Journal
+from agent.journal.journal import Journal, Turn
 from agent.journal.pulled import (
     CommandRow,
     CommandState,
@@ -27,6 +27,8 @@ from agent.model.desk import SafetyMode
 from agent.ports import Clock, CommandPort
 from agent.sync import outcomes
 from agent.sync.apply import is_patient
+from agent.sync.effects import KINDS_OF
+from agent.sync.handwork import NOTHING_SEEN, Handiwork
 from agent.sync.link import report_of
 from agent.sync.outcomes import LOCAL, Say
 from agent.sync.pace import Backoff
@@ -42,6 +44,7 @@ HOLD_S = 1.0
 AUTH_WAIT_S = 60.0
 REPORTS_AT_ONCE = 100
 CHORES_EVERY_S = 1.0
+NOT_TAKEN_BACK = "booking.not_taken_back"  # why a task is there: to take off a double booking
 _OURS = (CommandState.RECEIVED, CommandState.WAITING, CommandState.WORKING)
 _EXPIRING = (CommandState.RECEIVED, CommandState.WAITING)
 
@@ -377,9 +380,21 @@ def conflict_report(journal_uuid: str, row: ConflictRow) -> ConflictReport:
 
 
 def close_task(
-    journal: Journal, number: int, state: TaskState, *, say: Say, actor: str, note: str
+    journal: Journal,
+    number: int,
+    state: TaskState,
+    *,
+    say: Say,
+    actor: str,
+    note: str,
+    did: Handiwork = NOTHING_SEEN,
+    also: Callable[[Turn], None] | None = None,
 ) -> None:
-    """End a desk task and, when it was the last of its command, the command. Raises ValueError."""
+    """End a desk task and, when it was the last of its command, the command. Raises ValueError.
+
+    ``did``: of a task that is done, where. The command is told the record it was about: the visit
+    of a booking, not the patient it was for. ``also``: in the same turn.
+    """
     task = journal.task(number)
     if task is None:
         raise ValueError("no such task")
@@ -387,14 +402,23 @@ def close_task(
     others = [other for other in journal.tasks_of(task.command_id) if other.number != number]
     states = [other.state for other in others]
     with journal.turn() as turn:
-        turn.close_task(number, state, actor, note)
+        turn.close_task(number, state, actor, note, did.key)
+        if also is not None:
+            also(turn)
         if row is None or row.state is not CommandState.TASK:
             return
         if state is TaskState.DONE and TaskState.OPEN in states:
             return
-        if state is TaskState.DONE:
+        if state is TaskState.DONE and task.reason == NOT_TAKEN_BACK:
             outcome = outcomes.make(
-                EndState.APPLIED, say=say, code="task.done", key=task.effect.key
+                EndState.REJECTED, say=say, code="slot.operatory_taken", reason=Reason.SLOT_TAKEN
+            )
+        elif state is TaskState.DONE:
+            wanted = KINDS_OF.get(row.command.type, ())
+            main = [other for other in others if other.effect.kind in wanted]
+            key = main[0].key if main and task.effect.kind not in wanted else did.key
+            outcome = outcomes.make(
+                EndState.APPLIED, say=say, code="task.done", key=key, kept=did.unlike
             )
         elif state is TaskState.TIMED_OUT:
             outcome = outcomes.make(

@@ -241,27 +241,14 @@ class Recover:
             keys = looks.above(stream, row.floor, MOST_CANDIDATES)
         elif stream is Stream.APPOINTMENT:
             start = moment(row.after.get("start"), "start")
-            return self._nobodys(stream, looks.day(looks.local_date(start)))
+            return nobodys(self._journal, stream, looks.day(looks.local_date(start)))
         else:
             lanes = facts.streams[stream].lanes
             if not lanes:
                 return None  # random keys, no stamps: only a person can tell
             since = row.planned_at - LATELY
             keys = looks.since(stream, lanes[0].name, since, MOST_CANDIDATES)
-        return self._nobodys(stream, looks.records(stream, keys))
-
-    def _nobodys(
-        self, stream: Stream, records: dict[Key, dict[str, Any]]
-    ) -> dict[Key, dict[str, Any]]:
-        """Without those another effect of ours is known to have made."""
-        return {
-            key: record
-            for key, record in records.items()
-            if not any(
-                other.effect.kind in CREATES
-                for other in self._journal.effects_on(stream, key, _EVER)
-            )
-        }
+        return nobodys(self._journal, stream, looks.records(stream, keys))
 
     # -- decisions --------------------------------------------------------------------------------
 
@@ -293,6 +280,17 @@ class Recover:
         held = self._journal.command(row.command_id)
         if held is not None and held.state is not CommandState.DONE:
             turn.command_state(row.command_id, CommandState.WORKING, due_at=self._clock.now())
+
+
+def nobodys(
+    journal: Journal, stream: Stream, records: dict[Key, dict[str, Any]]
+) -> dict[Key, dict[str, Any]]:
+    """Without those an effect of ours is known to have made."""
+    return {
+        key: record
+        for key, record in records.items()
+        if not any(other.effect.kind in CREATES for other in journal.effects_on(stream, key, _EVER))
+    }
 
 
 def settle_by_person(

@@ -13,15 +13,17 @@ from dataclasses import dataclass
 import structlog
 
 from agent.errors import CrmError, CrmUnavailable
-from agent.journal.journal import Journal
+from agent.journal.journal import Journal, Turn
 from agent.journal.pulled import TaskState
 from agent.model.commands import CommandType
+from agent.model.effects import EffectKind
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from agent.ports import Clock, CommandPort, PmsReader, PmsWriter
+from agent.sync import handwork
 from agent.sync import pull as pulling
 from agent.sync.apply import Apply, ApplyTuning
-from agent.sync.carrying import Carrying
+from agent.sync.carrying import Bench, Carrying
 from agent.sync.datamap import DataMap
 from agent.sync.engine import Engine
 from agent.sync.errands import Errands
@@ -213,10 +215,45 @@ class TwoWay:
 
     # -- what people decide (the desk's rooms) -----------------------------------------------------
 
-    def close_task(self, number: int, *, done: bool, actor: str, note: str) -> None:
-        state = TaskState.DONE if done else TaskState.CANNOT
-        pulling.close_task(self._journal, number, state, say=self._say, actor=actor, note=note)
+    def close_task(
+        self, number: int, *, done: bool, actor: str, note: str, key: Key | None = None
+    ) -> None:
+        """Done is looked for in the PMS first; ``key``: the record the person says it is. Raises
+        CannotResolve (then the task stays open), ValueError, and what ``Apply.submit`` raises."""
+        if done:
+            self.apply.submit(lambda bench: self._close_done(number, actor, note, key, bench))
+        else:
+            pulling.close_task(
+                self._journal, number, TaskState.CANNOT, say=self._say, actor=actor, note=note
+            )
         self._on_outcome()
+
+    def _close_done(
+        self, number: int, actor: str, note: str, key: Key | None, bench: Bench
+    ) -> None:
+        task = self._journal.task(number)
+        if task is None or task.state is not TaskState.OPEN:
+            raise ValueError("no such open task")
+        siblings = [t for t in self._journal.tasks_of(task.command_id) if t.number != number]
+        did = handwork.look(self._journal, task, siblings, bench.looks, bench.facts, key)
+        row = self._journal.command(task.command_id)
+
+        def link(turn: Turn) -> None:
+            if row is None or did.key is None:
+                return
+            if task.effect.kind is EffectKind.CREATE_PATIENT:
+                self.people.created(turn, row.command, did.key, task.effect.fields)
+
+        pulling.close_task(
+            self._journal,
+            number,
+            TaskState.DONE,
+            say=self._say,
+            actor=actor,
+            note=note,
+            did=did,
+            also=link,
+        )
 
     def settle_effect(self, number: int, *, happened: bool, key: Key | None, actor: str) -> None:
         code = settle_by_person(

@@ -284,9 +284,11 @@ class Engine:
             turn.contact_state(cloud_id, ContactState.NEW)
 
     # tasks and unknown writes
-    def close_task(self, number: int, *, done: bool, actor: str, note: str) -> None:
+    def close_task(
+        self, number: int, *, done: bool, actor: str, note: str, key: Key | None
+    ) -> None:
         with self.journal.turn() as turn:
-            turn.close_task(number, TaskState.DONE if done else TaskState.CANNOT, actor, note)
+            turn.close_task(number, TaskState.DONE if done else TaskState.CANNOT, actor, note, key)
 
     def settle_effect(self, number: int, *, happened: bool, key: Key | None, actor: str) -> None:
         with self.journal.turn() as turn:

@@ -160,7 +160,11 @@ def test_a_task_ends_once(client: Client) -> None:
     view = client.ask(review.ShowTask(1))
     assert view.who == "Example, Anna (1980-02-03)"
     assert view.fields["note"] == "Asked about whitening."
-    assert client.ask(review.CloseTasks((1,), done=True)).refused == 0
+    for wrong in (review.CloseTasks((1, 2), True, key=9), review.CloseTasks((1,), False, key=9)):
+        with pytest.raises(AgentError) as told:
+            client.ask(wrong)
+        assert told.value.code == "desk.bad_value"
+    assert client.ask(review.CloseTasks((1,), done=True, key=9)).refused == 0
     for done in (True, False):
         again = client.ask(review.CloseTasks((1,), done=done))
         assert [line.code for line in again.lines] == ["desk.not_open"]

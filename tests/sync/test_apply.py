@@ -678,10 +678,10 @@ def test_what_the_writer_lacks_is_a_desk_task(desk: Desk) -> None:
     (task,) = desk.journal.tasks()
     assert task.effect.kind is EffectKind.BOOK
     assert task.effect.fields["minutes"] == 30
-    desk.two.close_task(task.number, done=True, actor="tester", note="")
+    desk.two.close_task(task.number, done=False, actor="tester", note="")
     desk.two.tell.step()
     told = desk.outcome(ident)
-    assert state_of(told) is EndState.APPLIED
+    assert state_of(told) is EndState.REJECTED
     other = desk.book(3)
     desk.work()
     desk.clock.advance(49 * 3600)
