@@ -139,9 +139,9 @@ def test_a_task_for_what_was_refused_holds_the_whole_wish(desk: Desk, api: Stand
     assert task.effect.kind is EffectKind.BOOK
     assert task.effect.fields["note"] == "first visit"
     assert [e.state for e in desk.effects(ident)] == [EffectState.FAILED]
-    desk.two.close_task(task.number, done=True, actor="tester", note="")
+    desk.two.close_task(task.number, done=False, actor="tester", note="")
     desk.two.tell.step()
-    assert state_of(desk.outcome(ident)) is EndState.APPLIED
+    assert state_of(desk.outcome(ident)) is EndState.REJECTED
     assert desk.visits() == []
 
 
