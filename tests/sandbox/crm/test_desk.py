@@ -204,7 +204,8 @@ def test_two_who_want_the_same_place(office: Desk) -> None:
         "slot_taken",
         "Another visit has that place.",
     )
-    assert refused["alternatives"][0]["at"] == f"{DAY}T09:00"
+    # Half of them asked for an hour, and whose refusal comes first is chance.
+    assert refused["alternatives"][0]["at"] in {f"{DAY}T09:00", f"{DAY}T09:30"}
     assert len(poll(office)) == 1
 
 
