@@ -16,6 +16,7 @@ import structlog
 
 from agent.crm.auth import Auth
 from agent.crm.envelope import KeyRing, Opener
+from agent.crm.limits import Backoff
 from agent.crm.line import Line
 from agent.crm.patience import Patience
 from agent.crm.sockets import Leash
@@ -45,6 +46,7 @@ _LONGEST_WAIT_S = 50
 _MOST_REPORTS = 200  # links or conflicts in one request
 _ANSWER_S = 10.0  # an answer may take this much longer than it was told to wait
 _MOST_TEXT = 500
+_LONGEST_PAUSE_S = 5.0  # of the breaker
 _MOST_ALTERNATIVES = 20
 
 
@@ -78,8 +80,13 @@ class NativeCommands:
     ) -> None:
         self._ring = ring
         self._opener = Opener(ring, practice_id, auth.now)
-        self._polls = Line(transport, auth, clock, quota="pull", rng=rng)
-        self._reports = Line(transport, auth, clock, quota="pull", rng=rng)
+
+        def line() -> Line:
+            # A short breaker: a booking or the first meeting of both sides may wait for this.
+            patient = Backoff(first_s=0.5, longest_s=_LONGEST_PAUSE_S)
+            return Line(transport, auth, clock, quota="pull", rng=rng, backoff=patient)
+
+        self._polls, self._reports = line(), line()
         self._clock = clock
         self._patience = Patience()
         self._lock = threading.Lock()

@@ -45,6 +45,7 @@ log = structlog.get_logger(__name__)
 
 MEET_DUTY = 0.5  # share of the time the first matching may read
 SUSPENDING = (Stream.APPOINTMENT, Stream.SCHEDULE_BLOCK)
+HELD_RETRY_S = 2.0
 FEED_RETRY_S = 5.0
 HICCUP_S = 5.0  # a line down for less than this suspends nothing; what is asked just waits
 
@@ -194,7 +195,10 @@ class TwoWay:
                 more = self.people.step(reader, session.maps.get(Stream.PATIENT), self._rest)
                 backoff.succeeded()
             except CrmUnavailable as error:
-                self.people.wait(backoff.failed(error.retry_after_s))
+                wait_s = backoff.failed(error.retry_after_s)
+                if self.people.holds_push and error.retry_after_s is None:
+                    wait_s = min(wait_s, HELD_RETRY_S)  # every change waits for this
+                self.people.wait(wait_s)
                 return 0.0
             except CrmError as error:
                 log.info("people.crm", code=error.code)
