@@ -52,7 +52,7 @@ class Line:
         self._rng = rng or random.SystemRandom()
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._backoff = backoff or Backoff(first_s=0.5, longest_s=30.0)
+        self._backoff = backoff or Backoff(first_s=0.5, longest_s=10.0)
         self._bucket = TokenBucket()
         self._spacing_s = 0.0
 

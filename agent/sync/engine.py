@@ -98,7 +98,7 @@ class Engine:
             change_share=tuning.change_share,
         )
         self.dispatcher = Dispatcher(
-            journal, crm, clock, Backoff(random), on_limits=self._refresh_limits
+            journal, crm, clock, Backoff(random, cap_s=10.0), on_limits=self._refresh_limits
         )
         self.capture = Capture(
             journal,
