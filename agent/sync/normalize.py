@@ -239,7 +239,7 @@ class LocalTime:
 
     def happened_column(self, column: Sequence[str | None]) -> list[str | None]:
         """UTC, but midnight sharp means "not yet" (arrival times, ``open-dental.md`` 1.2)."""
-        happened = [None if v and v[11:] == _MIDNIGHT else v for v in column]
+        happened = [v if v and v[11:] != _MIDNIGHT else None for v in column]
         return self.utc_column(happened) if any(happened) else happened
 
     def end_column(self, starts: Sequence[str | None], minutes: Iterable[int]) -> list[str | None]:

@@ -30,7 +30,7 @@ export class Drag {
     const moved = (e) => this.moved(e);
     const ended = (e) => { this.off(); this.dropped(e); };
     const left = () => this.stop();
-    const key = (e) => { if (e.key === "Escape") { e.preventDefault(); this.stop(); } };
+    const key = (e) => { if (e.key === "Escape") { e.preventDefault(); this.abandon(); } };
     window.addEventListener("pointermove", moved);
     window.addEventListener("pointerup", ended);
     window.addEventListener("pointercancel", left);
@@ -111,11 +111,23 @@ export class Drag {
     const { date } = this.grid();
     this.stop();
     if (!was || !aim) return;
-    this.justDropped = true; // the click that follows is none
-    setTimeout(() => { this.justDropped = false; }, 0);
+    this.swallowClick();
     if (aim.operatory === visit.operatory && aim.minute === visit.start) return;
     if (free && !free.has(`${aim.operatory}|${aim.minute}`)) return;
     this.onDrop(visit, { ...aim, date });
+  }
+
+  /** Escape: the button is still down, and letting it go must not count as a click. */
+  abandon() {
+    const was = this.isOn;
+    this.stop();
+    if (was) window.addEventListener("pointerup", () => this.swallowClick(), { once: true });
+  }
+
+  /** The click that follows letting go is none. */
+  swallowClick() {
+    this.justDropped = true;
+    setTimeout(() => { this.justDropped = false; }, 0);
   }
 
   stop() {

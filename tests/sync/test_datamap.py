@@ -302,6 +302,13 @@ def test_one_odd_value_in_a_column_of_equals(compiled: CompiledMap) -> None:
     assert [b'"note"' in row.canon for row in observed] == [at == 7 for at in range(20)]
 
 
+def test_an_arrival_of_no_text_is_none_whatever_stands_beside_it(compiled: CompiledMap) -> None:
+    mapped = compiled.streams[Stream.APPOINTMENT]
+    rows = [{**APPOINTMENT, "DateTimeArrived": ""}, {**APPOINTMENT, "DateTimeArrived": "0"}]
+    observed, _ = mapped.observe(page_of(mapped, rows))
+    assert [b'"arrived"' in row.canon for row in observed] == [False, False]
+
+
 SHIPPED = load_map("opendental")
 TWINS = [SHIPPED.compile(facts_of(SHIPPED), zone=ZONE) for _ in range(2)]
 CELLS = st.one_of(st.none(), st.sampled_from(["", "0", "1", "2026-03-02", "7.5", "a\nb", "\x1f"]))
