@@ -46,6 +46,29 @@ def content_of(
     return None
 
 
+def contents_of(
+    db: apsw.Connection, seal: Seal, stream: Stream, number: int, keys: Sequence[Key]
+) -> dict[Key, bytes]:
+    """The same of many, each page opened once."""
+    if not keys:
+        return {}
+    found: dict[Key, bytes] = {
+        key: seal.open(sealed, content_context(stream, key))
+        for key, sealed in fetch(
+            db,
+            "SELECT key, canon FROM content WHERE stream = ?"
+            " AND key IN (SELECT value FROM carray(?))",
+            (number, bound_keys(keys)),
+        )
+    }
+    wanted = frozenset(keys) - found.keys()
+    for page, sealed in fetch(db, _PAGES, (number, min(keys), max(keys))) if wanted else ():
+        for key, canon in _opened(seal, stream, page, sealed):
+            if key in wanted:
+                found.setdefault(key, canon)  # the newest page comes first
+    return found
+
+
 def _opened(seal: Seal, stream: Stream, page: int, sealed: bytes) -> _Page:
     return _pages.decode(decompress(seal.open(sealed, page_context(stream, page)), _MOST_BYTES))
 

@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 
 from agent.journal import audit
-from agent.journal.contents import content_of
+from agent.journal.contents import content_of, contents_of
 from agent.journal.coverage import CHUNK_COLUMNS, chunk_of
 from agent.journal.meta import read_meta
 from agent.journal.pull_reads import PullReads
@@ -130,6 +130,11 @@ class Reads(PullReads):
         """Canonical content last seen, for streams that keep it."""
         with self._snapshot() as db:
             return content_of(db, self._seal, stream, self._streams[stream], key)
+
+    def contents(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, bytes]:
+        """The same of many keys (of one type); those without one are left out."""
+        with self._snapshot() as db:
+            return contents_of(db, self._seal, stream, self._streams[stream], keys)
 
     def missing(
         self, before: datetime, limit: int, streams: Sequence[Stream] | None = None

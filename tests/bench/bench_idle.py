@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from agent.sandbox.practice.create import PracticePlan
-from tests.bench.rig import ZONE, Rig, emit, options, rows_of, show, tell
+from tests.bench.rig import ZONE, Rig, emit, options, rows_of, show
 
 ROUNDS = 3
 GATE_S = 0.05  # sync.gate_ms
@@ -38,11 +38,10 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     )
     on: list[dict[str, float]] = []
     off: list[float] = []
-    with Rig(engine=engine, plan=plan) as rig:
-        rig.set_up({"sync.load_duty": "1"})
-        rig.start_agent()
-        tell(f"loaded after {rig.wait_loaded(3600):.0f} s")
-        rig.stop_agent()
+    with Rig(engine=engine, plan=plan, kept=asked.kept) as rig:
+        rig.load()
+        if asked.prepare:
+            return {}
         server = rig.server_process()
         for _ in range(ROUNDS):
             off.append(_cpu_share(server, window_s))
