@@ -1,4 +1,4 @@
-"""The reference CRM as a process of its own, for benches: ``python -m tests.bench.crm_process DB [PORT]``.
+"""The reference CRM as a process of its own: ``python -m tests.bench.crm_process DB [PORT]``.
 
 Prints its address and a pairing code on one line, then serves until it is told to stop. Faults are
 armed through its testing door (``TEST_TOKEN``).

@@ -21,13 +21,16 @@ from agent.sandbox.watcher import Watcher
 from tests.bench.rig import DATABASE, ZONE, Rig
 from tests.support.odschema import dump_path
 
+# Each test starts a server of its own: they need not wait for those who share one.
+pytestmark = [pytest.mark.mariadb, pytest.mark.xdist_group("agreement")]
+
 # Rotations and second looks a practice allows hours, in seconds, so that silent edits and deletions
 # without a trace are found while the test runs.
 IMPATIENT = {
-    "sync.sweep_hot_s": "15",
-    "sync.sweep_warm_s": "15",
-    "sync.sweep_cold_s": "15",
-    "sync.confirm_delete_s": "3",
+    "sync.sweep_hot_s": "6",
+    "sync.sweep_warm_s": "6",
+    "sync.sweep_cold_s": "6",
+    "sync.confirm_delete_s": "2",
     "sync.load_duty": "1.0",
     "pms.max_duty": "0.5",
     # Life deletes without a trace far more often than any office: the brake has its own test.
@@ -51,7 +54,7 @@ def wait_agreed(rig: Rig, timeout_s: float) -> Report:
         found = verdict(rig)
         if found.agrees or time.monotonic() > deadline:
             return found
-        time.sleep(2)
+        time.sleep(1)
 
 
 def live(rig: Rig, seed: int, rate: float, seconds: float) -> list[Deed]:
@@ -87,23 +90,17 @@ def lives_through(engine: str, patients: int, seconds: float, timeout_s: float) 
         assert rig.stop_agent() <= 2.5
 
 
-@pytest.mark.mariadb
-@pytest.mark.xdist_group("mariadb")
 @pytest.mark.parametrize("engine", ["myisam", "innodb"])
 def test_nothing_missing_extra_or_different(engine: str) -> None:
     lives_through(engine, patients=400, seconds=20, timeout_s=120)
 
 
 @pytest.mark.slow
-@pytest.mark.mariadb
-@pytest.mark.xdist_group("mariadb")
 @pytest.mark.parametrize("engine", ["myisam", "innodb"])
 def test_a_large_practice_for_minutes(engine: str) -> None:
     lives_through(engine, patients=20_000, seconds=180, timeout_s=600)
 
 
-@pytest.mark.mariadb
-@pytest.mark.xdist_group("mariadb")
 def test_a_change_is_at_the_crm_well_within_a_second() -> None:
     with Rig(engine="myisam", plan=plan(300)) as rig:
         rig.set_up(IMPATIENT)
