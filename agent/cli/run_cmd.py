@@ -36,6 +36,8 @@ def run(app: App, quiet: bool, as_json: bool, for_s: float | None) -> ExitCode:
     told = None
     while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
         stop.wait(0.5)
+        if not (as_json or lively):
+            continue
         report = host.report()
         if as_json and report.state is not told:
             told = report.state

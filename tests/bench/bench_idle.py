@@ -18,16 +18,16 @@ from typing import Any
 import psutil
 
 from agent.sandbox.practice.create import PracticePlan
-from tests.bench.rig import ZONE, Rig, emit, options, rows_of, show
+from tests.bench.rig import ZONE, Rig, cpu_s, emit, options, rows_of, show
 
 ROUNDS = 3
 GATE_S = 0.05  # sync.gate_ms
 
 
 def _cpu_share(process: psutil.Process, for_s: float) -> float:
-    before, began = sum(process.cpu_times()[:2]), time.monotonic()
+    before, began = cpu_s(process), time.monotonic()
     time.sleep(for_s)
-    return float((sum(process.cpu_times()[:2]) - before) / (time.monotonic() - began))
+    return (cpu_s(process) - before) / (time.monotonic() - began)
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:

@@ -160,11 +160,11 @@ class Rig:
         if self.kept is not None:
             self.kept.made, self.kept.counts = True, dict(made.counts)
 
-    def _start_crm(self) -> None:
+    def _start_crm(self, port: int = 0) -> None:
         with (self.folder / "crm.log").open("wb") as log:
             self._crm = subprocess.Popen(
                 [sys.executable, "-m", "tests.bench.crm_process", str(self.crm_db),
-                 str(self.kept.crm_port if self.kept else 0)],
+                 str(self.kept.crm_port if self.kept else port)],
                 stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         assert self._crm.stdout is not None
@@ -172,6 +172,13 @@ class Rig:
         if not line:
             raise RuntimeError((self.folder / "crm.log").read_text(errors="replace")[-2000:])
         self._hello = json.loads(line)
+
+    def crm_down(self) -> None:
+        self._stop_crm()
+
+    def crm_up(self) -> None:
+        """Where it was before."""
+        self._start_crm(int(self.crm_url.rpartition(":")[2]))
 
     def _stop_crm(self) -> None:
         if self._crm is None:
@@ -194,6 +201,10 @@ class Rig:
     def server(self) -> MariaDb:
         assert self._server is not None
         return self._server
+
+    def crm_process(self) -> psutil.Process:
+        assert self._crm is not None
+        return psutil.Process(self._crm.pid)
 
     def server_process(self) -> psutil.Process:
         """The process of the database server itself."""
@@ -425,7 +436,7 @@ class Rig:
         return [self.agent, *self.agent.children(recursive=True)]
 
     def _agent_cpu_s(self) -> float:
-        return sum(t.user + t.system for t in (p.cpu_times() for p in self._family()))
+        return sum(map(cpu_s, self._family()))
 
     def rss_mb(self) -> float:
         return sum(p.memory_info().rss for p in self._family()) / 1e6
@@ -477,6 +488,11 @@ class Rig:
 
 
 # --- showing -------------------------------------------------------------------------------------
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """Seconds a process has worked so far."""
+    return float(sum(process.cpu_times()[:2]))
 
 
 def _name_of(engine: str, plan: PracticePlan) -> str:

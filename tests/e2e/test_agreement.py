@@ -1,7 +1,7 @@
 """The whole product against real parts: MariaDB, the reference CRM, the agent as a process.
 
-A practice lives at 20 changes a second while the agent is killed and the server dies; after quiet
-an independent comparer must find nothing missing, extra or different.
+A practice lives at 20 changes a second while the agent is killed, the server dies and the CRM comes
+and goes; after quiet an independent comparer must find nothing missing, extra or different.
 """
 
 from __future__ import annotations
@@ -79,10 +79,18 @@ def lives_through(engine: str, patients: int, seconds: float, timeout_s: float) 
         kill_agent(rig)
         deeds += live(rig, 3, 20, 3)  # nobody is looking
         rig.start_agent()
+        # Both sides gone at once, and back one after the other; then a line that flaps.
+        rig.crm_down()
         rig.server.kill()
         time.sleep(1)
         rig.server.start()
-        deeds += live(rig, 4, 20, seconds / 2)
+        deeds += live(rig, 4, 20, 1)
+        for number in range(5, 8):
+            rig.crm_up()
+            deeds += live(rig, number, 20, 1)
+            rig.crm_down()
+        rig.crm_up()
+        deeds += live(rig, 8, 20, max(seconds / 2 - 4, 1))
         found = wait_agreed(rig, timeout_s)
         kinds = Counter(deed.kind for deed in deeds)
         assert len(kinds) >= 12, kinds
