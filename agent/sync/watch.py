@@ -218,19 +218,21 @@ class Watch:
             raise
 
     def _round(self, reader: PmsReader, skip: frozenset[Stream]) -> int:
-        server = reader.clock()
-        self._note_clock(server.now)
         wanted: dict[Stream, set[Key]] = {}
         deleted: dict[Stream, set[Key]] = {}
         tail = reader.tail(self._marks, TAIL_LIMIT)
         self._collect_hints(tail.hints, wanted, deleted)
-        low = next_low(server.now, server.oldest_open)
         looks: list[Found] = []
         new_keys: dict[Stream, list[int]] = {}
         for stream, due in self._capture.settling_due().items():
             wanted.setdefault(stream, set()).update(due)
         chosen = self._streams_to_look_at(reader)
-        for stream, lane in self._lanes_to_look_at(chosen):
+        lanes = self._lanes_to_look_at(chosen)
+        if lanes:  # before any of them is read; while nothing moves nobody needs the server's time
+            server = reader.clock()
+            self._note_clock(server.now)
+            low = next_low(server.now, server.oldest_open)
+        for stream, lane in lanes:
             if not lane.indexed and self._scan_credit_s <= 0:
                 continue
             found = self._look(reader, stream, lane, low, server)
@@ -259,7 +261,7 @@ class Watch:
             changed += sum(self._take(looked, deleted) for looked in some)
         for stream, keys in new_keys.items():
             self._tails[stream].advance(keys, self._clock.mono())
-        self._remember(tail.marks, looks, server)
+        self._remember(tail.marks, looks)
         return changed
 
     def _collect_hints(
@@ -403,12 +405,7 @@ class Watch:
             tail.advance(found, self._clock.mono())
         return taken.changed
 
-    def _remember(
-        self,
-        marks: dict[str, int],
-        looks: list[Found],
-        server: ServerClock,
-    ) -> None:
+    def _remember(self, marks: dict[str, int], looks: list[Found]) -> None:
         """Advance watermarks; written now and then only, a restart just re-reads a little more."""
         now = self._clock.mono()
         self._unsaved_marks.update(
@@ -440,6 +437,7 @@ class Watch:
                 turn.set_mark(KEY_TAIL + stream.value, str(high))
             self._saved_highs.update(highs)
             for found, begin in due:
+                server = found.server
                 turn.open_span(
                     found.stream, found.lane, begin, found.low, server.now, server.oldest_open
                 )

@@ -164,7 +164,8 @@ def whole_path(rig: Rig, duty: float) -> dict[Stream, float]:
         f"duty {duty:g}: {with_all:,} records of all streams in {took_s:.1f} s; CPU us a record: "
         f"server {server[0].cpu_s * each_us:.1f}, agent "
         f"{agent[0].cpu * agent[0].wall_s * each_us:.1f}, CRM {crm_s * each_us:.1f}; "
-        f"longest statement {server[0].longest_ms:.0f} ms, agent {agent[0].rss_mb:.0f} MB"
+        f"longest statement {server[0].longest_ms:.0f} ms, agent {agent[0].rss_mb:.0f} MB; it was "
+        f"{server[0].longest_sql}"
     )
     rig.stop_agent()
     return found
