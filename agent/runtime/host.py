@@ -27,6 +27,7 @@ from agent.journal.journal import Journal
 from agent.model.reading import Finding, Severity
 from agent.ports import PmsSource
 from agent.runtime.clock import SystemClock
+from agent.runtime.memory import keep_small
 from agent.runtime.pause import read_pause
 from agent.runtime.pulling import Ear, build_twoway
 from agent.runtime.scheduler import Chores
@@ -97,6 +98,7 @@ class Host:
     _is_chain_broken: bool = False
 
     def start(self) -> None:
+        keep_small()
         # Lanes hand work to each other all the time; the interpreter's usual 5 ms between threads
         # would be most of a change's way to the CRM while the load computes.
         sys.setswitchinterval(0.0005)
