@@ -179,13 +179,13 @@ class SyncSettings:
         1200, "How far a timestamp lane reads back over what it has read.", min=0, max=86_400
     )
     sweep_hot_s: int = _setting(
-        600, "Hot records are proven equal at least this often.", min=10, max=604_800
+        600, "Hot records are proven equal at least this often.", min=5, max=604_800
     )
     sweep_warm_s: int = _setting(
-        3600, "Warm records are proven equal at least this often.", min=10, max=604_800
+        3600, "Warm records are proven equal at least this often.", min=5, max=604_800
     )
     sweep_cold_s: int = _setting(
-        86_400, "All other records are proven equal at least this often.", min=10, max=2_592_000
+        86_400, "All other records are proven equal at least this often.", min=5, max=2_592_000
     )
     page_rows: int = _setting(1000, "Most rows read by one statement.", min=10, max=1000)
     load_duty: float = _setting(

@@ -109,7 +109,7 @@ def run(asked: argparse.Namespace, engine: str, for_s: float) -> dict[str, Any]:
         if asked.prepare:
             return {}
         rig.start_agent()
-        rig.wait_for("up_to_date", timeout_s=60)
+        rig.wait_for("up_to_date", timeout_s=900)
         time.sleep(3)
         found: list[list[Deed]] = []
         desk = threading.Thread(target=lambda: found.append(live(rig, rate, for_s)))

@@ -127,8 +127,8 @@ class Rig:
                 shutil.copy(log, self.folder / "server.log")
             self._server.__exit__()
             self._server = None
-        if self.kept is not None and not keep:
-            self.kept.keep()
+        if self.kept is not None and self.kept.made:
+            self.kept.keep()  # also when a measurement failed: all has stopped in order
         elif keep:
             tell(f"left for a look: {self.folder}")
         else:
