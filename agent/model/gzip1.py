@@ -13,7 +13,7 @@ from typing import Any
 _GZIP = 31  # window bits for a header without name and time: same input, same bytes
 
 
-def _codec() -> tuple[Callable[[bytes], bytes], Callable[[], Any], type[Exception]]:
+def _codec() -> tuple[Callable[[bytes], bytes], Callable[[], Any], Any]:
     try:
         from isal import isal_zlib
     except ImportError:

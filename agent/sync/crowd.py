@@ -81,10 +81,11 @@ class Crowd(Mapping[str, Person]):
     def __getitem__(self, key: str) -> Person:
         packed = self._packed[self._place_of[key]]
         assert packed is not None
-        key, last, first, middle, birthdate, phones, emails, *rest = _unpack(packed)
+        key, last, first, middle, born, phones, emails, ref, into, deleted = _unpack(packed)
         return Person(
-            key, last, first, middle, birthdate, phones, emails, fold(last), fold(first), *rest
-        )
+            key, last, first, middle, born, phones, emails, fold(last), fold(first), ref, into,
+            deleted,
+        )  # fmt: skip
 
     def __contains__(self, key: object) -> bool:
         return key in self._place_of

@@ -227,17 +227,16 @@ class Watch:
         for stream, due in self._capture.settling_due().items():
             wanted.setdefault(stream, set()).update(due)
         chosen = self._streams_to_look_at(reader)
-        lanes = self._lanes_to_look_at(chosen)
-        if lanes:  # before any of them is read; while nothing moves nobody needs the server's time
+        if lanes := self._lanes_to_look_at(chosen):
+            # Before any of them is read; while nothing moves nobody needs the server's time.
             server = reader.clock()
             self._note_clock(server.now)
-            low = next_low(server.now, server.oldest_open)
-        for stream, lane in lanes:
-            if not lane.indexed and self._scan_credit_s <= 0:
-                continue
-            found = self._look(reader, stream, lane, low, server)
-            looks.append(found)
-            wanted.setdefault(stream, set()).update(hit.key for hit in found.hits)
+            for stream, lane in lanes:
+                if not lane.indexed and self._scan_credit_s <= 0:
+                    continue
+                found = self._look(reader, stream, lane, server)
+                looks.append(found)
+                wanted.setdefault(stream, set()).update(hit.key for hit in found.hits)
         for stream in chosen:
             facts = self._facts.streams[stream]
             if not facts.lanes and facts.rows <= TINY_ROWS:
@@ -333,7 +332,6 @@ class Watch:
         reader: PmsReader,
         stream: Stream,
         lane: LaneFacts,
-        low: datetime,
         server: ServerClock,
     ) -> Found:
         state = self._lanes[stream, lane.name]
@@ -357,6 +355,7 @@ class Watch:
             state.slow_scans += took_s > SCAN_LIMIT_S
             if state.slow_scans == SLOW_SCANS:
                 log.info("watch.lane_too_slow", stream=stream.value, table=lane.table)
+        low = next_low(server.now, server.oldest_open)
         return Found(stream, lane.name, state, news, low, server, wide)
 
     def _start_key_tail(self, reader: PmsReader, stream: Stream, turn: Turn) -> None:
