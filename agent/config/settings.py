@@ -189,7 +189,7 @@ class SyncSettings:
     )
     page_rows: int = _setting(1000, "Most rows read by one statement.", min=10, max=1000)
     load_duty: float = _setting(
-        0.5, "Largest share of the time the first load may spend in statements.", min=0.01, max=1.0
+        0.35, "Largest share of the time the first load may spend in statements.", min=0.01, max=1.0
     )
     confirm_delete_s: int = _setting(
         900, "How long a vanished record stays vanished before it is believed.", min=0, max=86_400

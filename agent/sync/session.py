@@ -43,7 +43,7 @@ class Tuning:
     overlap_s: float = 1200.0
     rotation: Rotation = Rotation(600.0, 3600.0, 86400.0)  # noqa: RUF009 (frozen)
     page_rows: int = 1000
-    page_ms: float = 10.0
+    page_ms: float = 6.0
     load_duty: float = 0.5
     sweep_duty: float = 0.1
     confirm_delete_s: float = 900.0
