@@ -30,7 +30,7 @@ from agent.model.reading import Key, SourceFacts
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsWriter
 from agent.sync import effects, outcomes
-from agent.sync.effects import Step, takes_place
+from agent.sync.effects import PLACE, Step, differing, takes_place
 from agent.sync.looks import Looks
 from agent.sync.loops import WINDOW, looping_fields
 from agent.sync.merge import FieldClash, Policy
@@ -386,8 +386,8 @@ class Carrying:
         found = None if key is None else bench.looks.record(Stream.APPOINTMENT, key)
         if undone:
             self._answer_lost(command, placed, bench)
-        elif found is not None and key is not None and self._places.lost(
-            key, found.fields, bench.looks
+        elif found is not None and key is not None and _is_there(placed, found.fields) and (
+            self._places.lost(key, found.fields, bench.looks)
         ):  # fmt: skip
             self._take_back(command, placed, bench)
         else:
@@ -498,6 +498,11 @@ class Carrying:
         with self._journal.turn() as turn:
             outcomes.store(turn, command, outcome)
         self._on_outcome()
+
+
+def _is_there(placed: EffectRow, fields: Mapping[str, Any]) -> bool:
+    """Whether it stands where we put it: the office may have moved it since."""
+    return not set(PLACE).intersection(differing(placed.effect, placed.after, fields))
 
 
 def _with_fields(step: Step, more: Mapping[str, Any]) -> Step:
