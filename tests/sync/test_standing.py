@@ -117,7 +117,8 @@ def test_an_edit(desk: Desk) -> None:
 
 
 def test_what_a_person_finds_long_after_its_time(desk: Desk) -> None:
-    """The office moved the visit at once and no copy of it was kept: no look can tell, a person does, an hour too late."""
+    """The office moved the visit at once and no copy of it was kept: no look can tell, a person
+    does, an hour too late."""
 
     def moved(done: Written) -> None:
         desk.run("UPDATE appointment SET AptDateTime=datetime(AptDateTime,'+2 hours')"
