@@ -451,7 +451,9 @@ class Carrying:
         current: Mapping[str, Any],
         offered: WriterFacts,
     ) -> Step | None:
-        if placed.effect.kind is EffectKind.MOVE:
+        if placed.effect.kind is EffectKind.MOVE and "status" in placed.before:
+            step = effects.set_status(key, current, str(placed.before["status"]))
+        elif placed.effect.kind is EffectKind.MOVE:
             step = effects.move(key, current, placed.before)
         else:
             step = effects.set_status(key, current, "unscheduled")
