@@ -118,7 +118,7 @@ class Host:
             group=self.control_group,
             resolver=self.twoway.resolver,
             undoer=self.twoway.undoer,
-            linker=self.twoway.people,
+            linker=self.twoway.linker,
             closer=self.twoway,
             safety=self.twoway.safety,
         )

@@ -24,7 +24,8 @@ from agent.model.commands import Command, CommandType, EndState, Reason
 from agent.model.desk import SafetyMode
 from agent.ports import Clock, PmsReader, PmsWriter
 from agent.sync import outcomes
-from agent.sync.carrying import Bench, Carrying
+from agent.sync.bench import Bench
+from agent.sync.carrying import Carrying
 from agent.sync.effects import KINDS_OF, takes_place
 from agent.sync.errands import Errands
 from agent.sync.looks import Looks, Unreadable

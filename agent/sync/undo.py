@@ -23,7 +23,7 @@ from agent.model.reading import Key
 from agent.model.review import UndoField, UndoStep
 from agent.model.streams import Stream
 from agent.sync.apply import Apply
-from agent.sync.carrying import Bench
+from agent.sync.bench import Bench
 from agent.sync.effects import ON_SCHEDULE, PLACE, Step, differing, inverse_steps, same
 from agent.sync.looks import Unreadable
 from agent.sync.payloads import Invalid, as_key, moment
