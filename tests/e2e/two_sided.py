@@ -256,19 +256,22 @@ def what_went_wrong(
         made = rig.rows(
             f"SELECT COUNT(*) FROM {table} WHERE {column} LIKE %s{standing}", f"%{one.token}%"
         )[0][0]
-        if view["state"] == "applied" and not made and not _was_there(rig, one):
+        if view["state"] == "applied" and not made and not _was_there(rig, one, view):
             wrong.append(f"{one.kind} {one.command_id} applied, but never in the practice")
         if made > (view["state"] == "applied"):
             wrong.append(f"{one.kind} {one.command_id} {view['state']}, {made} in the practice")
     return wrong
 
 
-def _was_there(rig: TwoSided, one: Asked) -> bool:
-    """Staff may have taken a visit off again since; its history stays."""
-    if one.kind != "book":
-        return False
-    sql = "SELECT COUNT(*) FROM histappointment WHERE Note LIKE %s"
-    return bool(rig.rows(sql, f"%{one.token}%")[0][0])
+def _was_there(rig: TwoSided, one: Asked, view: dict[str, Any]) -> bool:
+    """Staff may have taken a visit off again since, or put other words into a note: the visit's
+    history stays, and whose entry a note was."""
+    if one.kind == "book":
+        sql, value = "SELECT COUNT(*) FROM histappointment WHERE Note LIKE %s", f"%{one.token}%"
+    else:
+        sql = "SELECT COUNT(*) FROM commlog WHERE CommSource=7 AND CommlogNum=%s"
+        value = str(view["pms_key"])
+    return bool(rig.rows(sql, value)[0][0])
 
 
 def report(name: str, asked: Sequence[Asked], found: dict[str, dict[str, Any]]) -> None:
