@@ -175,8 +175,9 @@ def _step_lines(step: UndoStep, zone: str, *, done: bool) -> list[str]:
         return [*lines, f"        {following}"] if following else lines
     if done:
         return [*lines, "        taken back"]
-    width = max((len(field.field) for field in step.fields), default=0)
+    moving = [field for field in step.fields if field.now != field.back]
+    width = max((len(field.field) for field in moving), default=0)
     return lines + [
         f"        {f.field:<{width}}  {words.value(f.now, zone)} -> {words.value(f.back, zone)}"
-        for f in step.fields
+        for f in moving
     ]

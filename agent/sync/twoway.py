@@ -279,10 +279,10 @@ class TwoWay:
         return self.apply.capabilities(), self.safety.suspended
 
     def hint(self, kind: str) -> None:
-        """A hint of the CRM (server-sent event): commands, changes, config or hello."""
+        """A hint of the CRM (server-sent event): commands, contacts, changes, config or hello."""
         if kind in ("commands", "hello"):
             self.pull.hint()
-        if kind in ("changes", "hello"):
+        if kind in ("contacts", "hello"):
             self.people.wake()
 
     # -- pieces ------------------------------------------------------------------------------------

@@ -79,6 +79,26 @@ def test_first_contact_links_before_anything_is_pushed(open_desk: Callable[..., 
     assert not desk.two.people.holds_push
 
 
+def test_a_hint_of_the_crm_brings_its_new_people_at_once(desk: Desk) -> None:
+    first = reachable(desk)[0]
+    mapped = desk.session.maps.get(Stream.PATIENT)
+    desk.match()
+    desk.port.people = [contact_like(desk, first, "c-1")]
+
+    def steps() -> None:
+        while desk.two.people.step(desk.reader, mapped, lambda _s: True):
+            pass
+
+    steps()
+    assert desk.journal.contact("c-1") is None  # the feed is not due yet
+    desk.two.hint("commands")
+    steps()
+    assert desk.journal.contact("c-1") is None
+    desk.two.hint("contacts")
+    steps()
+    assert state_of(desk, "c-1") is ContactState.LINKED
+
+
 def test_a_crm_without_people_holds_nothing_up(open_desk: Callable[..., Desk]) -> None:
     desk = open_desk(begin=False)
     desk.match()
