@@ -335,7 +335,7 @@ def inverse_steps(
     if effect.kind is EffectKind.BREAK or inverse.kind is not effect.kind is EffectKind.MOVE:
         # Open Dental takes the operatory off an appointment it puts on the unscheduled list; one
         # that was broken goes back to where it stood.
-        place = {n: before[n] for n in ("start", "operatory_key") if before.get(n) is not None}
+        place = {n: before[n] for n in PLACE if before.get(n) is not None}
         back = move(key, current, place)
         if back is not None:
             steps.append(back)
