@@ -47,10 +47,11 @@ GET  /app/api/slots?date=YYYY-MM-DD&minutes=30[&operatory=K][&provider=K][&days=
      the future, and no visit, blockout, closed day or pending request is in the way.
 POST /app/api/book {patient: {key} | {cloud_id} | {new: {last_name, first_name, birthdate?,
      phone_mobile?, emails?: [..], ...}}, start, minutes, operatory_key, provider_key?,
-     hygienist_key?, type_key?, note?, is_new_patient?}. A new person becomes one of the CRM's own
-     people at once (the view's ``cloud_id``). A person already there by name and birth date is
-     answered 409 command-refused ``duplicate_of`` with ``people`` [{cloud_id, key, name,
-     birthdate}] and ``patients`` [{key, name, birthdate, phone, ...}] unless ``is_sure: true``.
+     hygienist_key?, type_key?, note?, is_new_patient?, confirmation_category?, is_sure?}. A new
+     person becomes one of the CRM's own people at once (the view's ``cloud_id``). A person already
+     there by name and birth date is answered 409 command-refused ``duplicate_of`` with ``people``
+     [{cloud_id, key, name, birthdate}] and ``patients`` [{key, name, birthdate, phone, ...}] unless
+     ``is_sure: true``.
 POST /app/api/visits/{key}/move {start, minutes?, operatory_key?, provider_key?, hygienist_key?}
      A visit the CRM holds as unscheduled or broken is put back on the schedule; it has no chair of
      its own then, so ``operatory_key`` is needed.
