@@ -241,7 +241,7 @@ class Apply:
             if self._stopped.is_set() or not self._jobs.empty():
                 return did + 1
             command = row.command
-            if command.command_id in waiting or self._order.must_wait(command):
+            if command.command_id in waiting or self._order.must_wait(row):
                 continue
             is_away = self.writer_line.is_away or self.writer_line.facts is None
             if is_away and command.type not in HARMLESS:

@@ -6,7 +6,7 @@ Used by the apply lane's thread only.
 from __future__ import annotations
 
 from agent.journal.journal import Journal
-from agent.journal.pulled import CommandState
+from agent.journal.pulled import CommandRow, CommandState
 from agent.model.commands import Command
 
 _UNDER_WAY = frozenset({CommandState.WAITING, CommandState.WORKING})
@@ -29,19 +29,23 @@ class Order:
     def release(self, command: Command) -> None:
         self._held.pop(command.command_id, None)
 
-    def must_wait(self, command: Command) -> bool:
-        if not self._held:
+    def must_wait(self, row: CommandRow) -> bool:
+        """What is more urgent overtakes what waits, not what was begun."""
+        command = row.command
+        if not self._held or row.state is CommandState.WORKING:
             return False
-        own = touched(command)
+        own, is_before = touched(command), False
         for ident, (priority, records) in list(self._held.items()):
             if ident == command.command_id:
-                return False  # those held before it were asked already
-            if priority <= command.priority and own & records:
+                is_before = True  # of those that follow, it is the earlier one
+            elif own & records:
                 held = self._journal.command(ident)
                 if held is None or held.state not in _UNDER_WAY:
                     self._held.pop(ident, None)
-                    continue
-                return True
+                elif held.state is CommandState.WORKING:
+                    return True
+                elif not is_before and priority <= command.priority:
+                    return True
         return False
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from agent.model.commands import CommandType, EndState
 from agent.model.effects import Effect, WriteUnknown
 from agent.sync.apply import AT_ONCE, ApplyTuning
@@ -26,8 +28,9 @@ def edit(desk: Desk, nth: int, city: str, **more: object) -> str:
     return desk.ask(UPDATE, {"fields": {"city": city}}, target=("patient", str(key)), **more)
 
 
+@pytest.mark.parametrize("priority", [100, 10])
 def test_nothing_is_written_to_a_record_while_the_end_of_a_write_is_unknown(
-    open_desk: Callable[..., Desk],
+    open_desk: Callable[..., Desk], priority: int
 ) -> None:
     """Else the second would hide the first, and the first, coming late, undo the second."""
     desk = open_desk(tuning=SLOW)
@@ -39,7 +42,7 @@ def test_nothing_is_written_to_a_record_while_the_end_of_a_write_is_unknown(
     desk.writer.before = cut
     first = edit(desk, 0, "First")
     desk.work()
-    second, other = edit(desk, 0, "Second"), edit(desk, 1, "Elsewhere")
+    second, other = edit(desk, 0, "Second", priority=priority), edit(desk, 1, "Elsewhere")
     desk.work()
     assert desk.outcome(second) is None
     assert state_of(desk.outcome(other)) is EndState.APPLIED
@@ -88,13 +91,17 @@ def test_a_restart_keeps_the_order_of_more_than_a_thousand(desk: Desk) -> None:
     for number in range(1005):
         desk.ask(UPDATE, {"fields": {}}, target=("patient", f"9{number}"), ident=f"c-{number}")
     desk.ask(UPDATE, {"fields": {}}, target=("patient", key), ident="last-held")
+    desk.ask(UPDATE, {"fields": {}}, target=("patient", key), ident="later")
+    later = desk.port.queue.pop()
     now = desk.clock.now()
     with desk.journal.turn() as turn:
         for command in desk.port.queue:
             turn.receive(command, now)
             turn.command_tried(command.command_id, now)
-    desk.ask(UPDATE, {"fields": {}}, target=("patient", key), ident="later")
-    assert Order(desk.journal).must_wait(desk.port.queue[-1])
+        turn.receive(later, now)
+    row = desk.journal.command(later.command_id)
+    assert row is not None
+    assert Order(desk.journal).must_wait(row)
 
 
 def test_however_many_wait_for_one_the_others_get_their_turn(
