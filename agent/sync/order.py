@@ -42,9 +42,9 @@ class Order:
                 held = self._journal.command(ident)
                 if held is None or held.state not in _UNDER_WAY:
                     self._held.pop(ident, None)
-                elif held.state is CommandState.WORKING:
-                    return True
-                elif not is_before and priority <= command.priority:
+                    continue
+                is_older = not is_before and priority <= command.priority
+                if held.state is CommandState.WORKING or is_older:
                     return True
         return False
 
