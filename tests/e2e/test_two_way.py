@@ -62,6 +62,7 @@ def two_sided(engine: str, patients: int, seconds: float, *, staff: float, peopl
         tell(f"two-sided: {dict(done)}; a person was asked: {dict(person.settled)}")
         assert len(bustle.asked) >= seconds / 2
         assert what_went_wrong(rig, bustle.asked, found) == []
+        assert person.settled.total() <= 2 + len(bustle.asked) // 100, person.settled
         assert overlaps(rig) == []
         before = {(c["key"], c["field"]) for c in rig.open_conflicts()}
         expected = before | concurrent_edits(rig, 5)
