@@ -276,6 +276,9 @@ class Recover:
 
         proof = Proof(row.number, sight.key, found, sight.unlike)
         self._writing.settle(row.effect, proof, looks, also)
+        made = row.effect.kind in CREATES and can_be_read_back(row.effect)
+        if made and found is None and sight.key is not None:
+            self._writing.gone(row.effect.stream, sight.key)
 
     def _give_up(self, row: EffectRow, sight: Sight) -> None:
         with self._journal.turn() as turn:

@@ -19,6 +19,7 @@ from agent.journal.rows import Urgency
 from agent.model.commands import Reason
 from agent.model.effects import CREATES, Effect, EffectKind, WriteRefused, WriteUnknown
 from agent.model.reading import Key
+from agent.model.streams import Stream
 from agent.ports import PmsWriter
 from agent.sync.capture import Capture
 from agent.sync.effects import (
@@ -249,6 +250,11 @@ class Writing:
         if not taken:  # nothing to mirror, or a brake is on: the effect is settled all the same
             with self._journal.turn() as turn:
                 within(turn)
+
+    def gone(self, stream: Stream, key: Key) -> None:
+        """A record we made was taken away before we ever read it: the CRM, told that it was made,
+        hears that it is not there any more."""
+        self._capture.retract(stream, [key])
 
 
 def _floor(effect: Effect, looks: Looks) -> Key | None:

@@ -12,6 +12,7 @@ from agent.model.commands import CommandType, EndState
 from agent.model.effects import Effect, EffectKind, WriteUnknown, Written
 from agent.model.reading import Key
 from agent.model.streams import Stream
+from agent.model.writing import Verb
 from agent.sync.sights import Shows, judge_entered
 from tests.sync.pullrig import Desk
 from tests.sync.pullsite import desk, open_desk, site_template
@@ -70,9 +71,13 @@ def test_a_booking_the_office_took_away_again_is_not_made_twice(desk: Desk) -> N
     lose_after(desk, lambda key: desk.run("DELETE FROM appointment WHERE AptNum=?", key))
     ident = desk.book()
     desk.settle()
-    assert state_of(desk.outcome(ident)) is EndState.APPLIED
+    outcome = desk.outcome(ident)
+    assert outcome is not None
+    assert outcome.state is EndState.APPLIED
     assert not desk.visits()
     assert len(desk.writer.written) == 1
+    told = [c for c in desk.crm.changes if str(c.key) == outcome.pms_key]
+    assert [(c.stream, c.verb) for c in told] == [(STREAM, Verb.DELETE)]
 
 
 def test_a_named_booking_the_office_took_away_before_it_was_read_back(desk: Desk) -> None:
