@@ -24,6 +24,7 @@ from agent.crm.hints import Hints
 from agent.crm.native import NativeCrm
 from agent.errors import AgentError
 from agent.journal.journal import Journal
+from agent.model.prepare import prepare_structs
 from agent.model.reading import Finding, Severity
 from agent.ports import PmsSource
 from agent.runtime.clock import SystemClock
@@ -102,6 +103,7 @@ class Host:
         # Lanes hand work to each other all the time; the interpreter's usual 5 ms between threads
         # would be most of a change's way to the CRM while the load computes.
         sys.setswitchinterval(0.0005)
+        prepare_structs()
         # What is here now stays: looking through it again and again for garbage was a tenth of the
         # time a page of the load takes.
         gc.collect()
@@ -126,7 +128,7 @@ class Host:
             group=self.control_group,
             resolver=self.twoway.resolver,
             undoer=self.twoway.undoer,
-            linker=self.twoway.people,
+            linker=self.twoway.linker,
             closer=self.twoway,
             safety=self.twoway.safety,
         )
