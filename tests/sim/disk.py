@@ -1,0 +1,48 @@
+"""The agent's disk: ``FaultDisk`` with faults that last a while, and machines that come back."""
+
+from __future__ import annotations
+
+import apsw
+
+from tests.support.faultfs import Fault, FaultDisk, _File, _Write
+
+
+class SimDisk(FaultDisk):
+    """``standing``: while set, every write (or sync) fails so."""
+
+    def __init__(self, files: dict[str, bytes], seed: int) -> None:
+        super().__init__(files, seed)
+        self.standing: Fault | None = None
+        self.log = _Nothing()  # type: ignore[assignment]
+
+    def boundary(self, what: str, file: _File | None = None, write: _Write | None = None) -> None:
+        super().boundary(what, file, write)
+        if self.standing is None or file is None:
+            return
+        if self.standing is Fault.ENOSPC:
+            if write is not None:
+                raise apsw.FullError(what)
+            return
+        raise apsw.IOError(what)
+
+    def arm(self, fault: Fault, within: int) -> None:
+        """The fault strikes at the ``within``-th boundary (or read) from now."""
+        seen = self.reads if fault is Fault.EIO_READ else self.boundaries
+        self.plan(seen + within, fault)
+
+    def crash(self, fault: Fault) -> None:
+        """The machine (or the process) ends now, between two boundaries."""
+        self.plan(None, fault)
+        self._dead = True
+
+    @property
+    def is_dead(self) -> bool:
+        return self._dead
+
+    def unsynced(self) -> list[str]:
+        """Files a power cut would take something from."""
+        return [name for name, file in self.files.items() if file.pending]
+
+
+class _Nothing(list[str]):
+    def append(self, _line: str) -> None: ...

@@ -1,0 +1,321 @@
+"""What must hold: checked at every effect as it happens, and at the end of the quiet phase.
+
+Rules carry the reference's numbers (S safety, C convergence, V liveness, E order). An oracle knows
+the practice, the CRM and the disk from outside; it asks the journal only what the product promised
+to keep there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent.errors import AgentError, JournalDamaged
+from agent.journal.pulled import CommandState, EffectState
+from agent.model.commands import EndState
+from agent.model.effects import CREATES, Effect, EffectKind
+from agent.model.status import State
+from agent.model.streams import Stream
+from agent.model.writing import Change
+from agent.sync.effects import same
+from tests.sim.kernel import Violation
+from tests.sim.pms import Backup, Row
+from tests.sim.ports import PATIENT_COLUMN, STREAM_OF, TABLE_OF
+
+if TYPE_CHECKING:
+    from tests.sim.agent import Process
+    from tests.sim.crm import HeldRecord
+    from tests.sim.world import World
+
+UNSENT_S = 60.0
+#: patient and visit fields the CRM may set; anything else in an effect is a column outside the list
+WRITABLE = {
+    EffectKind.UPDATE_PATIENT: set(PATIENT_COLUMN) | {"emails"},
+    EffectKind.MOVE: {"start", "minutes", "operatory_key", "provider_key", "hygienist_key"},
+    EffectKind.CONFIRM: {"confirmation_key", "confirmation_category"},
+    EffectKind.SET_STATUS: {"status"},
+    EffectKind.BREAK: {"status"},
+    EffectKind.NOTE_APPOINTMENT: {"note"},
+}
+
+
+class Oracles:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.writes = 0
+        self.heads: list[str] = []
+        self.epoch = 0
+        self.restores: list[float] = []
+        self.crm_restores: list[float] = []
+        self.lost_ok: set[str] = set()  # tokens a restored backup took away
+        self.seen: dict[str, set[int]] = {}  # token -> keys of rows the API made with it
+        self._wrong_since: float | None = None
+        self.states: dict[State, float] = {}
+        world.pms.visible.append(self._visible)
+        world.crm.pushing = self._pushing
+        world.crm.landed = self._landed
+        self.green_while_wrong = 0
+
+    # -- told by the world ------------------------------------------------------------------------
+
+    def wrong_source(self, is_wrong: bool) -> None:
+        self._wrong_since = self.world.kernel.now if is_wrong else None
+
+    def pms_restored(self, backup: Backup) -> None:
+        self.restores.append(backup.at)
+
+    def crm_restored(self) -> None:
+        self.crm_restores.append(self.world.kernel.now)
+
+    def started(self, process: Process) -> None:
+        findings = process.journal.verify_audit()
+        if findings:
+            raise Violation("S14", f"the chain does not verify after a start: {findings[0]}")
+        if process.journal.epoch <= self.epoch:
+            raise Violation("S14", "an epoch came twice")
+        self.epoch = process.journal.epoch
+
+    def start_failed(self, error: AgentError) -> None:
+        if isinstance(error, JournalDamaged):
+            raise Violation("S18", "the journal is damaged after a crash")
+
+    def operation_state(self) -> str:
+        """Of what is furthest: for the coverage table."""
+        process = self.world.process
+        if process is None:
+            return "down"
+        if process.journal._owner is not None:
+            return "in-turn"
+        engine = process.engine
+        if process.two.apply.recover.open:
+            return "effect-open"
+        if engine.dispatcher._flying:
+            return "sent"
+        if engine.session is None or not engine.session.watching:
+            return "starting"
+        return "loading" if not engine.session.load.progress.done else "steady"
+
+    # -- as it happens ----------------------------------------------------------------------------
+
+    def _durable(self, what: str) -> None:
+        unsynced = self.world.disk.unsynced()
+        if unsynced:
+            raise Violation("S4", f"{what} while the journal is not durable")
+
+    def _pushing(self, batch_id: str, changes: list[Change]) -> None:
+        self._durable("a batch leaves")
+        process = self.world.process
+        if process is not None and process.engine.dispatcher.fenced:
+            return  # it was under way when the fence went up
+        if not any(True for _ in changes):
+            raise Violation("S1", "an empty batch")
+
+    def _landed(self, change: Change, before: HeldRecord | None) -> None:
+        """A push has moved the CRM: it must say something the practice really said."""
+        kernel = self.world.kernel
+        kernel.trace(f"landed {change.stream.value} {change.key} {change.content_hash.hex()[:8]}")
+
+    def before_write(self, effect: Effect) -> None:
+        """The API is about to apply an effect."""
+        self.writes += 1
+        world = self.world
+        world.kernel.trace(f"writes {effect.kind.value} {effect.key}")
+        self._durable(f"{effect.kind.value} leaves")
+        allowed = WRITABLE.get(effect.kind)
+        if allowed is not None and not set(effect.fields) <= allowed:
+            raise Violation("S8", f"{effect.kind.value} writes {sorted(effect.fields)}")
+        process = world.process
+        if process is None or process.journal._owner is not None:
+            return  # a request of a process that is gone
+        fitting = [row for row in process.journal.effects_open() if row.effect == effect]
+        if not fitting:
+            if world.kernel.current is not None and world.kernel.current.name == "api-late":
+                return
+            raise Violation("S4", f"{effect.kind.value} without a durable intent")
+        row = fitting[-1]
+        if effect.kind is EffectKind.UPDATE_PATIENT and row.command_id is not None:
+            self._check_overwrite(effect, row.before, row.command_id)
+
+    def _check_overwrite(self, effect: Effect, before: dict[str, Any], command_id: str) -> None:
+        """A value of the practice is only replaced if the CRM's person saw it, or it is kept."""
+        world = self.world
+        assert world.process is not None
+        asked = world.crm.asked.get(command_id)
+        if asked is None:
+            return
+        expected = asked.command.precondition.get("expected")
+        if not isinstance(expected, dict):
+            return
+        kept = {row.field for row in world.process.journal.conflicts_of(command_id)}
+        for name in effect.fields:
+            held = before.get(name)
+            if held is None or name in kept or same(name, expected.get(name), held):
+                continue
+            raise Violation("S7", f"{name} is overwritten unseen")
+
+    def _visible(self, table: str, key: int, old: Row | None, new: Row | None, by: str) -> None:
+        world = self.world
+        what = "gone" if new is None else ("new" if old is None else "changed")
+        world.kernel.trace(f"pms {table} {key} {what} by {by}")
+        if by == "api" and new is None:
+            raise Violation("S10", f"a hard delete of {table} {key}")
+        if by == "api" and old is None and new is not None:
+            self._check_twice(table, key, new)
+
+    def _check_twice(self, table: str, key: int, row: Row) -> None:
+        """Every wish of the CRM makes at most one row."""
+        token = {
+            "commlog": f"commlog:{row.values.get('Note')}",
+            "appointment": f"appointment:{row.values.get('Note')}",
+            "patient": f"patient:{row.values.get('LName')}{row.values.get('FName')}",
+        }.get(table, "")
+        if not token.partition(":")[2]:
+            return
+        alive = {k for k in self.seen.get(token, set()) if k in self.world.pms.tables[table].rows}
+        if alive:
+            raise Violation("S2", f"{token} was made twice: {sorted(alive)} and {key}")
+        self.seen.setdefault(token, set()).add(key)
+
+    def watch(self) -> None:
+        """The tray, looked at now and then: never green while something is known to be wrong."""
+        world = self.world
+        while True:
+            world.kernel.sleep(10.0)
+            process = world.process
+            if process is None or process.journal._owner is not None:
+                continue
+            try:
+                state = process.state()
+            except AgentError:
+                continue
+            self.states[state] = self.states.get(state, 0.0) + 10.0
+            if state is State.UP_TO_DATE:
+                self._check_green(process)
+
+    def _check_green(self, process: Process) -> None:
+        world = self.world
+        if self._wrong_since is not None and world.kernel.now - self._wrong_since > 30.0:
+            raise Violation("V5", "green while another database answers")
+        if world.kernel.now < world.faults.pms_down_until - 30.0:
+            raise Violation("V5", "green while the practice's server is down")
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def unsettled(self, quiet_s: float) -> list[str]:
+        """Why the quiet phase is not over; [] when both sides agree and nothing is left hanging."""
+        process = self.world.process
+        if process is None:
+            return ["V1: the agent does not run"]
+        if process.journal._owner is not None:
+            return ["V1: a turn is open"]
+        engine, journal = process.engine, process.journal
+        self._skip_long_waits(process)
+        found: list[str] = []
+        if engine.pms.code is not None:
+            found.append(f"V1: the practice is not read: {engine.pms.code}")
+        session = engine.session
+        if session is None or not session.load.progress.done:
+            found.append("V1: the load is not done")
+            return found
+        if session.held:
+            found.append(f"V1: held back: {sorted(session.held)}")
+        if engine.brakes.on:
+            found.append(f"V1: braked: {sorted(engine.brakes.on)}")
+        if journal.batches_waiting():
+            found.append(f"V1: {journal.batches_waiting()} batches wait")
+        open_effects = journal.effects_open()
+        if open_effects:
+            found.append(f"C4: {len(open_effects)} effects are open")
+        found += self._commands(process)
+        found += self._differing(process)
+        overdue = journal.numbers(self.world.clock.now()).oldest_unverified_at
+        if overdue is not None:
+            age = (self.world.clock.now() - overdue).total_seconds()
+            if age > 1.5 * 240.0:
+                found.append(f"V3: a chunk is unproven for {age:.0f} s")
+        return found
+
+    def _skip_long_waits(self, process: Process) -> None:
+        """Parked records wait up to a day; that day is over."""
+        journal = process.journal
+        if journal.due_parked(self.world.clock.now(), 1):
+            return
+        soon = int(self.world.clock.now().timestamp() * 1_000_000)
+        with journal.turn() as turn:
+            turn._db.execute("UPDATE park SET due_at = ? WHERE due_at > ?", (soon, soon))
+            turn._db.execute("UPDATE batch SET due_at = ? WHERE due_at > ?", (soon, soon))
+
+    def _commands(self, process: Process) -> list[str]:
+        found = []
+        for ident, asked in self.world.crm.asked.items():
+            if not asked.outcomes:
+                row = process.journal.command(ident)
+                state = "not here" if row is None else row.state.value
+                found.append(f"C4: {ident} {asked.command.type.value} has no outcome ({state})")
+        return found
+
+    def _differing(self, process: Process) -> list[str]:
+        """Practice against CRM, record by record, in canonical form."""
+        world = self.world
+        session = process.engine.session
+        assert session is not None
+        found = []
+        for stream, mapped in session.maps.items():
+            table = TABLE_OF[stream]
+            columns = process.source.bound[stream]
+            rows = world.pms.tables[table].rows
+            whole = [
+                (key, *row.sums(columns), *(row.values.get(c) for c in columns))
+                for key, row in sorted(rows.items())
+                if not row.is_broken
+            ]
+            from agent.model.reading import Page
+
+            observed, _ = mapped.observe(Page(whole))
+            here = {row.key: row.canon for row in observed}
+            there = world.crm.canons(stream)
+            for key in sorted({*here, *there}, key=str):
+                if here.get(key) == there.get(key):
+                    continue
+                kind = "missing" if key not in there else "extra" if key not in here else "other"
+                found.append(f"C1: {stream.value} {key} is {kind} at the CRM")
+        return found
+
+    def final(self) -> None:
+        """After quiet: promises kept, one by one."""
+        world = self.world
+        process = world.process
+        assert process is not None
+        journal = process.journal
+        findings = journal.verify_audit()
+        if findings:
+            raise Violation("S14", f"the chain does not verify: {findings[0]}")
+        state = process.state()
+        if state not in (State.UP_TO_DATE, State.NEEDS_REVIEW, State.ACTION_NEEDED, State.BEHIND):
+            raise Violation("V5", f"all agrees and the status says {state.value}")
+        for ident, asked in world.crm.asked.items():
+            last = asked.outcomes[-1]
+            if last.state is EndState.APPLIED:
+                self._check_kept(ident, process)
+            row = journal.command(ident)
+            if row is not None and row.state in (CommandState.RECEIVED, CommandState.WORKING):
+                raise Violation("C4", f"{ident} is {row.state.value} for ever")
+
+    def _check_kept(self, ident: str, process: Process) -> None:
+        """An applied command has its effects present, or superseded by somebody."""
+        world = self.world
+        if self.restores:
+            return  # a backup may have taken it; what was lost so, nobody can promise
+        for row in process.journal.effects_of(ident):
+            if row.state is not EffectState.VERIFIED or row.effect.kind not in CREATES:
+                continue
+            table = TABLE_OF[row.effect.stream]
+            if row.key in world.pms.tables[table].rows:
+                continue
+            if not self._was_deleted(table, row.key):
+                raise Violation("S3", f"{ident} was applied and its record is nowhere")
+
+    def _was_deleted(self, table: str, key: Any) -> bool:
+        return (table, key) in self.world.pms.deleted
+
+
+__all__ = ["STREAM_OF", "Oracles", "Stream"]
