@@ -32,7 +32,7 @@ import structlog
 from sqlite_utils import Migrations
 
 from agent.errors import JournalDamaged, JournalError
-from agent.journal import audit, backups, database, proof, schema
+from agent.journal import audit, backups, database, proof, schema, waits
 from agent.journal.meta import new_meta, read_meta, write_meta
 from agent.journal.reads import Reads
 from agent.journal.seal import Seal
@@ -140,6 +140,9 @@ class Journal(Reads):
             db.execute("INSERT OR IGNORE INTO tally(stream) SELECT id FROM stream")
             names: dict[str, int] = dict(db.execute("SELECT name, id FROM stream"))
             self._streams = {stream: names[stream.value] for stream in Stream}
+            last = waits.latest(db)
+            if last is not None and last > to_micros(now):
+                waits.move_back(db, last - to_micros(now))
             # A restart is a fresh try, and a clock once set far ahead must not put work to sleep.
             soon = to_micros(now)
             db.execute("UPDATE batch SET due_at = ? WHERE due_at > ?", (soon, soon))

@@ -25,6 +25,7 @@ from agent.sync.plan import (
     make_changes,
     make_deletions,
     operation_prefix,
+    refused_deletions,
     operations_of,
     plan_page,
     seen_of,
@@ -130,7 +131,10 @@ class Capture:
                 self._brakes.record(turn, braked)
                 log.warning("capture.braked", stream=stream.value, code=braked.code)
                 return Taken(rows=len(observed))
-            self._send(turn, mapped, changed, deleted, urgency, paged=fresh is not None)
+            there = {*keys, *(row.key for row in bad)}
+            again = refused_deletions(wanted, there, held) if force else []
+            self._send(turn, mapped, changed, [*deleted, *again], urgency, paged=fresh is not None)
+            turn.forget_parked(stream, again)
             if plan.touched:
                 turn.touch(stream, plan.touched)
             if missing:
@@ -141,7 +145,7 @@ class Capture:
             if within is not None:
                 within(turn)
         self._present[stream] = self._present.get(stream, 0) + plan.created - len(deleted)
-        if changed or deleted:
+        if changed or deleted or again:
             self._on_work()
         watcher = self.watchers.get(stream)
         if watcher is not None and changed:

@@ -235,10 +235,11 @@ class Faults:
         return ""
 
     def lost_delay_s(self) -> float | None:
-        """After how long a lost request is done after all; None = never."""
+        """After how long a lost request is done after all; None = never. The vendor's API works on
+        a request for a minute at most, a broken database connection is rolled back in seconds."""
         n = self._seen[Kind.API_UNKNOWN]
         drawn = self.chance("api-late", n)
-        return None if drawn < 0.4 else drawn * 40.0
+        return None if drawn < 0.4 else drawn * (4.0 if self.sql_writer else 60.0)
 
     def before_write_applies(self, effect: Effect) -> None:
         if self.fires(Kind.RACING_EDIT):

@@ -267,6 +267,9 @@ class Mishaps:
                     if self.world.process is process and not pms.is_wrong:
                         self.kernel.trace("accepts source")
                         engine.accept_source()
+                if process.two.safety.latched is not None:
+                    self.kernel.trace("clears the suspension")
+                    process.two.safety.clear("it")
                 if engine.brakes.on and not pms.is_wrong:
                     self.kernel.trace("allows")
                     engine.brakes.allow(list(Stream), for_s=60.0)

@@ -97,8 +97,9 @@ class SimReader:
 
     def _run(self, what: str, cost_s: float, read: Callable[[], Any]) -> Any:
         faults = self._source.faults
-        if self._is_lost:
-            raise PmsUnavailable("pms.connection_lost")
+        if self._is_lost:  # it reconnects on its next use
+            faults.pms_statement("connect", 0.005)
+            self._is_lost = False
         try:
             faults.pms_statement(what, cost_s / 2)
             found = read()

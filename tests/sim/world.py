@@ -188,10 +188,10 @@ class World:
         """The process is dead (the disk said so, or fate); the starter brings it back."""
         self.kernel.trace("crash")
         self.kernel.kill(NAME)
+        self.disk.recover()
         if self.process is not None:
             self.process.bury()
             self.process = None
-        self.disk.recover()
 
     def stop_agent(self) -> None:
         """In order, as an update does it."""
@@ -209,6 +209,8 @@ class World:
         self.kernel.kill(NAME)
         try:
             process.close()
+        except Crash:
+            self.crashed()
         except AgentError:
             process.bury()
         self.process = None
@@ -229,6 +231,9 @@ class World:
                 self.kernel, self.clock, self.pms, self.crm, self.faults, VFS.name,
                 self.oracles.before_write,
             )  # fmt: skip
+        except Crash:
+            self.crashed()
+            return
         except AgentError as error:
             self.kernel.trace(f"start failed {error.code}")
             self.oracles.start_failed(error)
