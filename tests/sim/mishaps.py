@@ -49,6 +49,8 @@ class Mishaps:
     def _keep_backups(self) -> None:
         while not self.world.is_chaos_over:
             self.kernel.sleep(BACKUP_EVERY_S)
+            if self.world.pms.is_wrong:
+                continue
             self.world.backups.append(self.world.pms.backup())
             self._crm_backups.append(self.world.crm.backup())
 
@@ -245,6 +247,9 @@ class Mishaps:
             mend()
         self._undo.clear()
         world = self.world
+        for table in world.pms.tables:
+            for key in list(world.pms.tables[table].rows):
+                world.pms.mend_row(table, key)
         world.disk.standing = None
         world.disk.plan(None, Fault.KILL)
         world.pms.skew = 0.0
@@ -272,6 +277,7 @@ class Mishaps:
                     process.two.safety.clear("it")
                 if engine.brakes.on and not pms.is_wrong:
                     self.kernel.trace("allows")
+                    self.world.oracles.allowed_at = self.kernel.now
                     engine.brakes.allow(list(Stream), for_s=60.0)
             except Crash:
                 self.world.crashed()

@@ -15,8 +15,11 @@ from agent.model.commands import EndState
 from agent.model.effects import CREATES, Effect, EffectKind
 from agent.model.status import State
 from agent.model.streams import Stream
-from agent.model.writing import Change
+from agent.model.writing import Change, Verb
 from agent.sync.effects import same
+from tests.sim.agent import TUNING
+from tests.sim.faults import Kind
+from tests.sim.history import HINTED_S, LATE_S, History
 from tests.sim.kernel import Violation
 from tests.sim.pms import Backup, Row
 from tests.sim.ports import PATIENT_COLUMN, STREAM_OF, TABLE_OF
@@ -26,7 +29,14 @@ if TYPE_CHECKING:
     from tests.sim.crm import HeldRecord
     from tests.sim.world import World
 
-UNSENT_S = 60.0
+FENCE_S = 8.0  # a guard is looked at every two seconds, and what is under way may land
+FENCE_ITEMS = 20
+#: kinds that make a record's history moot: other columns, other rows, unreadable rows
+UNPLAIN = frozenset(
+    {Kind.DDL, Kind.PMS_RESTORED, Kind.BAD_ROW, Kind.TABLE_AWAY, Kind.KEY_REUSE, Kind.CRM_RESTORED}
+)
+#: kinds of a calm run: nothing is broken, changes are merely hard to notice
+CALM = frozenset({Kind.LATE_VISIBLE, Kind.NO_STAMP, Kind.UNLOGGED_DELETE, Kind.HALF_BUILT})
 #: patient and visit fields the CRM may set; anything else in an effect is a column outside the list
 WRITABLE = {
     EffectKind.UPDATE_PATIENT: set(PATIENT_COLUMN) | {"emails"},
@@ -49,22 +59,32 @@ class Oracles:
         self.lost_ok: set[str] = set()  # tokens a restored backup took away
         self.seen: dict[str, set[int]] = {}  # token -> keys of rows the API made with it
         self._wrong_since: float | None = None
+        self.wrong_pushes = 0
         self.states: dict[State, float] = {}
         world.pms.visible.append(self._visible)
         world.crm.pushing = self._pushing
         world.crm.landed = self._landed
-        self.green_while_wrong = 0
+        self.history = History(TUNING.confirm_delete_s)
+        self.deletions: list[float] = []
+        self.allowed_at = -1e9
+        for table, held in world.pms.tables.items():
+            for key, row in held.rows.items():
+                self.history.seen(table, key, row, 0.0)
 
     # -- told by the world ------------------------------------------------------------------------
 
     def wrong_source(self, is_wrong: bool) -> None:
         self._wrong_since = self.world.kernel.now if is_wrong else None
+        self.restores.append(self.world.kernel.now)
+        self.history.is_plain = False
 
     def pms_restored(self, backup: Backup) -> None:
         self.restores.append(backup.at)
+        self.history.is_plain = False
 
     def crm_restored(self) -> None:
         self.crm_restores.append(self.world.kernel.now)
+        self.history.is_plain = False
 
     def started(self, process: Process) -> None:
         findings = process.journal.verify_audit()
@@ -113,6 +133,23 @@ class Oracles:
         """A push has moved the CRM: it must say something the practice really said."""
         kernel = self.world.kernel
         kernel.trace(f"landed {change.stream.value} {change.key} {change.content_hash.hex()[:8]}")
+        wrong = self._wrong_since
+        if wrong is not None and kernel.now - wrong > FENCE_S:
+            self.wrong_pushes += 1
+            if self.wrong_pushes > FENCE_ITEMS:
+                raise Violation("S9", "pushed from a source that is not ours")
+        if change.verb is Verb.DELETE:
+            self.deletions = [at for at in self.deletions if kernel.now - at < 600] + [kernel.now]
+            if len(self.deletions) > 6 * (TUNING.brake_rows + 1) and self.allowed_at < 0:
+                raise Violation("S10", "more deletions than the brake lets pass")
+        if not self._columns_moved():
+            self.history.landed(change, kernel.now)
+
+    def _columns_moved(self) -> bool:
+        """Other columns mean other records: then the history proves nothing."""
+        if self.world.faults.plan.rates.keys() & UNPLAIN:
+            self.history.is_plain = False
+        return not self.history.is_plain
 
     def before_write(self, effect: Effect) -> None:
         """The API is about to apply an effect."""
@@ -156,10 +193,33 @@ class Oracles:
         world = self.world
         what = "gone" if new is None else ("new" if old is None else "changed")
         world.kernel.trace(f"pms {table} {key} {what} by {by}")
+        self._remember(table, key, new, by)
         if by == "api" and new is None:
             raise Violation("S10", f"a hard delete of {table} {key}")
         if by == "api" and old is None and new is not None:
             self._check_twice(table, key, new)
+
+    def _remember(self, table: str, key: int, row: Row | None, by: str) -> None:
+        """For the order of what is pushed, and in calm runs for when it must be there."""
+        world, now = self.world, self.world.kernel.now
+        self.history.seen(table, key, row, now)
+        stamped, logged = world.pms.how
+        if row is None and logged:
+            self.history.logged_gone(table, key)
+        if not world.is_calm or not self._is_steady():
+            return
+        late_s = 0.0
+        if row is not None and row.stamp is not None:
+            late_s = world.pms.second() - row.stamp
+        if logged or (stamped and late_s <= 1):
+            self.history.expect(table, key, now, HINTED_S)
+        elif stamped and late_s < TUNING.overlap_s - 10:
+            self.history.expect(table, key, now, LATE_S)
+
+    def _is_steady(self) -> bool:
+        process = self.world.process
+        session = None if process is None else process.engine.session
+        return session is not None and session.load.progress.done
 
     def _check_twice(self, table: str, key: int, row: Row) -> None:
         """Every wish of the CRM makes at most one row."""
@@ -190,6 +250,24 @@ class Oracles:
             self.states[state] = self.states.get(state, 0.0) + 10.0
             if state is State.UP_TO_DATE:
                 self._check_green(process)
+            self._check_agreed(process)
+            late = self.history.overdue(world.kernel.now) if world.is_calm else None
+            if late is not None:
+                raise Violation("V7", f"{late} is late at the CRM though nothing was wrong")
+
+    def _check_agreed(self, process: Process) -> None:
+        """What counts as agreed is what the CRM holds."""
+        if self.crm_restores:
+            return
+        names = {number: stream for stream, number in process.journal._streams.items()}
+        sql = (
+            "SELECT stream, key, agreed FROM record WHERE batch IS NULL AND gone_at IS NULL"
+            " AND agreed = hash AND hash <> x''"
+        )
+        for number, key, agreed in process.journal._writer.execute(sql):
+            held = self.world.crm.records.get((names[number], key))
+            if held is None or held.hash != agreed:
+                raise Violation("S5", f"{names[number].value} {key} counts as agreed and is not")
 
     def _check_green(self, process: Process) -> None:
         world = self.world
@@ -276,7 +354,8 @@ class Oracles:
             here = {row.key: row.canon for row in observed}
             there = world.crm.canons(stream)
             for key in sorted({*here, *there}, key=str):
-                if here.get(key) == there.get(key):
+                row = rows.get(key)  # type: ignore[arg-type]
+                if here.get(key) == there.get(key) or (row is not None and row.is_broken):
                     continue
                 kind = "missing" if key not in there else "extra" if key not in here else "other"
                 found.append(f"C1: {stream.value} {key} is {kind} at the CRM")

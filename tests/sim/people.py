@@ -102,12 +102,13 @@ class FrontDesk(Person):
         super().__init__(name, *rest)
         self.pms = pms
         self.slot = 100 + 50 * int(name[-1])
+        self._last: tuple[str, int, dict[str, Any]] | None = None
 
     def act(self) -> None:
         doing = self.chance.choices(
             (self.edit_patient, self.new_patient, self.book, self.change_visit, self.note_call,
-             self.change_recall, self.remove),
-            (6, 1, 3, 4, 3, 2, 1),
+             self.change_recall, self.remove, self.take_back),
+            (6, 1, 3, 4, 3, 2, 1, 2),
         )[0]  # fmt: skip
         doing()
         self.kernel.trace(f"did {doing.__name__}")
@@ -180,12 +181,23 @@ class FrontDesk(Person):
         keys = sorted(self.pms.tables[table].rows)
         return self.chance.choice(keys) if keys else None
 
+    def take_back(self) -> None:
+        """The last edit was a mistake: everything as it was."""
+        if self._last is not None:
+            table, key, values = self._last
+            self._last = None
+            if key in self.pms.tables[table].rows:
+                self._write(table, key, values)
+
     def _write(self, table: str, key: int, values: dict[str, Any]) -> None:
         stamped = not (table in STAMPED and self.faults.fires(Kind.NO_STAMP))
+        logged = stamped and self.chance.random() < 0.8  # other programs log nothing
         known = {n: v for n, v in values.items() if n in self.pms.tables[table].columns}
+        row = self.pms.tables[table].rows[key]
+        self._last = table, key, {n: row.values.get(n) for n in known}
         self._late(
             lambda at: self.pms.update(
-                table, key, known, by=self.name, stamped=stamped, logged=stamped, at=at
+                table, key, known, by=self.name, stamped=stamped, logged=logged, at=at
             )
         )
 

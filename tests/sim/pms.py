@@ -109,6 +109,7 @@ class Pms:
         self.shows_open = True  # the login may see other connections
         self.is_innodb = False
         self._next_open = 0
+        self.how = (True, True)  # (stamped, logged) of what becomes visible just now
         self.visible: list[Callable[[str, int, Row | None, Row | None, str], None]] = []
         self.restored: list[Callable[[Backup], None]] = []
 
@@ -170,6 +171,7 @@ class Pms:
         self.deleted.add((table, key))
         if logged:
             self._log(table, key, is_deleted=True)
+        self.how = (False, logged and table in LOG_OF)
         self._tell(table, key, row, None, by)
         return True
 
@@ -213,6 +215,7 @@ class Pms:
         self._place(table, key, row)
         if logged:
             self._log(table, key, is_deleted=False)
+        self.how = (stamped and stamp is not None, logged and table in LOG_OF)
         self._tell(table, key, before, row, by)
 
     def _place(self, table: str, key: int, row: Row) -> None:

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tests.sim.faults import Faults, Kind, Plan, Strike, drawn_plan
-from tests.sim.kernel import Kernel
-from tests.sim.faults import ELSEWHERE
-from tests.sim.world import Result, run
+from tests.sim.faults import Plan, Strike
+from tests.sim.world import Result, run, seeds_plan
 
 MOST_RUNS = 150
 
 
-def only(strikes: Sequence[Strike]) -> Plan:
-    """Nothing but these."""
-    return Plan(dict.fromkeys((s.kind for s in strikes), 1.0), frozenset(strikes))
-
-
-def drawn(seed: int) -> Plan:
-    return drawn_plan(Kernel(seed), set(Kind) - set(ELSEWHERE))
-
-
 def replay(seed: int, strikes: Sequence[Strike]) -> Result:
-    plan = drawn(seed)
-    return run(seed, Plan(plan.rates, frozenset(strikes)))
+    return run(seed, Plan(seeds_plan(seed).rates, frozenset(strikes)))
 
 
 def shrink(
@@ -64,5 +52,3 @@ def repro(seed: int, strikes: Sequence[Strike]) -> str:
     named = ",".join(map(str, strikes)) or "none"
     return f"python -m tests.sim --repro {seed}:{named}"
 
-
-__all__ = ["Faults", "only", "repro", "shrink"]
