@@ -25,9 +25,9 @@ from agent.sync.plan import (
     make_changes,
     make_deletions,
     operation_prefix,
-    refused_deletions,
     operations_of,
     plan_page,
+    refused_deletions,
     seen_of,
     split_by_size,
 )

@@ -115,7 +115,7 @@ class Dispatcher:
             started = 0
             try:
                 started = self.dispatch()
-            except Exception as error:  # whatever it was, the lane goes on: the batches are due
+            except Exception as error:  # noqa: BLE001 - the lane goes on, the batches are due
                 self._stumbled(error)
             if not started:
                 self._awake.wait(self._idle_s())
@@ -161,7 +161,7 @@ class Dispatcher:
     def _carry(self, batch: Batch) -> None:
         try:
             self._send(batch)
-        except Exception as error:  # the batch is still due; nothing was lost
+        except Exception as error:  # noqa: BLE001 - the batch is still due, nothing was lost
             self._stumbled(error)
         finally:
             with self._lock:
@@ -199,9 +199,9 @@ class Dispatcher:
             self._on_limits()
 
     def _stumbled(self, error: Exception) -> None:
-        """Neither the CRM nor the batch: our own disk, most likely (told by the status), or a bug."""
+        """Neither the CRM nor the batch: our own disk (told by the status), or a bug."""
         if isinstance(error, JournalError):
-            log.exception("push.journal", code=error.code)
+            log.error("push.journal", code=error.code, exc_info=error)
             self._failed(error, 5.0)
         else:
             log.error("push.bug", error=type(error).__name__, exc_info=error)

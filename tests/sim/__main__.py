@@ -26,7 +26,7 @@ if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is chance, too
 
 from tests.sim.faults import Strike
 from tests.sim.shrink import replay, repro, shrink
-from tests.sim.world import run
+from tests.sim.world import Result, run
 
 
 @dataclass
@@ -91,9 +91,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--coverage", action="store_true", help="print fault x state x lane")
     parser.add_argument("--no-shrink", action="store_true", help="show failures as they fell")
     parser.add_argument("--repro", metavar="SEED[:STRIKES]", help="show one failure again")
+    parser.add_argument("--past", nargs="*", metavar="SEED[:STRIKES]", help="failures of the past")
+    parser.add_argument("--digests", action="store_true", help="print each seed's digest")
+    parser.add_argument(
+        "--mutants", type=int, metavar="N", help="planted bugs, N seeds each at most"
+    )
+    parser.add_argument("--only", default="", help="of the planted bugs: these, by commas")
     asked = parser.parse_args(argv)
     if asked.repro:
         return _show(asked.repro)
+    if asked.past is not None:
+        return _past(asked.past)
+    if asked.mutants:
+        return _mutants(asked.mutants, [n for n in asked.only.split(",") if n])
     seeds = 20_000 if asked.nightly and asked.seeds == 100 else asked.seeds
     began = time.monotonic()
     hits: Counter[tuple[str, str, str]] = Counter()
@@ -105,6 +115,8 @@ def main(argv: list[str] | None = None) -> int:
     ):
         hits.update(told.hits)
         numbers.update(told.numbers)
+        if asked.digests:
+            print(f"digest {told.seed} {told.digest}")
         if not told.is_same:
             unlike.append(told.seed)
             print(f"seed {told.seed}: two runs, two digests", flush=True)
@@ -131,13 +143,48 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if failed or unlike else 0
 
 
-def _show(asked: str) -> int:
+def _again(asked: str) -> tuple[str, Result]:
     seed, _, named = asked.partition(":")
-    if named:
-        strikes = [Strike.parse(s) for s in named.split(",") if s != "none"]
-        result = replay(int(seed), strikes)
-    else:
-        result = run(int(seed))
+    if not named:
+        return seed, run(int(seed))
+    strikes = [Strike.parse(s) for s in named.split(",") if s != "none"]
+    return seed, replay(int(seed), strikes)
+
+
+def _past(asked: list[str]) -> int:
+    failed = 0
+    for one_of in asked:
+        seed, result = _again(one_of)
+        if result.error is not None:
+            failed += 1
+            print(f"seed {seed}: {result.error}", flush=True)
+    print(f"{len(asked)} failures of the past, {failed} are back")
+    return 1 if failed else 0
+
+
+def _mutants(most: int, names: list[str]) -> int:
+    """Each planted bug against seed after seed, until a rule breaks."""
+    from tests.sim.mutants import MUTANTS
+
+    took: dict[str, int] = {}
+    names = names or list(MUTANTS)
+    for name in names:
+        for seed in range(1, most + 1):
+            with MUTANTS[name]():
+                result = run(seed)
+            if result.error is not None:
+                took[name] = seed
+                print(f"{name:40} seed {seed:4}  {str(result.error)[:70]}", flush=True)
+                break
+        else:
+            print(f"{name:40} lives after {most} seeds", flush=True)
+    middle = sorted(took.values())[len(took) // 2] if took else 0
+    print(f"{len(took)} of {len(names)} planted bugs killed; median {middle} seeds to kill")
+    return 0 if len(took) == len(names) else 1
+
+
+def _show(asked: str) -> int:
+    seed, result = _again(asked)
     for line in result.trace:
         print(line)
     print(f"seed {seed}: {result.error or 'holds'}; digest {result.digest}")

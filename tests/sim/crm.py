@@ -9,7 +9,7 @@ keeps every effect for the oracles.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from hashlib import sha256
 from operator import xor
@@ -173,9 +173,9 @@ class SimCrm:
                 return ItemOutcome(Outcome.STALE)
             if held.hash == content_hash:
                 if not is_same_line or change.version > held.version:
-                    self.records[place] = HeldRecord(
-                        batch.journal, batch.epoch, change.version, held.op_id, held.hash, held.canon
-                    )  # fmt: skip
+                    self.records[place] = replace(
+                        held, journal=batch.journal, epoch=batch.epoch, version=change.version
+                    )
                 return ItemOutcome(Outcome.UNCHANGED)
         self.records[place] = HeldRecord(
             batch.journal, batch.epoch, change.version, change.op_id, content_hash,
@@ -327,4 +327,3 @@ class CrmLine:
 
     def tell_conflicts(self, conflicts: Sequence[ConflictReport]) -> None:
         self._call("conflicts", lambda: self._crm.conflicts.update({c.id: c for c in conflicts}))
-

@@ -223,7 +223,7 @@ class Faults:
     # -- the vendor's API -------------------------------------------------------------------------
 
     def api_call(self, what: str) -> str:
-        """"" = it goes through; "after": done, the answer is lost; "lost": nobody knows; "mute":
+        """ "" = it goes through; "after": done, the answer is lost; "lost": nobody knows; "mute":
         done, the answer names no key."""
         self._any_call(what)
         self.kernel.sleep(0.05)

@@ -104,7 +104,7 @@ class Kernel:
         def body() -> None:
             try:
                 run()
-            except BaseException as error:  # noqa: BLE001 - told to whoever runs the kernel
+            except BaseException as error:
                 task.error = error
             finally:
                 task.is_done = True

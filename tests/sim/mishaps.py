@@ -281,7 +281,7 @@ class Mishaps:
                     engine.brakes.allow(list(Stream), for_s=60.0)
             except Crash:
                 self.world.crashed()
-            except Exception as error:  # noqa: BLE001 - tried again
+            except Exception as error:
                 self.kernel.trace(f"technician {type(error).__name__}")
 
 

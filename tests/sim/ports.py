@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from functools import reduce
 from operator import xor
@@ -298,9 +299,7 @@ class SimWriter:
         if how == "lost":  # it hangs in the API's queue and is done after all, or never
             delay = self._faults.lost_delay_s()
             if delay is not None:
-                self._kernel.spawn(
-                    "api-late", lambda: self._apply(effect), process="world", after=delay
-                )
+                self._kernel.spawn("api-late", lambda: self._apply_late(effect), after=delay)
             self._kernel.sleep(5.0)
             raise WriteUnknown("write.no_answer")
         key = self._apply(effect)
@@ -311,6 +310,10 @@ class SimWriter:
             return Written(None)
         return Written(key)
 
+    def _apply_late(self, effect: Effect) -> None:
+        with suppress(WriteRefused):  # nobody hears it any more
+            self._apply(effect)
+
     def _apply(self, effect: Effect) -> Key | None:
         self._wrote(effect)
         fields = effect.fields
@@ -319,7 +322,10 @@ class SimWriter:
         if effect.kind is EffectKind.CREATE_PATIENT:
             return self._create_patient(fields)
         if effect.kind is EffectKind.BOOK:
-            values = self._visit_values(fields) | {"AptStatus": "1", "PatNum": fields["patient_key"]}
+            values = self._visit_values(fields) | {
+                "AptStatus": "1",
+                "PatNum": fields["patient_key"],
+            }
             return pms.insert("appointment", values, by="api")
         if effect.kind is EffectKind.APPEND_COMMLOG:
             values = {
@@ -389,4 +395,3 @@ class SimWriter:
         return self._faults.stored_text(value)
 
     def close(self) -> None: ...
-

@@ -15,10 +15,13 @@ def replay(seed: int, strikes: Sequence[Strike]) -> Result:
 
 
 def shrink(
-    seed: int, fired: Sequence[Strike], rule: str, again: Callable[[int, Sequence[Strike]], Result] = replay
+    seed: int,
+    fired: Sequence[Strike],
+    rule: str,
+    again: Callable[[int, Sequence[Strike]], Result] = replay,
 ) -> list[Strike]:
     """Delta debugging over the strikes that fired: kinds first, then halves, then one by one. The
-    same rule must break; what a strike leads to may differ. Best found within ``MOST_RUNS`` runs."""
+    same rule must break; what a strike leads to may differ. Best of ``MOST_RUNS`` runs."""
     kept = list(dict.fromkeys(fired))
     runs = 0
 
@@ -51,4 +54,3 @@ def shrink(
 def repro(seed: int, strikes: Sequence[Strike]) -> str:
     named = ",".join(map(str, strikes)) or "none"
     return f"python -m tests.sim --repro {seed}:{named}"
-

@@ -185,9 +185,7 @@ def wait(futures: Iterable[Future]) -> None:
 
 
 class Pool:
-    def __init__(
-        self, kernel: Kernel, most: int, name: str, process: Callable[[], str]
-    ) -> None:
+    def __init__(self, kernel: Kernel, most: int, name: str, process: Callable[[], str]) -> None:
         self._kernel = kernel
         self._most = most
         self._name = name
@@ -220,7 +218,7 @@ class Pool:
             future.set_result(run())
         except Crash:
             raise
-        except BaseException as error:  # noqa: BLE001 - as the interpreter's pool does
+        except BaseException as error:
             future.set_exception(error)
         finally:
             self._running -= 1

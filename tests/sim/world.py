@@ -17,7 +17,6 @@ import structlog
 
 from agent.errors import AgentError
 from agent.model.effects import Effect, EffectKind
-from tests.sim import agent as agents
 from tests.sim.agent import NAME, PATH, Process, empty_journal, stretched
 from tests.sim.crm import SimCrm
 from tests.sim.disk import SimDisk
@@ -36,10 +35,10 @@ STARTS = (
     datetime(2026, 6, 30, 20, 0, tzinfo=UTC),
 )
 CALM_EVERY = 5  # every so many seeds nothing breaks: then changes must also be quick
-CHAOS_S = (240.0, 1500.0)
+CHAOS_S = (150.0, 800.0)
 QUIET_S = 1500.0
 LOOK_EVERY_S = 15.0
-STILL_S = agents.COLD_S * 1.2
+STILL_S = 150.0
 VFS = FaultVfs("bw-sim")
 
 
@@ -100,20 +99,20 @@ class World:
 
     def _race(self, effect: Effect) -> None:
         """Somebody at the practice's own screen is faster by a moment."""
+        note = f"race-{self.kernel.now:.3f}"
         if effect.kind is EffectKind.BOOK:
+            start = datetime.fromisoformat(effect.fields["start"])
             values = {
-                "PatNum": "1", "AptStatus": "1", "Pattern": "XXXXXX", "Op": effect.fields["operatory_key"],
-                "ProvNum": effect.fields.get("provider_key") or "0", "Note": f"race-{self.kernel.now:.3f}",
-                "AptDateTime": self.pms.local(datetime.fromisoformat(effect.fields["start"])),
+                "PatNum": "1", "AptStatus": "1", "AptDateTime": self.pms.local(start),
+                "Pattern": "XXXXXX", "Op": effect.fields["operatory_key"], "Note": note,
+                "ProvNum": effect.fields.get("provider_key") or "0",
             }  # fmt: skip
             self.pms.insert("appointment", values, by="p3")
         elif effect.kind is EffectKind.UPDATE_PATIENT and effect.key is not None:
-            self.pms.update(
-                "patient", int(effect.key), {"City": f"race-{self.kernel.now:.3f}"}, by="p3"
-            )
+            self.pms.update("patient", int(effect.key), {"City": note}, by="p3")
 
     def _person_args(self, chance: random.Random) -> tuple[Any, ...]:
-        return self.kernel, self.faults, lambda: self.is_chaos_over, chance.uniform(8.0, 60.0)
+        return self.kernel, self.faults, lambda: self.is_chaos_over, chance.uniform(5.0, 30.0)
 
     def _may_preempt(self) -> bool:
         process = self.process
@@ -282,4 +281,3 @@ def _uuids(seed: int) -> Iterator[UUID]:
     chance = random.Random(f"{seed}:uuids")
     while True:
         yield UUID(int=chance.getrandbits(128))
-

@@ -82,9 +82,7 @@ class FaultDisk:
     """Files of one simulated machine; ``plan(k, fault)`` arms one fault, counting from 1."""
 
     def __init__(self, files: dict[str, bytes] | None = None, seed: int = 0) -> None:
-        self.files = {
-            name: _File.of(content) for name, content in (files or {}).items()
-        }
+        self.files = {name: _File.of(content) for name, content in (files or {}).items()}
         self.boundaries = 0
         self.reads = 0
         self.generation = 0
