@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
-from agent.errors import AgentError, CrmError
-from agent.journal import database, journal, meta, schema
+from agent.errors import AgentError
+from agent.journal import audit, database, journal, meta, schema
 from agent.journal.journal import Journal
 from agent.model.effects import Effect
 from agent.model.status import State, overall
@@ -106,10 +106,10 @@ class Process:
 
     def __init__(
         self, kernel: Kernel, clock: SimClock, pms: Pms, crm: SimCrm, faults: Faults, vfs: str,
-        wrote: Callable[[Effect], None],
+        wrote: Callable[[Effect], None], sides: audit.Sides,
     ) -> None:  # fmt: skip
         self.kernel, self.clock, self.crm, self.faults = kernel, clock, crm, faults
-        self.journal = Journal.open(PATH, seal=PlainSeal(), clock=clock, vfs=vfs)
+        self.journal = Journal.open(PATH, seal=PlainSeal(), clock=clock, vfs=vfs, sides=sides)
         self.line = CrmLine(crm, self.journal.uuid, self.journal.epoch)
         self.source = SimSource(kernel, pms, faults)
         self.engine = Engine(
@@ -148,7 +148,8 @@ class Process:
             self.engine.stopping.wait(10.0)
             if self.engine.dispatcher.line.auth_lost:
                 self.engine.dispatcher.retry_auth()
-            with contextlib.suppress(CrmError, MemoryError, RuntimeError):
+            with contextlib.suppress(AgentError, MemoryError, RuntimeError):
+                self.journal.note_beside()
                 self.line.heartbeat(None)  # type: ignore[arg-type]
 
     def state(self) -> State:

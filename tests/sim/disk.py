@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import apsw
 
+from agent.journal.audit import SideAnchor
 from tests.support.faultfs import Fault, FaultDisk, _File, _Write
 
 
@@ -39,6 +40,14 @@ class SimDisk(FaultDisk):
     def is_dead(self) -> bool:
         return self._dead
 
+    def copied(self) -> dict[str, bytes]:
+        """What a copy of the whole disk would hold just now."""
+        return {name: bytes(file.durable) for name, file in self.files.items()}
+
+    def replace(self, files: dict[str, bytes]) -> None:
+        """Other files lie there; whoever held the old ones is dead."""
+        self.files = {name: _File.of(content) for name, content in files.items()}
+
     def unsynced(self) -> list[str]:
         """Files a power cut would take something from."""
         return [name for name, file in self.files.items() if file.pending]
@@ -46,3 +55,16 @@ class SimDisk(FaultDisk):
 
 class _Nothing(list[str]):
     def append(self, _line: str) -> None: ...
+
+
+class SimSides:
+    """``agent.journal.audit.Sides``: the anchor beside the journal, a file of its own."""
+
+    def __init__(self) -> None:
+        self.anchor: SideAnchor | None = None
+
+    def read(self) -> SideAnchor | None:
+        return self.anchor
+
+    def write(self, anchor: SideAnchor) -> None:
+        self.anchor = anchor

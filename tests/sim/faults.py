@@ -98,7 +98,8 @@ ELSEWHERE = {
     Kind.TWO_INSTANCES: "tests/journal/test_opening.py (two processes, one lock)",
     Kind.DOWNGRADE: "tests/journal/test_opening.py (a newer journal is refused)",
 }
-NOT_YET: frozenset[Kind] = frozenset()
+#: quick_check sees broken structure only: a flipped bit of content is not simulated yet
+NOT_YET = frozenset({Kind.BIT_FLIP})
 SWARM = 0.25  # share of the kinds a seed has
 
 

@@ -23,8 +23,8 @@ TRACE_KEPT = 400
 MOST_AT_ONCE = 50_000  # switches without any time passing: something spins
 
 
-class Violation(Exception):
-    """A rule of the product was seen broken."""
+class Violation(BaseException):
+    """A rule of the product was seen broken. Not an Exception: the product may not swallow it."""
 
     def __init__(self, rule: str, what: str) -> None:
         self.rule = rule

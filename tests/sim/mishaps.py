@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from agent.model.streams import Stream
-from tests.sim.agent import NAME
+from tests.sim.agent import NAME, PATH, empty_journal
 from tests.sim.faults import Kind, Strike
 from tests.sim.pms import SCHEMA
 from tests.support.faultfs import Crash, Fault
@@ -33,6 +33,7 @@ class Mishaps:
         self.kernel = world.kernel
         self._undo: list[Callable[[], None]] = []
         self._crm_backups = [world.crm.backup()]
+        self._disks = [world.disk.copied()]
         world.backups.append(world.pms.backup())
 
     def run(self) -> None:
@@ -53,6 +54,7 @@ class Mishaps:
                 continue
             self.world.backups.append(self.world.pms.backup())
             self._crm_backups.append(self.world.crm.backup())
+            self._disks.append(self.world.disk.copied())
 
     # -- strikes ----------------------------------------------------------------------------------
 
@@ -220,14 +222,25 @@ class Mishaps:
             pms.delete(table, max(rows), by="vendor", logged=share < 0.5)
             pms.tables[table].next_key = max(rows, default=0) + 1
 
-    def _bit_flip(self, share: float, n: int) -> None:
-        pass
-
     def _journal_deleted(self, share: float, n: int) -> None:
-        pass
+        """The journal's file is gone at the next start; the anchor beside it is not."""
+        self._other_journal({str(PATH): empty_journal()})
 
     def _journal_restored(self, share: float, n: int) -> None:
-        pass
+        """An older copy of the journal's file lies there at the next start."""
+        if len(self._disks) > 1:  # the last one may be only seconds old
+            self._other_journal(self._disks[int(share * (len(self._disks) - 1))])
+
+    def _other_journal(self, files: dict[str, bytes]) -> None:
+        world = self.world
+        world.disk.crash(Fault.KILL)
+        world.crashed()
+        world.disk.replace(files)
+        world.oracles.journal_lost()
+        # The CRM's people ask again for what they were not answered.
+        for asked in world.crm.asked.values():
+            if not any(outcome.state.is_terminal for outcome in asked.outcomes):
+                asked.is_acked = False
 
     # -- mending ----------------------------------------------------------------------------------
 

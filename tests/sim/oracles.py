@@ -33,7 +33,8 @@ FENCE_S = 8.0  # a guard is looked at every two seconds, and what is under way m
 FENCE_ITEMS = 20
 #: kinds that make a record's history moot: other columns, other rows, unreadable rows
 UNPLAIN = frozenset(
-    {Kind.DDL, Kind.PMS_RESTORED, Kind.BAD_ROW, Kind.TABLE_AWAY, Kind.KEY_REUSE, Kind.CRM_RESTORED}
+    {Kind.DDL, Kind.PMS_RESTORED, Kind.BAD_ROW, Kind.TABLE_AWAY, Kind.KEY_REUSE, Kind.CRM_RESTORED,
+     Kind.JOURNAL_DELETED, Kind.JOURNAL_RESTORED}
 )
 #: kinds of a calm run: nothing is broken, changes are merely hard to notice
 CALM = frozenset({Kind.LATE_VISIBLE, Kind.NO_STAMP, Kind.UNLOGGED_DELETE, Kind.HALF_BUILT})
@@ -60,6 +61,7 @@ class Oracles:
         self.seen: dict[str, set[int]] = {}  # token -> keys of rows the API made with it
         self._wrong_since: float | None = None
         self.wrong_pushes = 0
+        self.has_forgotten = False
         self.states: dict[State, float] = {}
         world.pms.visible.append(self._visible)
         world.crm.pushing = self._pushing
@@ -85,6 +87,11 @@ class Oracles:
     def crm_restored(self) -> None:
         self.crm_restores.append(self.world.kernel.now)
         self.history.is_plain = False
+
+    def journal_lost(self) -> None:
+        """What the agent knew is gone or old: what it did since, it cannot know."""
+        self.has_forgotten = True
+        self.epoch = 0
 
     def started(self, process: Process) -> None:
         findings = process.journal.verify_audit()
@@ -231,7 +238,7 @@ class Oracles:
         if not token.partition(":")[2]:
             return
         alive = {k for k in self.seen.get(token, set()) if k in self.world.pms.tables[table].rows}
-        if alive:
+        if alive and not self.has_forgotten:
             raise Violation("S2", f"{token} was made twice: {sorted(alive)} and {key}")
         self.seen.setdefault(token, set()).add(key)
 
@@ -257,7 +264,7 @@ class Oracles:
 
     def _check_agreed(self, process: Process) -> None:
         """What counts as agreed is what the CRM holds."""
-        if self.crm_restores:
+        if self.crm_restores or self.has_forgotten:
             return
         names = {number: stream for stream, number in process.journal._streams.items()}
         sql = (
@@ -384,7 +391,7 @@ class Oracles:
     def _check_kept(self, ident: str, process: Process) -> None:
         """An applied command has its effects present, or superseded by somebody."""
         world = self.world
-        if self.restores:
+        if self.restores or self.has_forgotten:
             return  # a backup may have taken it; what was lost so, nobody can promise
         for row in process.journal.effects_of(ident):
             if row.state is not EffectState.VERIFIED or row.effect.kind not in CREATES:

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from tests.sim.kernel import Kernel, Task
+from tests.sim.kernel import Kernel, Task, Violation
 from tests.support.faultfs import Crash
 
 ROOMS = ("agent.sync.", "agent.journal.")
@@ -216,7 +216,7 @@ class Pool:
     def _one(self, future: Future, run: Callable[[], Any]) -> None:
         try:
             future.set_result(run())
-        except Crash:
+        except (Crash, Violation):
             raise
         except BaseException as error:
             future.set_exception(error)

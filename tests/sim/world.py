@@ -19,8 +19,8 @@ from agent.errors import AgentError
 from agent.model.effects import Effect, EffectKind
 from tests.sim.agent import NAME, PATH, Process, empty_journal, stretched
 from tests.sim.crm import SimCrm
-from tests.sim.disk import SimDisk
-from tests.sim.faults import ELSEWHERE, Faults, Kind, Plan, Strike, drawn_plan
+from tests.sim.disk import SimDisk, SimSides
+from tests.sim.faults import ELSEWHERE, NOT_YET, Faults, Kind, Plan, Strike, drawn_plan
 from tests.sim.kernel import Kernel, SimClock, Violation
 from tests.sim.oracles import CALM, Oracles
 from tests.sim.people import Caller, FrontDesk, Person, furnish
@@ -78,6 +78,7 @@ class World:
         self.pms.shows_open = chance.random() < 0.6
         self.crm = SimCrm(self.kernel, self.faults)
         self.disk = VFS.mount(SimDisk({str(PATH): empty_journal()}, seed))  # type: ignore[assignment]
+        self.sides = SimSides()
         self.chaos_s = chance.uniform(*CHAOS_S)
         self.kernel.preempt_p = chance.choice((0.0, 0.02, 0.1))
         self.kernel.may_preempt = self._may_preempt
@@ -246,7 +247,7 @@ class World:
         try:
             process = Process(
                 self.kernel, self.clock, self.pms, self.crm, self.faults, VFS.name,
-                self.oracles.before_write,
+                self.oracles.before_write, self.sides,
             )  # fmt: skip
         except Crash:
             self.crashed()
@@ -266,7 +267,7 @@ def seeds_plan(seed: int) -> Plan:
     kernel = Kernel(seed)
     if seed % CALM_EVERY == 0:
         return drawn_plan(kernel, CALM, swarm=0.6)
-    return drawn_plan(kernel, set(Kind) - set(ELSEWHERE))
+    return drawn_plan(kernel, set(Kind) - set(ELSEWHERE) - NOT_YET)
 
 
 def run(seed: int, plan: Plan | None = None) -> Result:
