@@ -92,7 +92,7 @@ def table(hits: Mapping[tuple[str, str, str], int]) -> str:
     lines = [f"{'fault':16}" + "".join(f"{state:>12}" for state in STATES) + f"{'lanes':>8}"]
     for kind in Kind:
         if kind in ELSEWHERE or kind in NOT_YET:
-            lines.append(f"{kind.value:16}  {ELSEWHERE.get(kind, "not simulated yet")}")
+            lines.append(f"{kind.value:16}  {ELSEWHERE.get(kind, 'not simulated yet')}")
             continue
         cells = [sum(n for (k, s, _), n in found.items() if k == kind and s == state)
                  for state in STATES]  # fmt: skip

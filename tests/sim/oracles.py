@@ -33,8 +33,16 @@ FENCE_S = 8.0  # a guard is looked at every two seconds, and what is under way m
 FENCE_ITEMS = 20
 #: kinds that make a record's history moot: other columns, other rows, unreadable rows
 UNPLAIN = frozenset(
-    {Kind.DDL, Kind.PMS_RESTORED, Kind.BAD_ROW, Kind.TABLE_AWAY, Kind.KEY_REUSE, Kind.CRM_RESTORED,
-     Kind.JOURNAL_DELETED, Kind.JOURNAL_RESTORED}
+    {
+        Kind.DDL,
+        Kind.PMS_RESTORED,
+        Kind.BAD_ROW,
+        Kind.TABLE_AWAY,
+        Kind.KEY_REUSE,
+        Kind.CRM_RESTORED,
+        Kind.JOURNAL_DELETED,
+        Kind.JOURNAL_RESTORED,
+    }
 )
 #: kinds of a calm run: nothing is broken, changes are merely hard to notice
 CALM = frozenset({Kind.LATE_VISIBLE, Kind.NO_STAMP, Kind.UNLOGGED_DELETE, Kind.HALF_BUILT})

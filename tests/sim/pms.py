@@ -265,8 +265,5 @@ class Pms:
 
     def marks(self) -> dict[str, int]:
         """Highest keys of the sentinel tables and of the logs."""
-        found = {
-            name: max(self.tables[name].rows, default=0) if name not in self.hidden else 0
-            for name in ("patient", "appointment")
-        }
-        return {**found, **{name: len(rows) for name, rows in self.logs.items()}}
+        patients = 0 if "patient" in self.hidden else max(self.tables["patient"].rows, default=0)
+        return {"patient": patients, **{name: len(rows) for name, rows in self.logs.items()}}
