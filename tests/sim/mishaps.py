@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from agent.model.streams import Stream
 from tests.sim.agent import NAME, PATH, empty_journal
 from tests.sim.faults import Kind, Strike
-from tests.sim.pms import SCHEMA
 from tests.support.faultfs import Crash, Fault
 
 if TYPE_CHECKING:
@@ -297,5 +296,27 @@ class Mishaps:
             except Exception as error:
                 self.kernel.trace(f"technician {type(error).__name__}")
 
-
-__all__ = ["SCHEMA", "Mishaps"]
+    def regretter(self) -> None:
+        """A manager who now and then wants something taken back that the CRM had written."""
+        world = self.world
+        chance = self.kernel.streams.named("regretter")
+        while not world.is_chaos_over:
+            self.kernel.sleep(chance.expovariate(1 / 60.0))
+            process = world.process
+            if process is None or process.journal._owner is not None:
+                continue
+            armed = process.journal._writer.execute(
+                "SELECT number FROM effect WHERE state = 'verified' AND undo = 'armed'"
+                " ORDER BY number DESC LIMIT 5"
+            ).fetchall()
+            if not armed:
+                continue
+            try:
+                row = process.journal.effect(chance.choice(armed)[0])
+                if row is not None:
+                    told = process.two.undoer.apply([row], actor="manager")
+                    self.kernel.trace(f"undo {row.effect.kind.value} {told[0].code or 'done'}")
+            except Crash:
+                world.crashed()
+            except Exception as error:
+                self.kernel.trace(f"undo failed {type(error).__name__}")

@@ -30,6 +30,7 @@ from agent.sync.pull import Pull, Tell
 from agent.sync.push import Dispatcher
 from agent.sync.recover import Recover
 from agent.sync.sweep import Sweep, Swept
+from agent.sync.undo import Undo
 from agent.sync.watch import Watch
 from agent.sync.writing import Proof, Writing
 
@@ -427,6 +428,14 @@ def races_are_not_noticed() -> Iterator[None]:
     """Nobody looks whether the place was taken meanwhile."""
 
     with patched((Places, "lost", lambda *_: False)):
+        yield
+
+
+@plants
+def undone_without_a_look() -> Iterator[None]:
+    """What somebody has changed since is overwritten by taking back what was before."""
+
+    with patched((Undo, "_moved_on", lambda *_: "")):
         yield
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FENCE_S = 8.0  # a guard is looked at every two seconds, and what is under way may land
 FENCE_ITEMS = 20
+SETTLE_S = 1.8  # two reads of a new patient two seconds apart agree before it leaves
 #: kinds that make a record's history moot: other columns, other rows, unreadable rows
 UNPLAIN = frozenset(
     {
@@ -57,6 +58,14 @@ WRITABLE = {
 }
 
 
+def _place(row: Row) -> tuple[str | None, ...] | None:
+    """Room and time of a visit on the schedule; a new None for one that is not."""
+    values = row.values
+    if values.get("AptStatus") not in ("1", "2") or values.get("Op") in (None, "0"):
+        return (str(id(row)),)
+    return values.get("Op"), values.get("AptDateTime")
+
+
 class Oracles:
     def __init__(self, world: World) -> None:
         self.world = world
@@ -70,6 +79,7 @@ class Oracles:
         self._wrong_since: float | None = None
         self.wrong_pushes = 0
         self.has_forgotten = False
+        self.doubled: list[tuple[int, int]] = []  # (who stood there, whom the API put there)
         self.states: dict[State, float] = {}
         world.pms.visible.append(self._visible)
         world.crm.pushing = self._pushing
@@ -157,6 +167,9 @@ class Oracles:
             self.deletions = [at for at in self.deletions if kernel.now - at < 600] + [kernel.now]
             if len(self.deletions) > 6 * (TUNING.brake_rows + 1) and self.allowed_at < 0:
                 raise Violation("S10", "more deletions than the brake lets pass")
+        built = self.world.pms.half_built.get(change.key)  # type: ignore[call-overload]
+        if change.stream is Stream.PATIENT and built is not None and kernel.now - built < SETTLE_S:
+            raise Violation("S5", f"patient {change.key} left half built")
         if not self._columns_moved():
             self.history.landed(change, kernel.now)
 
@@ -184,6 +197,11 @@ class Oracles:
         if not fitting:
             raise Violation("S4", f"{effect.kind.value} without a durable intent")
         row = fitting[-1]
+        undone = None if row.undoes is None else process.journal.effect(row.undoes)
+        if undone is not None and undone.effect.kind is effect.kind:
+            for name in row.before:
+                if name in undone.after and not same(name, undone.after[name], row.before[name]):
+                    raise Violation("S19", f"an undo overwrites somebody's {name}")
         if effect.kind is EffectKind.UPDATE_PATIENT and row.command_id is not None:
             self._check_overwrite(effect, row.before, row.command_id)
 
@@ -213,6 +231,21 @@ class Oracles:
             raise Violation("S10", f"a hard delete of {table} {key}")
         if by == "api" and old is None and new is not None:
             self._check_twice(table, key, new)
+            if table == "appointment":
+                self.doubled += [(other, key) for other in self._in_place(key, new)]
+
+    def _in_place(self, key: int, row: Row) -> list[int]:
+        """Visits that stand where this one is put."""
+        place = _place(row)
+        rows = self.world.pms.tables["appointment"].rows
+        return [k for k, other in rows.items() if k != key and _place(other) == place]
+
+    def _check_places(self) -> None:
+        """What was booked where somebody stood already has left the schedule again."""
+        rows = self.world.pms.tables["appointment"].rows
+        for other, ours in self.doubled:
+            if other in rows and ours in rows and _place(rows[ours]) == _place(rows[other]):
+                raise Violation("S7", f"visit {ours} was put where {other} stands, and stays")
 
     def _remember(self, table: str, key: int, row: Row | None, by: str) -> None:
         """For the order of what is pushed, and in calm runs for when it must be there."""
@@ -385,6 +418,8 @@ class Oracles:
         findings = journal.verify_audit()
         if findings:
             raise Violation("S14", f"the chain does not verify: {findings[0]}")
+        if not self.has_forgotten and not self.restores:
+            self._check_places()
         state = process.state()
         if state not in (State.UP_TO_DATE, State.NEEDS_REVIEW, State.ACTION_NEEDED, State.BEHIND):
             raise Violation("V5", f"all agrees and the status says {state.value}")

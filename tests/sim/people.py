@@ -128,7 +128,9 @@ class FrontDesk(Person):
             "WirelessPhone": phone(5000 + self.chance.randrange(5000)),
         }  # fmt: skip
         key = self.pms.insert("patient", values, by=self.name, logged=False)
+        self.pms.half_built[key] = self.kernel.now
         self.kernel.sleep(self.faults.half_built_s())
+        self.pms.half_built.pop(key, None)
         self.pms.update("patient", key, {"Guarantor": str(key)}, by=self.name)
 
     def book(self) -> None:

@@ -103,6 +103,7 @@ class Pms:
         self.rebuilding = False
         self.corrupted = False
         self.is_wrong = False  # not the true database just now: what it says may not be believed
+        self.half_built: dict[int, float] = {}  # patients whose last statement is still to come
         self.deleted: set[tuple[str, int]] = set()
         self.hidden: set[str] = set()  # tables renamed away
         self.open_since: dict[int, int] = {}  # running statements and transactions: their start

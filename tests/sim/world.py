@@ -159,6 +159,7 @@ class World:
         mishaps = Mishaps(self)
         self.kernel.spawn("fate", mishaps.run)
         self.kernel.spawn("it", mishaps.technician)
+        self.kernel.spawn("manager", mishaps.regretter)
         self.kernel.spawn("watcher", self.oracles.watch)
         self._go(lambda: self.kernel.now >= self.chaos_s, self.chaos_s)
         self.is_chaos_over = True
