@@ -126,14 +126,12 @@ def test_a_swarm_has_some_kinds_only() -> None:
     assert 0 < sum(sizes) / len(sizes) < len(Kind) / 2
 
 
-#: what comes through a port or a constructor everywhere, with the one place that may name it
-FORBIDDEN = {
-    "time": (),
-    "random": (),
-    "secrets": (),
-    "socket": (),
-    "uuid": ("meta.py", "journal.py"),
-}
+#: what comes through a port or a constructor, and who may name it all the same: a journal's own
+#: name is made once, and a visitor from outside the agent has no clock but the machine's
+FORBIDDEN: dict[str, tuple[str, ...]] = {
+    "time": (), "random": (), "secrets": (), "socket": (), "uuid": ("meta.py", "journal.py"),
+}  # fmt: skip
+VISITORS = ("snapshot.py",)
 
 
 def test_decisions_take_neither_time_nor_chance_from_the_machine() -> None:
