@@ -40,7 +40,7 @@ NAME = "agent"
 HOT_S, WARM_S, COLD_S = 60.0, 120.0, 240.0
 TUNING = Tuning(
     zone=ZONE,
-    gate_s=1.0,
+    gate_s=2.0,
     overlap_s=60.0,
     rotation=Rotation(HOT_S, WARM_S, COLD_S, chunk_rows=10),
     page_rows=20,
@@ -57,8 +57,8 @@ TWO_WAY = TwoWayTuning(
 
 #: idle looks that cost a run more than they show: module -> constant -> seconds
 STRETCHED: dict[ModuleType, dict[str, float]] = {
-    engine: {"IDLE_S": 2.0},
-    apply: {"IDLE_S": 2.0},
+    engine: {"IDLE_S": 4.0},
+    apply: {"IDLE_S": 4.0},
     pull: {"CHORES_EVERY_S": 5.0},
     twoway: {},
     carrying: {},

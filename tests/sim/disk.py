@@ -14,17 +14,23 @@ class SimDisk(FaultDisk):
     def __init__(self, files: dict[str, bytes], seed: int) -> None:
         super().__init__(files, seed)
         self.standing: Fault | None = None
+        self._rolled_back: set[int] = set()  # files whose last turn failed and left bytes behind
         self.log = _Nothing()  # type: ignore[assignment]
 
     def boundary(self, what: str, file: _File | None = None, write: _Write | None = None) -> None:
-        super().boundary(what, file, write)
-        if self.standing is None or file is None:
-            return
-        if self.standing is Fault.ENOSPC:
-            if write is not None:
+        try:
+            super().boundary(what, file, write)
+            if self.standing is Fault.ENOSPC and write is not None:
                 raise apsw.FullError(what)
-            return
-        raise apsw.IOError(what)
+            if self.standing not in (None, Fault.ENOSPC) and file is not None:
+                raise apsw.IOError(what)
+        except apsw.Error:
+            self._rolled_back.add(id(file))
+            raise
+
+    def sync(self, name: str) -> None:
+        super().sync(name)
+        self._rolled_back.discard(id(self.files[name]))
 
     def arm(self, fault: Fault, within: int) -> None:
         """The fault strikes at the ``within``-th boundary (or read) from now."""
@@ -50,7 +56,11 @@ class SimDisk(FaultDisk):
 
     def unsynced(self) -> list[str]:
         """Files a power cut would take something from."""
-        return [name for name, file in self.files.items() if file.pending]
+        return [
+            name
+            for name, file in self.files.items()
+            if file.pending and id(file) not in self._rolled_back
+        ]
 
 
 class _Nothing(list[str]):

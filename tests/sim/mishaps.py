@@ -303,7 +303,7 @@ class Mishaps:
         while not world.is_chaos_over:
             self.kernel.sleep(chance.expovariate(1 / 60.0))
             process = world.process
-            if process is None or process.journal._owner is not None:
+            if process is None or process.journal._owner is not None or world.is_chaos_over:
                 continue
             armed = process.journal._writer.execute(
                 "SELECT number FROM effect WHERE state = 'verified' AND undo = 'armed'"
