@@ -28,6 +28,13 @@ class SimDisk(FaultDisk):
             self._rolled_back.add(id(file))
             raise
 
+    def reading(self) -> None:
+        try:
+            super().reading()
+        except apsw.Error:
+            self._rolled_back.update(map(id, self.files.values()))
+            raise
+
     def sync(self, name: str) -> None:
         super().sync(name)
         self._rolled_back.discard(id(self.files[name]))

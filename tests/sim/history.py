@@ -106,9 +106,11 @@ class History:
             raise Violation("S10", f"{place[0]} {place[1]} was buried without a second look")
 
     def overdue(self, now: float) -> str | None:
-        for place, (_, until) in self.due.items():
+        for place, (_, until) in list(self.due.items()):
+            if now <= until:
+                continue
             states = self._states[place]
-            back = states[-1].hash == states[self._landed.get(place, 0)].hash
-            if now > until and not back:  # not what was taken back before anybody looked
+            if states[-1].hash != states[self._landed.get(place, 0)].hash:
                 return f"{place[0]} {place[1]}"
+            del self.due[place]  # taken back before anybody looked
         return None
