@@ -500,6 +500,14 @@ def the_wall_clock_is_trusted() -> Iterator[None]:
 
 
 @plants
+def an_hour_may_be_a_second() -> Iterator[None]:
+    """A clock set forward ends the wait for a lost answer; as it was before it was found."""
+
+    with patched((Recover, "_ahead_s", lambda _: 0.0)):
+        yield
+
+
+@plants
 def done_before_it_is_done() -> Iterator[None]:
     """The outcome is stored with the intent."""
     true = Carrying._settling

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from agent.sync.pace import Backoff, WallWatch
 from agent.sync.plan import refused_deletions
 from agent.sync.pull import Pull
 from agent.sync.push import Dispatcher
+from agent.sync.recover import Recover, _Watched
 from tests.support.clock import HandClock
 
 
@@ -109,3 +111,37 @@ def test_a_clock_set_back_is_noticed_until_it_is_heeded() -> None:
     assert watch.set_back_s() == 0.0
     clock.step(-0.5)
     assert watch.set_back_s() == 0.0  # a clock being disciplined
+
+
+def test_a_clock_set_forward_ends_no_wait_for_a_lost_answer() -> None:
+    """The PMS may still be at it: an hour of the wall clock was a second."""
+    clock = HandClock()
+    recover = Recover(
+        None,  # type: ignore[arg-type]
+        clock,
+        None,  # type: ignore[arg-type]
+        window_s=lambda: 65.0,
+        unknown=lambda *_: None,
+        not_kept=lambda *_: None,
+    )
+    row = SimpleNamespace(planned_at=clock.now())
+    watched = _Watched(clock.mono(), clock.mono(), looks=5)
+    clock.step(3600.0)
+    assert not recover._is_over(row, watched)  # type: ignore[arg-type]
+    clock.advance(66.0)
+    assert recover._is_over(row, watched)  # type: ignore[arg-type]
+
+
+def test_an_effect_of_long_ago_needs_no_wait_after_a_restart() -> None:
+    clock = HandClock()
+    row = SimpleNamespace(planned_at=clock.now())
+    clock.advance(3600.0)
+    recover = Recover(
+        None,  # type: ignore[arg-type]
+        clock,
+        None,  # type: ignore[arg-type]
+        window_s=lambda: 65.0,
+        unknown=lambda *_: None,
+        not_kept=lambda *_: None,
+    )
+    assert recover._is_over(row, _Watched(clock.mono(), clock.mono(), looks=5))  # type: ignore[arg-type]
