@@ -100,6 +100,11 @@ ELSEWHERE = {
 }
 #: quick_check sees broken structure only: a flipped bit of content is not simulated yet
 NOT_YET = frozenset({Kind.BIT_FLIP})
+#: what people and single writes do: there are a hundred such points in a run, not thousands
+FEW_POINTS = frozenset(
+    {Kind.LATE_VISIBLE, Kind.NO_STAMP, Kind.UNLOGGED_DELETE, Kind.HALF_BUILT, Kind.RACING_EDIT,
+     Kind.NORMALISES, Kind.API_UNKNOWN, Kind.PARTIAL, Kind.FEED_GAP, Kind.REORDER}
+)  # fmt: skip
 SWARM = 0.25  # share of the kinds a seed has
 
 
@@ -136,6 +141,8 @@ def drawn_plan(kernel: Kernel, kinds: Collection[Kind], swarm: float = SWARM) ->
             continue
         if kind in MOMENTS:
             plan.rates[kind] = 2.0 ** chance.uniform(1.0, 5.0)  # 2 to 32 an hour
+        elif kind in FEW_POINTS:
+            plan.rates[kind] = 10.0 ** chance.uniform(-1.5, -0.3)
         else:
             plan.rates[kind] = 10.0 ** chance.uniform(-3.0, -0.7)
     return plan
