@@ -182,6 +182,8 @@ class SimCrm:
             None if change.verb is Verb.DELETE else change.canon,
         )  # fmt: skip
         self.taken.add((place, change.op_id))
+        if change.verb is Verb.DELETE and held is None:
+            return ItemOutcome(Outcome.APPLIED)  # a tombstone of what was never here
         self.effects.append((self.kernel.now, place, change.op_id, change.verb))
         self.landed(change, held)
         return ItemOutcome(Outcome.APPLIED)

@@ -159,7 +159,7 @@ class Oracles:
         kernel = self.world.kernel
         kernel.trace(f"landed {change.stream.value} {change.key} {change.content_hash.hex()[:8]}")
         wrong = self._wrong_since
-        if wrong is not None and kernel.now - wrong > FENCE_S:
+        if wrong is not None and kernel.now - wrong > FENCE_S and not self.has_forgotten:
             self.wrong_pushes += 1
             if self.wrong_pushes > FENCE_ITEMS:
                 raise Violation("S9", "pushed from a source that is not ours")
