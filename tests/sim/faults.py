@@ -217,7 +217,10 @@ class Faults:
             raise PmsUnavailable("pms.statement_timeout")
 
     def pms_answer(self, what: str, cost_s: float) -> None:
-        """After it has read, before the rows are here."""
+        """After it has read, before the rows are here: as a rule at once, now and then late."""
+        schedule = self.kernel.streams.schedule
+        if schedule.random() < self.kernel.preempt_p / 4:
+            cost_s += schedule.uniform(0.0, 1.5)
         self.kernel.sleep(cost_s)
         if self.fires(Kind.CURSOR_DROP):
             raise PmsUnavailable("pms.connection_lost")

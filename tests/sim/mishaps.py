@@ -157,6 +157,9 @@ class Mishaps:
             for table in pms.tables.values():
                 table.rows = {key + 1000: row for key, row in table.rows.items()}
 
+        for table in pms.tables.values():
+            table.moved_at = pms.second()
+
         def back() -> None:
             pms.identity = "practice-1"
             for name, table in pms.tables.items():
