@@ -86,13 +86,14 @@ class History:
             return
         told = b"" if change.verb is Verb.DELETE else change.content_hash
         floor = self._landed.get(place, 0)
-        found = next((n for n in range(len(states) - 1, -1, -1) if states[n].hash == told), None)
+        # The earliest state it can be, after what landed before: states may come back.
+        found = next((n for n in range(floor, len(states)) if states[n].hash == told), None)
         if found is None:
-            raise Violation("S5", f"{table} {place[1]}: the practice never said so")
-        if found < floor:
-            raise Violation("E2", f"{table} {place[1]}: old news after newer")
+            was_said = any(state.hash == told for state in states)
+            rule, what = ("E2", "old news after newer") if was_said else ("S5", "never said so")
+            raise Violation(rule, f"{table} {place[1]}: {what}")
         self._landed[place] = found
-        if found == len(states) - 1:
+        if states[-1].hash == told:
             self.due.pop(place, None)
         if told == b"":
             self._check_deletion(place, states, found, now)
