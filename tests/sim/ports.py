@@ -20,6 +20,7 @@ from agent.model.reading import (
     Key,
     LaneFacts,
     Page,
+    Past,
     ServerClock,
     SourceFacts,
     SourceGuard,
@@ -250,6 +251,20 @@ class SimReader:
             return keys[n - 1] if len(keys) >= n else None
 
         return self._run("nth", 0.002, read)  # type: ignore[no-any-return]
+
+    # This practice keeps no copies of records as they were, and its log names no writer.
+
+    def past_end(self, stream: Stream) -> Key | None:
+        return self._run("past", 0.001, lambda: None)  # type: ignore[no-any-return]
+
+    def past(
+        self, stream: Stream, above: Key, limit: int, *, key: Key | None = None,
+        patient: Key | None = None,
+    ) -> list[Past]:  # fmt: skip
+        return []
+
+    def entered(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, bool]:
+        return self._run("entered", 0.002, lambda: {})  # type: ignore[no-any-return]
 
     def close(self) -> None:
         self._is_lost = True
