@@ -182,6 +182,7 @@ class Host:
             self.control.tick(told)
 
     def beat(self) -> None:
+        self.journal.note_beside()
         snapshot = self.report().snapshot
         numbers = self.journal.numbers(self.clock.now())
         capabilities, suspended = self.twoway.offer

@@ -27,6 +27,7 @@ from agent.sync.plan import (
     operation_prefix,
     operations_of,
     plan_page,
+    refused_deletions,
     seen_of,
     split_by_size,
 )
@@ -81,6 +82,7 @@ class _Took:
     counts: Taken
     changed: Sequence[Observation] = ()
     braked: bool = False
+    again: bool = False  # deletions the CRM refused before leave once more
 
 
 class Capture:
@@ -188,7 +190,10 @@ class Capture:
             self._brakes.record(turn, braked)
             log.warning("capture.braked", stream=stream.value, code=braked.code)
             return _Took(Taken(rows=len(observed)), braked=True)
-        self._send(turn, mapped, changed, deleted, urgency, paged=fresh is not None)
+        there = {*keys, *(row.key for row in bad)}
+        again = refused_deletions(wanted, there, held) if force else []
+        self._send(turn, mapped, changed, [*deleted, *again], urgency, paged=fresh is not None)
+        turn.forget_parked(stream, again)
         if plan.touched:
             turn.touch(stream, plan.touched)
         if missing:
@@ -205,7 +210,7 @@ class Capture:
             deleted=len(deleted),
             unreadable=len(bad),
         )
-        return _Took(counts, changed)
+        return _Took(counts, changed, again=bool(again))
 
     def _after(self, seen: Sequence[_Seen], taken: Sequence[_Took]) -> None:
         """What others are told once the turn has committed."""
@@ -214,7 +219,7 @@ class Capture:
                 continue
             stream, counts = one.read.mapped.stream, took.counts
             self._present[stream] = self._present.get(stream, 0) + counts.created - counts.deleted
-            if took.changed or counts.deleted:
+            if took.changed or counts.deleted or took.again:
                 self._on_work()
             watcher = self.watchers.get(stream)
             if watcher is not None and took.changed:

@@ -96,6 +96,9 @@ def open_session(
     held, findings = _hold_back(journal, datamap, facts, maps)
     for stream in held:
         maps.pop(stream, None)
+    # Records are held of it and the site has no such table just now: it may come back.
+    known = {count.stream for count in journal.stream_counts() if count.present}
+    held |= (known & {*datamap.streams}) - {*maps}
     for stream, mapped in maps.items():
         source.bind(stream, mapped.columns)
 
