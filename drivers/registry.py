@@ -13,6 +13,7 @@ from agent.ports import PmsSource, PmsWriter
 
 if TYPE_CHECKING:
     from drivers.base import Session
+    from drivers.odbc.login import OdbcLogin
     from drivers.opendental.office import Office
 
 
@@ -34,9 +35,34 @@ class SourceSettings(msgspec.Struct, frozen=True):
     sqlite_path: str = ""
     statement_limit_ms: int = 100
     zone: str = ""
+    odbc_connection: str = ""
+    odbc_dsn: str = ""
+    odbc_driver: str = ""
+    odbc_extra: str = ""
+    odbc_encoding: str = ""
+    odbc_reader: str = ""
 
     def __repr__(self) -> str:
         return f"SourceSettings({self.kind})"
+
+
+def odbc_login(settings: SourceSettings) -> OdbcLogin:
+    """How a kind that is read over ODBC is reached."""
+    from drivers.odbc.login import OdbcLogin
+
+    return OdbcLogin(
+        connection=settings.odbc_connection,
+        dsn=settings.odbc_dsn,
+        driver=settings.odbc_driver,
+        host=settings.host,
+        port=settings.port,
+        database=settings.database,
+        user=settings.user,
+        password=settings.password,
+        extra=settings.odbc_extra,
+        encoding=settings.odbc_encoding,
+        reader=settings.odbc_reader,
+    )
 
 
 def make_source(settings: SourceSettings) -> Diagnosable:

@@ -99,7 +99,9 @@ class PracticeSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PmsSettings:
     kind: str = _setting(
-        "opendental", "Which practice system is read.", choices=("opendental", "sample")
+        "opendental",
+        "Which practice system is read.",
+        choices=("opendental", "sample", "dentrix", "eaglesoft"),
     )
     host: str = _setting("127.0.0.1", "Database server of the practice.", shape=Shape.HOST)
     port: int = _setting(3306, "TCP port of the database server.", min=1, max=65535)
@@ -110,6 +112,24 @@ class PmsSettings:
         "",
         "Path of FreeDentalConfig.xml or OpenDentalWebConfig.xml, to take host, database and "
         "login from where they are not set here. `bridgework doctor` names the files it finds.",
+        shape=Shape.PATH,
+    )
+    odbc_connection: str = _setting(
+        "",
+        "Whole ODBC connection string, from the practice's IT or the vendor's sign-in program; "
+        "wins over the other pms.odbc settings.",
+        secret=True,
+    )
+    odbc_dsn: str = _setting("", "Name of an ODBC data source set up on this computer.")
+    odbc_driver: str = _setting("", "Name of the ODBC driver, when there is no data source.")
+    odbc_extra: str = _setting("", "Further keywords of the driver, such as Encryption=NONE.")
+    odbc_encoding: str = _setting(
+        "", "Encoding of the database's text where the driver misreports it, such as cp1252."
+    )
+    odbc_reader: str = _setting(
+        "",
+        "Path of another Python, or of the packaged reader, that loads the ODBC driver: a 32-bit "
+        "driver needs a 32-bit one.",
         shape=Shape.PATH,
     )
     sqlite_path: str = _setting(

@@ -62,10 +62,25 @@ def source_settings(settings: Settings, secrets: Secrets) -> SourceSettings:
         sqlite_path=pms.sqlite_path,
         statement_limit_ms=pms.statement_limit_ms,
         zone=settings.practice.zone,
+        odbc_connection=read_secret(settings, secrets, "pms.odbc_connection") or "",
+        odbc_dsn=pms.odbc_dsn,
+        odbc_driver=pms.odbc_driver,
+        odbc_extra=pms.odbc_extra,
+        odbc_encoding=pms.odbc_encoding,
+        odbc_reader=pms.odbc_reader,
     )
+    if pms.kind in {"dentrix", "eaglesoft"}:
+        found = _unset(found, settings)
     if pms.kind == "opendental" and pms.config_file:
         found = _completed(found, Path(pms.config_file), settings)
     return found
+
+
+def _unset(found: SourceSettings, settings: Settings) -> SourceSettings:
+    """Over ODBC only what was really set: the defaults are Open Dental's."""
+    defaults = {"host": "", "port": 0, "database": "", "user": ""}
+    unsaid = {n: v for n, v in defaults.items() if settings.origin(f"pms.{n}") is Origin.DEFAULT}
+    return msgspec.structs.replace(found, **unsaid)
 
 
 def _completed(found: SourceSettings, path: Path, settings: Settings) -> SourceSettings:

@@ -145,13 +145,12 @@ class CodedKeys:
     def _native(self, code: int) -> tuple[wire.Cell, ...] | None:
         if not self._plan.keys:
             return () if code == 0 else None
-        if len(self._plan.keys) == 1:
-            text = text_of(code)
-            if text is not None:
-                return (text,)
         if code not in self._natives:
             self._fresh()
-        return self._natives.get(code)
+        native = self._natives.get(code)
+        if native is None and len(self._plan.keys) == 1 and (text := text_of(code)) is not None:
+            return (text,)
+        return native
 
     def _fresh(self) -> list[int]:
         started = time.monotonic()

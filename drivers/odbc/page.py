@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from drivers.odbc import wire
-from drivers.odbc.keys import HASHED, PACKED, code_of, code_of_one
-from drivers.odbc.values import ITEM, converters, folded, hashed, item, text_of
+from drivers.odbc.keys import code_of, code_of_one
+from drivers.odbc.keys import text_of as key_text
+from drivers.odbc.values import ITEM, converters, folded, hashed, item
 
 _MASK48 = (1 << 48) - 1
 
@@ -178,11 +179,17 @@ def codes_of(rows: Sequence[Row], keys: int, fold: bool) -> list[int | None]:
 def natives_of(
     codes: Sequence[int | None], rows: Sequence[Row], keys: int
 ) -> list[tuple[int, tuple[wire.Cell, ...]]]:
-    """The vendor's keys of those numbers that do not say them."""
+    """The vendor's keys, padding and all, of those numbers that do not say them exactly."""
+    if keys == 1:
+        return [
+            (code, (row[0],))
+            for code, row in zip(codes, rows, strict=True)
+            if code is not None and isinstance(row[0], str) and row[0] != key_text(code)
+        ]
     return [
-        (code, tuple(text_of(_plain(value)) for value in row[:keys]))
+        (code, tuple(_native(value) for value in row[:keys]))
         for code, row in zip(codes, rows, strict=False)
-        if code is not None and keys and (HASHED <= code < PACKED)
+        if code is not None and keys
     ]
 
 
@@ -202,6 +209,10 @@ def found(wanted: wire.Keys, rows: Sequence[Row]) -> wire.Reply:
         else []
     )
     return wire.Found(codes, len(rows), natives)
+
+
+def _native(value: Any) -> int | str | None:
+    return value if isinstance(value, str) else _plain(value)
 
 
 def _plain(value: Any) -> int | str | None:
