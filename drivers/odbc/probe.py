@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from agent.errors import PmsDrift, PmsError, PmsRefused
+from agent.errors import PmsDrift, PmsError, PmsRefused, PmsSetup, PmsUnavailable
 from agent.model.reading import Finding, Severity
 from agent.model.streams import Stream
 from drivers.base import Effort, RowTrouble
@@ -112,7 +112,9 @@ class _Probe:
                 if error.code != "pms.right_missing":
                     raise
                 refused = error
-            except PmsDrift:
+            except (PmsUnavailable, PmsSetup):
+                raise
+            except PmsError:  # not there, or not to be read, in one server's words or another's
                 continue
         if refused is not None:
             self._find("pms.right_missing", Severity.ERROR, table=decl.name)
@@ -163,6 +165,7 @@ class _Probe:
                 str(row[3]): TYPE_WORDS.get(int(row[4] or 0), "other")
                 for row in told
                 if str(row[2]).lower() == table.lower()
+                and (not owner or str(row[1] or "").lower() == owner.lower())
             }
             if found:
                 return found

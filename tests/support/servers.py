@@ -180,6 +180,7 @@ MaxDirtyBuffers = 1200
 SchedulerInterval = 0
 ServerThreads = 20
 LiteMode = 1
+TimezonelessDatetimes = 0
 DirsAllowed = {home}
 [Client]
 SQL_PREFETCH_ROWS = 1000
