@@ -19,7 +19,7 @@ from agent.cli.root import App
 from agent.errors import ConfigError, ExitCode
 from agent.model.reading import Finding, Severity, SourceFacts
 from agent.sync.datamap import CompiledMap, DataMap
-from agent.sync.maprows import COLUMNS
+from agent.sync.maprows import CERTAIN_COLUMNS, COLUMNS
 
 
 @click.group(name="map")
@@ -94,8 +94,10 @@ def as_csv(datamap: DataMap) -> str:
     """The map as its own file format; loading it again gives the same map."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(COLUMNS)
-    lines.writerows(row.cells() for row in datamap.rows)
+    is_certain = any(row.certainty for row in datamap.rows)
+    header = CERTAIN_COLUMNS if is_certain else COLUMNS
+    lines.writerow(header)
+    lines.writerows(row.cells()[: len(header)] for row in datamap.rows)
     return text.getvalue()
 
 
@@ -168,6 +170,7 @@ _SHORT = {
     "map.column_retyped": "retyped",
     "map.column_carried": "carried",
     "map.column_withheld": "withheld",
+    "map.column_unsure": "to look at",
 }
 
 
