@@ -13,6 +13,7 @@ from agent.ports import PmsSource, PmsWriter
 
 if TYPE_CHECKING:
     from drivers.base import Session
+    from drivers.odbc.login import OdbcLogin
     from drivers.opendental.office import Office
 
 
@@ -20,6 +21,30 @@ class Diagnosable(PmsSource, Protocol):
     """A source that can also say, step by step, what stands in the way."""
 
     def diagnose(self) -> list[Finding]: ...
+
+
+class OdbcSettings(msgspec.Struct, frozen=True):
+    """How a database is reached over ODBC; one of ``connection``, ``dsn``, ``driver`` with host.
+
+    ``version``: the program's own number if its sign-in program told it. ``signature``: of the
+    maker's programme, for an authenticated Eaglesoft database.
+    """
+
+    connection: str = ""
+    dsn: str = ""
+    driver: str = ""
+    host: str = ""
+    port: int = 0
+    database: str = ""
+    user: str = ""
+    password: str = ""
+    encoding: str = ""
+    reader: str = ""
+    version: float = 0.0
+    signature: str = ""
+
+    def __repr__(self) -> str:
+        return "OdbcSettings()"
 
 
 class SourceSettings(msgspec.Struct, frozen=True):
@@ -34,6 +59,7 @@ class SourceSettings(msgspec.Struct, frozen=True):
     sqlite_path: str = ""
     statement_limit_ms: int = 100
     zone: str = ""
+    odbc: OdbcSettings | None = None  # kinds read over ODBC
 
     def __repr__(self) -> str:
         return f"SourceSettings({self.kind})"
@@ -55,6 +81,8 @@ def make_source(settings: SourceSettings) -> Diagnosable:
         return OpenDentalSource(
             login, statement_limit_ms=settings.statement_limit_ms, zone=settings.zone
         )
+    if settings.kind in {"dentrix", "eaglesoft"}:
+        return _odbc_source(settings)
     if settings.kind == "sample":
         from drivers.sample.source import SampleSource
 
@@ -66,6 +94,37 @@ def make_source(settings: SourceSettings) -> Diagnosable:
             zone=settings.zone,
         )
     raise ConfigError("config.kind_unknown", kind=settings.kind)
+
+
+def odbc_login(odbc: OdbcSettings) -> OdbcLogin:
+    """Raises ConfigError when nothing says where the database is."""
+    from drivers.odbc.login import OdbcLogin
+
+    if not (odbc.connection or odbc.dsn or (odbc.driver and odbc.host)):
+        raise ConfigError("config.odbc_place_missing")
+    return OdbcLogin(
+        connection=odbc.connection,
+        dsn=odbc.dsn,
+        driver=odbc.driver,
+        host=odbc.host,
+        port=odbc.port,
+        database=odbc.database,
+        user=odbc.user,
+        password=odbc.password,
+        encoding=odbc.encoding,
+        reader=odbc.reader,
+    )
+
+
+def _odbc_source(settings: SourceSettings) -> Diagnosable:
+    from drivers.dentrix.source import DentrixSource
+    from drivers.eaglesoft.source import EaglesoftSource
+
+    odbc = settings.odbc or OdbcSettings()
+    login = odbc_login(odbc)
+    if settings.kind == "dentrix":
+        return DentrixSource(login, zone=settings.zone, version=odbc.version)
+    return EaglesoftSource(login, zone=settings.zone, signature=odbc.signature)
 
 
 class WriterSettings(msgspec.Struct, frozen=True):

@@ -297,4 +297,10 @@ def build(settings: Settings, paths: Paths) -> Host:
 def site_map(settings: Settings) -> DataMap:
     """The shipped map of the configured PMS with the site's overrides, if any."""
     override = Path(settings.map.file) if settings.map.file else None
-    return load_map(settings.pms.kind, override=override)
+    pms = settings.pms
+    values = {
+        "excluded_chairs": pms.excluded_chairs,
+        "length_unit_min": pms.length_unit_min,
+        "int_time": pms.int_time,
+    }
+    return load_map(pms.kind, override=override, values=values)
