@@ -18,6 +18,7 @@ from agent.model.effects import Effect, WriterFacts, Written
 from agent.model.reading import (
     Column,
     Digest,
+    Hash,
     Key,
     Page,
     ServerClock,
@@ -79,6 +80,10 @@ class PmsReader(Protocol):
         self, stream: Stream, first: date, last: date, after: Key | None, limit: int
     ) -> list[Key]:
         """Keys of records of the hot window (local dates, inclusive), ascending."""
+
+    def hashes_in_window(self, stream: Stream, first: date, last: date) -> list[Hash]:
+        """Key and hash, as a page has them, of every record of the hot window. Only of ``polled``
+        streams; rows that cannot be read are left out."""
 
     def read_range(self, stream: Stream, lo: Key | None, hi: Key | None, limit: int) -> Page: ...
     def read_keys(self, stream: Stream, keys: Sequence[Key]) -> Page:

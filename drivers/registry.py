@@ -23,30 +23,6 @@ class Diagnosable(PmsSource, Protocol):
     def diagnose(self) -> list[Finding]: ...
 
 
-class OdbcSettings(msgspec.Struct, frozen=True):
-    """How a database is reached over ODBC; one of ``connection``, ``dsn``, ``driver`` with host.
-
-    ``version``: the program's own number if its sign-in program told it. ``signature``: of the
-    maker's programme, for an authenticated Eaglesoft database.
-    """
-
-    connection: str = ""
-    dsn: str = ""
-    driver: str = ""
-    host: str = ""
-    port: int = 0
-    database: str = ""
-    user: str = ""
-    password: str = ""
-    encoding: str = ""
-    reader: str = ""
-    version: float = 0.0
-    signature: str = ""
-
-    def __repr__(self) -> str:
-        return "OdbcSettings()"
-
-
 class SourceSettings(msgspec.Struct, frozen=True):
     """What a driver needs to know to reach its system; the password is not shown."""
 
@@ -59,10 +35,39 @@ class SourceSettings(msgspec.Struct, frozen=True):
     sqlite_path: str = ""
     statement_limit_ms: int = 100
     zone: str = ""
-    odbc: OdbcSettings | None = None  # kinds read over ODBC
+    odbc_connection: str = ""
+    odbc_dsn: str = ""
+    odbc_driver: str = ""
+    odbc_extra: str = ""
+    odbc_encoding: str = ""
+    odbc_reader: str = ""
+    signature: str = ""  # of the maker's programme, for an authenticated Eaglesoft database
+    program_version: float = 0.0  # of Dentrix, where its sign-in program told it
 
     def __repr__(self) -> str:
         return f"SourceSettings({self.kind})"
+
+
+def odbc_login(settings: SourceSettings) -> OdbcLogin:
+    """How a kind that is read over ODBC is reached. Raises ConfigError when nothing says where."""
+    from drivers.odbc.login import OdbcLogin
+
+    where = settings.odbc_connection or settings.odbc_dsn
+    if not where and not (settings.odbc_driver and settings.host):
+        raise ConfigError("config.odbc_place_missing")
+    return OdbcLogin(
+        connection=settings.odbc_connection,
+        dsn=settings.odbc_dsn,
+        driver=settings.odbc_driver,
+        host=settings.host,
+        port=settings.port,
+        database=settings.database,
+        user=settings.user,
+        password=settings.password,
+        extra=settings.odbc_extra,
+        encoding=settings.odbc_encoding,
+        reader=settings.odbc_reader,
+    )
 
 
 def make_source(settings: SourceSettings) -> Diagnosable:
@@ -81,8 +86,18 @@ def make_source(settings: SourceSettings) -> Diagnosable:
         return OpenDentalSource(
             login, statement_limit_ms=settings.statement_limit_ms, zone=settings.zone
         )
-    if settings.kind in {"dentrix", "eaglesoft"}:
-        return _odbc_source(settings)
+    if settings.kind == "dentrix":
+        from drivers.dentrix.source import DentrixSource
+
+        return DentrixSource(
+            odbc_login(settings), zone=settings.zone, version=settings.program_version
+        )
+    if settings.kind == "eaglesoft":
+        from drivers.eaglesoft.source import EaglesoftSource
+
+        return EaglesoftSource(
+            odbc_login(settings), zone=settings.zone, signature=settings.signature
+        )
     if settings.kind == "sample":
         from drivers.sample.source import SampleSource
 
@@ -94,37 +109,6 @@ def make_source(settings: SourceSettings) -> Diagnosable:
             zone=settings.zone,
         )
     raise ConfigError("config.kind_unknown", kind=settings.kind)
-
-
-def odbc_login(odbc: OdbcSettings) -> OdbcLogin:
-    """Raises ConfigError when nothing says where the database is."""
-    from drivers.odbc.login import OdbcLogin
-
-    if not (odbc.connection or odbc.dsn or (odbc.driver and odbc.host)):
-        raise ConfigError("config.odbc_place_missing")
-    return OdbcLogin(
-        connection=odbc.connection,
-        dsn=odbc.dsn,
-        driver=odbc.driver,
-        host=odbc.host,
-        port=odbc.port,
-        database=odbc.database,
-        user=odbc.user,
-        password=odbc.password,
-        encoding=odbc.encoding,
-        reader=odbc.reader,
-    )
-
-
-def _odbc_source(settings: SourceSettings) -> Diagnosable:
-    from drivers.dentrix.source import DentrixSource
-    from drivers.eaglesoft.source import EaglesoftSource
-
-    odbc = settings.odbc or OdbcSettings()
-    login = odbc_login(odbc)
-    if settings.kind == "dentrix":
-        return DentrixSource(login, zone=settings.zone, version=odbc.version)
-    return EaglesoftSource(login, zone=settings.zone, signature=odbc.signature)
 
 
 class WriterSettings(msgspec.Struct, frozen=True):

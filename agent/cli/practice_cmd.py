@@ -193,7 +193,7 @@ def _create_vendor(
     _say(made, as_json=as_json)
     if not as_json:
         click.echo(f"  bridgework config set pms.kind {layout}")
-        click.echo("  bridgework config set pms.connection      (asks for the ODBC string)")
+        click.echo("  bridgework config set pms.odbc_connection      (asks for the ODBC string)")
         click.echo(f"  bridgework config set practice.zone {plan.zone}")
         for name, value in SITE_SAYS[layout].items():
             click.echo(f"  bridgework config set pms.{name} {value}")

@@ -114,27 +114,26 @@ class PmsSettings:
         "login from where they are not set here. `bridgework doctor` names the files it finds.",
         shape=Shape.PATH,
     )
-    sqlite_path: str = _setting(
-        "", "The sample practice's SQLite file (pms.kind = sample).", shape=Shape.PATH
-    )
-    connection: str = _setting(
+    odbc_connection: str = _setting(
         "",
-        "ODBC connection string of Dentrix or Eaglesoft, from IT or from the maker's own settings. "
-        "Instead of it: pms.dsn, or pms.odbc_driver with pms.host.",
+        "Whole ODBC connection string, from the practice's IT or the vendor's sign-in program; "
+        "wins over the other pms.odbc settings.",
         secret=True,
     )
-    dsn: str = _setting("", "ODBC data source of Dentrix or Eaglesoft, as Windows lists it.")
-    odbc_driver: str = _setting(
-        "", "Name of the ODBC driver, such as c-treeACE ODBC Driver or SQL Anywhere 17."
-    )
+    odbc_dsn: str = _setting("", "Name of an ODBC data source set up on this computer.")
+    odbc_driver: str = _setting("", "Name of the ODBC driver, when there is no data source.")
+    odbc_extra: str = _setting("", "Further keywords of the driver, such as Encryption=NONE.")
     odbc_encoding: str = _setting(
-        "", "Code page of the database's text where the driver names a wrong one, such as cp1252."
+        "", "Encoding of the database's text where the driver misreports it, such as cp1252."
     )
     odbc_reader: str = _setting(
         "",
-        "Program that loads the ODBC driver, where the driver is 32-bit and the agent is not. "
-        "Empty: the agent's own.",
+        "Path of another Python, or of the packaged reader, that loads the ODBC driver: a 32-bit "
+        "driver needs a 32-bit one.",
         shape=Shape.PATH,
+    )
+    sqlite_path: str = _setting(
+        "", "The sample practice's SQLite file (pms.kind = sample).", shape=Shape.PATH
     )
     sign_in: str = _setting(
         "",

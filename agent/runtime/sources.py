@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -16,7 +15,6 @@ from agent.ports import PmsWriter
 from drivers.opendental.discovery import SEARCH_FOLDERS, read_config, usual_files
 from drivers.registry import (
     Diagnosable,
-    OdbcSettings,
     SourceSettings,
     WriterSettings,
     make_source,
@@ -64,37 +62,26 @@ def source_settings(settings: Settings, secrets: Secrets) -> SourceSettings:
         sqlite_path=pms.sqlite_path,
         statement_limit_ms=pms.statement_limit_ms,
         zone=settings.practice.zone,
-        odbc=odbc_settings(settings, secrets) if pms.kind in ODBC_KINDS else None,
+        odbc_connection=read_secret(settings, secrets, "pms.odbc_connection") or "",
+        odbc_dsn=pms.odbc_dsn,
+        odbc_driver=pms.odbc_driver,
+        odbc_extra=pms.odbc_extra,
+        odbc_encoding=pms.odbc_encoding,
+        odbc_reader=pms.odbc_reader,
+        signature=read_secret(settings, secrets, "pms.signature") or "",
     )
+    if pms.kind in {"dentrix", "eaglesoft"}:
+        found = _unset(found, settings)
     if pms.kind == "opendental" and pms.config_file:
         found = _completed(found, Path(pms.config_file), settings)
     return found
 
 
-ODBC_KINDS = frozenset({"dentrix", "eaglesoft"})
-
-
-def odbc_settings(settings: Settings, secrets: Secrets) -> OdbcSettings:
-    """Defaults of host, port, database and login are Open Dental's: here they say nothing."""
-    pms = settings.pms
-
-    def said(name: str) -> Any:
-        is_default = settings.origin(f"pms.{name}") is Origin.DEFAULT
-        return type(getattr(pms, name))() if is_default else getattr(pms, name)
-
-    return OdbcSettings(
-        connection=read_secret(settings, secrets, "pms.connection") or "",
-        dsn=pms.dsn,
-        driver=pms.odbc_driver,
-        host=said("host"),
-        port=said("port"),
-        database=said("database"),
-        user=said("user"),
-        password=read_secret(settings, secrets, "pms.password") or "",
-        encoding=pms.odbc_encoding,
-        reader=pms.odbc_reader,
-        signature=read_secret(settings, secrets, "pms.signature") or "",
-    )
+def _unset(found: SourceSettings, settings: Settings) -> SourceSettings:
+    """Over ODBC only what was really set: the defaults are Open Dental's."""
+    defaults = {"host": "", "port": 0, "database": "", "user": ""}
+    unsaid = {n: v for n, v in defaults.items() if settings.origin(f"pms.{n}") is Origin.DEFAULT}
+    return msgspec.structs.replace(found, **unsaid)
 
 
 def _completed(found: SourceSettings, path: Path, settings: Settings) -> SourceSettings:

@@ -67,7 +67,7 @@ class VendorRig(Rig):
         return VendorLife(db, self.layout, zone=ZONE, seed=seed, **more)
 
     def set_up(self, settings: Mapping[str, str] | None = None) -> None:
-        self.secrets["BRIDGEWORK_PMS_CONNECTION"] = self.connection()
+        self.secrets["BRIDGEWORK_PMS_ODBC_CONNECTION"] = self.connection()
         says = {f"pms.{name}": value for name, value in SITE_SAYS[self.layout].items()}
         self.configure(
             {"practice.zone": ZONE, "pms.kind": self.layout, **says, **(settings or {})}
