@@ -295,9 +295,7 @@ def live(
     if layout != "opendental":
         desk = _vendor_db(layout, into, connection, path)
         mix = {k: w for k, w in VENDOR_MIX.items() if not chosen or k in chosen}
-        make: Callable[[], Life] = partial(
-            VendorLife, desk, layout, zone=zone, seed=seed, mix=mix
-        )
+        make: Callable[[], Life] = partial(VendorLife, desk, layout, zone=zone, seed=seed, mix=mix)
     else:
         desk = _desk(into, path, host, port, user, password, database, zone)
         mix = {k: w for k, w in USUAL_MIX.items() if not chosen or k in chosen}

@@ -11,7 +11,7 @@ value, or where no memo could help.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from operator import eq, itemgetter
 from typing import Any
 
@@ -41,6 +41,7 @@ __all__ = [
     "KEY", "Enumeration", "Run", "Same", "Toolbox", "Transform", "TransformError",
     "catalogue", "enumeration_of", "parse", "text_column", "word_list",
 ]  # fmt: skip
+
 
 def parse(
     spec: str, toolbox: Toolbox, enums: Mapping[str, Enumeration], source: str = ""

@@ -44,7 +44,6 @@ class SiteNumbers(msgspec.Struct, frozen=True):
     status_type: int | None = None  # fulldef.deftype of appointment statuses
 
 
-
 _APPT = {
     "appointment_id": "apptid", "patient_id": "patid", "patient_name": "patname",
     "appointment_date": "apptdate", "start_hour": "timehr", "start_minute": "timemin",

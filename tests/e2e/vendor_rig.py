@@ -22,10 +22,7 @@ from tests.bench.rig import LOGIN, PASSWORD, ZONE, Rig, tell
 from tests.support.postgres import Postgres
 
 # A Dentrix licence with the views and the base tables known to be granted with some of them.
-DENTRIX_GRANTED = (
-    "v_appt v_patient v_provider v_patient_insurance v_insured v_insurance_plans rsc appt patient"
-    " appthist apptevent aging contact clinicalnote fulldef"
-).split()
+DENTRIX_GRANTED = ["v_appt", "v_patient", "v_provider", "v_patient_insurance", "v_insured", "v_insurance_plans", "rsc", "appt", "patient", "appthist", "apptevent", "aging", "contact", "clinicalnote", "fulldef"]
 
 
 class VendorRig(Rig):
@@ -69,9 +66,7 @@ class VendorRig(Rig):
     def set_up(self, settings: Mapping[str, str] | None = None) -> None:
         self.secrets["BRIDGEWORK_PMS_ODBC_CONNECTION"] = self.connection()
         says = {f"pms.{name}": value for name, value in SITE_SAYS[self.layout].items()}
-        self.configure(
-            {"practice.zone": ZONE, "pms.kind": self.layout, **says, **(settings or {})}
-        )
+        self.configure({"practice.zone": ZONE, "pms.kind": self.layout, **says, **(settings or {})})
         self.bridgework("pair", self._hello["code"], "--url", self._hello["url"])
 
     def compare(self) -> Report:

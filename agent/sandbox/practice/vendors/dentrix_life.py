@@ -36,7 +36,13 @@ class DentrixFront(VendorFront):
         self.providers = [str(r[0]).strip() for r in self.db.rows(of, PROVIDER)]
 
     def touch(
-        self, table: str, column: str, key: Value, changes: dict[str, Value], *, silent: bool = False
+        self,
+        table: str,
+        column: str,
+        key: Value,
+        changes: dict[str, Value],
+        *,
+        silent: bool = False,
     ) -> None:
         moved: dict[str, Value] = {} if silent else {"automodifiedtimestamp": self.stamp()}
         self.update(table, column, key, {**changes, **moved})

@@ -208,9 +208,7 @@ def adjustment(front: EaglesoftFront) -> Outcome | None:
     if found and front.chance(0.4):
         number = int(front.pick(found)[0])
         front.update("transactions_header", "tran_num", number, {"status": "D"})
-        return done(
-            Stream.ADJUSTMENT, "transactions_header", number, gone=True, traceless=True
-        )
+        return done(Stream.ADJUSTMENT, "transactions_header", number, gone=True, traceless=True)
     number = _ledger(front, patient, "C", -12.5)
     return done(Stream.ADJUSTMENT, "transactions_header", number)
 
