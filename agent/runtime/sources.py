@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from agent.config.secrets import Secrets, read_secret
 from agent.errors import ConfigError
 from agent.model.reading import Finding, Severity
 from agent.ports import PmsWriter
+from agent.sync.datamap import DataMap, load_map
+from agent.sync.maprows import Way
 from drivers.opendental.discovery import SEARCH_FOLDERS, read_config, usual_files
 from drivers.registry import (
     Diagnosable,
     SourceSettings,
+    WriteRoute,
     WriterSettings,
     make_source,
     make_writer,
@@ -45,8 +49,43 @@ def open_writer(settings: Settings, secrets: Secrets) -> PmsWriter:
             sql_writes=pms.sql_writes,
             write_user=pms.write_user,
             write_password=read_secret(settings, secrets, "pms.write_password") or "",
+            routes=site_routes(settings),
         ),
     )
+
+
+_ROUTE = re.compile(r"write:(?P<table>\w+)\((?P<key>\w+)\)\.(?P<column>\w+)|call:(?P<call>\w+)")
+
+
+def site_routes(settings: Settings) -> tuple[WriteRoute, ...]:
+    """Where the site's own map says a field may be written: ``write:VIEW(key).column`` or
+    ``call:PROCEDURE`` in the column ``trigger`` of a row with direction both. Raises ConfigError.
+    """
+    if not settings.map.file or settings.pms.kind not in {"dentrix", "eaglesoft"}:
+        return ()
+    found = []
+    for row in site_map(settings).rows:
+        said = _ROUTE.search(row.trigger)
+        if row.direction is Way.BOTH and said is not None:
+            found.append(
+                WriteRoute(
+                    row.stream, row.field, row.transform, said["table"] or "", said["key"] or "",
+                    said["column"] or "", said["call"] or "",
+                )
+            )  # fmt: skip
+    return tuple(found)
+
+
+def site_map(settings: Settings) -> DataMap:
+    """The shipped map of the configured PMS with the site's overrides, if any."""
+    override = Path(settings.map.file) if settings.map.file else None
+    pms = settings.pms
+    values = {
+        "excluded_chairs": pms.excluded_chairs,
+        "length_unit_min": pms.length_unit_min,
+        "int_time": pms.int_time,
+    }
+    return load_map(pms.kind, override=override, values=values)
 
 
 def source_settings(settings: Settings, secrets: Secrets) -> SourceSettings:
