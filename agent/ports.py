@@ -81,10 +81,6 @@ class PmsReader(Protocol):
     ) -> list[Key]:
         """Keys of records of the hot window (local dates, inclusive), ascending."""
 
-    def hashes_in_window(self, stream: Stream, first: date, last: date) -> list[Hash]:
-        """Key and hash, as a page has them, of every record of the hot window. Only of ``polled``
-        streams; rows that cannot be read are left out."""
-
     def read_range(self, stream: Stream, lo: Key | None, hi: Key | None, limit: int) -> Page: ...
     def read_keys(self, stream: Stream, keys: Sequence[Key]) -> Page:
         """At most 1,000 keys. Keys absent from the page's rows do not exist right now."""
@@ -97,6 +93,14 @@ class PmsReader(Protocol):
         """The n-th key above ``lo`` (1-based), or None when fewer exist: chunk boundaries."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class PollingReader(PmsReader, Protocol):
+    """A reader of a source with ``polled`` streams (``StreamFacts``)."""
+
+    def hashes_in_window(self, stream: Stream, first: date, last: date) -> list[Hash]:
+        """Key and hash, as a page has them, of every record of these local days, both included."""
 
 
 class PmsSource(Protocol):

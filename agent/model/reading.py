@@ -66,7 +66,7 @@ class StreamFacts(msgspec.Struct, frozen=True):
     """What the site offers for one stream. ``readable`` is False when its base table is missing.
 
     ``polled``: nothing says which record moved, so the live lane compares the hot window's keys and
-    hashes (``PmsReader.hashes_in_window``). ``tailed``: keys grow, new rows have the highest ones.
+    hashes (``PollingReader``). ``tailed``: keys grow, new rows have the highest ones.
     """
 
     table: str

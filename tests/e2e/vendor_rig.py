@@ -19,10 +19,15 @@ from agent.sandbox.practice.vendors.create import LAYOUTS, SITE_SAYS, create_ven
 from agent.sandbox.practice.vendors.db import OdbcDb
 from agent.sandbox.practice.vendors.life import VendorLife
 from tests.bench.rig import LOGIN, PASSWORD, ZONE, Rig, tell
-from tests.support.postgres import Postgres
+from tests.support.servers import Postgres
 
 # A Dentrix licence with the views and the base tables known to be granted with some of them.
-DENTRIX_GRANTED = ["v_appt", "v_patient", "v_provider", "v_patient_insurance", "v_insured", "v_insurance_plans", "rsc", "appt", "patient", "appthist", "apptevent", "aging", "contact", "clinicalnote", "fulldef"]
+DENTRIX_GRANTED = (
+    "v_appt", "v_patient", "v_provider", "v_patient_insurance", "v_insured", "v_insurance_plans",
+    "rsc", "appt", "patient", "appthist", "apptevent", "aging", "contact", "clinicalnote",
+    "fulldef",
+)  # fmt: skip
+OFFICE = "office"  # the practice's own program
 
 
 class VendorRig(Rig):
@@ -38,7 +43,8 @@ class VendorRig(Rig):
         self.postgres = Postgres(zone=ZONE)
 
     def _start_server(self) -> None:
-        self.postgres.start()
+        self.postgres.__enter__()
+        self.postgres.run(f"CREATE ROLE {OFFICE} SUPERUSER LOGIN PASSWORD '{PASSWORD}'")
         with closing(self.db()) as db:
             made = create_vendor_practice(db, self.layout, self.plan)
             tell(f"practice: {made.rows:,} rows in {made.took_s:.1f} s ({self.layout})")
@@ -51,14 +57,14 @@ class VendorRig(Rig):
 
     def close(self, *, keep: bool = False) -> None:
         super().close(keep=keep)
-        self.postgres.stop()
+        self.postgres.__exit__()
 
     def connection(self, user: str = LOGIN, password: str = PASSWORD) -> str:
         return self.postgres.connection(user, password)
 
     def db(self) -> OdbcDb:
         """The practice's own program, which may do everything."""
-        return OdbcDb(self.postgres.owner_connection(), self.owner)
+        return OdbcDb(self.connection(OFFICE), self.owner)
 
     def life(self, db: OdbcDb, seed: int, **more: Any) -> VendorLife:
         return VendorLife(db, self.layout, zone=ZONE, seed=seed, **more)
@@ -70,7 +76,7 @@ class VendorRig(Rig):
         self.bridgework("pair", self._hello["code"], "--url", self._hello["url"])
 
     def compare(self) -> Report:
-        with closing(pyodbc.connect(self.postgres.owner_connection(), autocommit=True)) as practice:
+        with closing(pyodbc.connect(self.connection(OFFICE), autocommit=True)) as practice:
             return compare_vendor(
                 practice, self.crm_db, layout=self.layout, zone=ZONE, owner=f"{self.owner}."
             )
