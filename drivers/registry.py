@@ -122,6 +122,7 @@ class WriteRoute(msgspec.Struct, frozen=True):
     key: str = ""
     column: str = ""
     procedure: str = ""
+    words: dict[str, str] = {}  # what is written for a canonical word
 
 
 class WriterSettings(msgspec.Struct, frozen=True):
@@ -174,7 +175,7 @@ def _odbc_writer(source: SourceSettings, settings: WriterSettings) -> PmsWriter:
     routes = [
         Route(
             r.stream, r.field, r.table, r.key, r.column, r.procedure,
-            spelled_of(r.field, r.transform),
+            spelled_of(r.field, r.transform), words=r.words,
         )
         for r in settings.routes
     ]  # fmt: skip

@@ -54,12 +54,16 @@ def open_writer(settings: Settings, secrets: Secrets) -> PmsWriter:
     )
 
 
-_ROUTE = re.compile(r"write:(?P<table>\w+)\((?P<key>\w+)\)\.(?P<column>\w+)|call:(?P<call>\w+)")
+_ROUTE = re.compile(
+    r"(?:write:(?P<table>\w+)\((?P<key>\w+)\)\.(?P<column>\w+)|call:(?P<call>\w+))"
+    r"(?:\?(?P<words>[^ ,]+))?"
+)
 
 
 def site_routes(settings: Settings) -> tuple[WriteRoute, ...]:
     """Where the site's own map says a field may be written: ``write:VIEW(key).column`` or
-    ``call:PROCEDURE`` in the column ``trigger`` of a row with direction both. Raises ConfigError.
+    ``call:PROCEDURE``, and ``?word=value;...`` where the office's own numbers stand for words, in
+    the column ``trigger`` of a row with direction both. Raises ConfigError.
     """
     if not settings.map.file or settings.pms.kind not in {"dentrix", "eaglesoft"}:
         return ()
@@ -71,6 +75,7 @@ def site_routes(settings: Settings) -> tuple[WriteRoute, ...]:
                 WriteRoute(
                     row.stream, row.field, row.transform, said["table"] or "", said["key"] or "",
                     said["column"] or "", said["call"] or "",
+                    dict(pair.split("=", 1) for pair in (said["words"] or "").split(";") if pair),
                 )
             )  # fmt: skip
     return tuple(found)

@@ -52,7 +52,8 @@ class As(StrEnum):
 
 class Route(msgspec.Struct, frozen=True):
     """Where a field is written: ``column`` of ``table`` where ``key`` is the record's, or a
-    ``procedure`` of (key, value). ``when``: canonical values this route can say, () for any."""
+    ``procedure`` of (key, value). ``when``: canonical values this route can say, () for any;
+    ``words``: what is written for each, where the site's own numbers stand for words."""
 
     stream: Stream
     field: str
@@ -62,6 +63,7 @@ class Route(msgspec.Struct, frozen=True):
     procedure: str = ""
     spelled: As = As.TEXT
     when: tuple[str, ...] = ()
+    words: dict[str, str] = {}
 
 
 KIND_OF: Mapping[tuple[Stream, str], EffectKind] = {
@@ -152,6 +154,7 @@ class OdbcWriter:
             abilities=abilities,
             missing=missing,
             findings=tuple(findings),
+            rest_by_desk=True,
         )
         return self._facts
 
@@ -213,7 +216,8 @@ class OdbcWriter:
         route = self._live.get((effect.stream, name))
         if route is None or kind_of(route) is not effect.kind:
             raise spell.unsupported()
-        if route.when and effect.fields[name] not in route.when:
+        value = effect.fields[name]
+        if (route.when and value not in route.when) or (route.words and value not in route.words):
             raise spell.unsupported("write.value_unsupported")
         return route
 
@@ -265,12 +269,13 @@ class OdbcWriter:
                 if code_of_one(found) == code:
                     return found
             raise WriteRefused(Reason.PATIENT_NOT_FOUND, "write.record_gone")
-        types = session.query(
-            f"SELECT {route.key} FROM {self._owner}{route.table} WHERE 1=0"
-        ).types
+        types = session.query(f"SELECT {route.key} FROM {self._owner}{route.table} WHERE 1=0").types
         return plain if types[:1] == ("str",) else code
 
     def _spelled(self, route: Route, value: Any, old: wire.Cell) -> Param:
+        if route.words:
+            word = route.words[value]
+            return int(word) if word.lstrip("-").isdigit() else word
         match route.spelled:
             case As.TEXT:
                 return spell.text_of(value)

@@ -6,6 +6,7 @@ read what a licence grants and nothing else.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -19,6 +20,7 @@ from agent.sandbox.practice.vendors.create import LAYOUTS, SITE_SAYS, create_ven
 from agent.sandbox.practice.vendors.db import OdbcDb
 from agent.sandbox.practice.vendors.life import VendorLife
 from tests.bench.rig import LOGIN, PASSWORD, ZONE, Rig, tell
+from tests.e2e.crm_side import CrmDesk
 from tests.support.servers import Postgres
 
 # A Dentrix licence with the views and the base tables known to be granted with some of them.
@@ -74,6 +76,15 @@ class VendorRig(Rig):
         says = {f"pms.{name}": value for name, value in SITE_SAYS[self.layout].items()}
         self.configure({"practice.zone": ZONE, "pms.kind": self.layout, **says, **(settings or {})})
         self.bridgework("pair", self._hello["code"], "--url", self._hello["url"])
+
+    def wait_offered(self, kind: str, timeout_s: float) -> None:
+        """Until the CRM offers this type of command."""
+        deadline = time.monotonic() + timeout_s
+        with CrmDesk(self.crm_url) as desk:
+            while kind not in desk.get("desk")["capabilities"]:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{kind} was never offered")
+                time.sleep(0.1)
 
     def compare(self) -> Report:
         with closing(pyodbc.connect(self.connection(OFFICE), autocommit=True)) as practice:
