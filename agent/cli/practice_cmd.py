@@ -123,7 +123,8 @@ def practice() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable result.")
 def create(
     layout: str, into: str, connection: str, path: Path, host: str, port: int, user: str,
-    password: str, database: str, zone: str, patients: int, years: int, seed: int, clinics: int, engine: str, version: str,
+    password: str, database: str, zone: str, patients: int, years: int, seed: int, clinics: int,
+    engine: str, version: str,
     schema_dump: Path | None, today: datetime | None, rows_appointments: int, rows_procedures: int,
     *, random_keys: bool, as_json: bool,
 ) -> ExitCode:  # fmt: skip
@@ -283,7 +284,8 @@ class _ProgressLine:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable summary.")
 def live(
     layout: str, into: str, connection: str, path: Path, host: str, port: int, user: str,
-    password: str, database: str, zone: str, rate: float, seed: int, duration: float | None, changes: int | None,
+    password: str, database: str, zone: str, rate: float, seed: int, duration: float | None,
+    changes: int | None,
     kinds: tuple[str, ...], report: Path | None, *, as_json: bool,
 ) -> ExitCode:  # fmt: skip
     """Work at the front desk until stopped, or for --duration seconds, or for --changes deeds.

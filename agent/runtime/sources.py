@@ -13,6 +13,7 @@ from agent.config.secrets import Secrets, read_secret
 from agent.errors import ConfigError
 from agent.model.reading import Finding, Severity
 from agent.ports import PmsWriter
+from agent.runtime.signin import SignedSource, SignIn, Told
 from agent.sync.datamap import DataMap, load_map
 from agent.sync.maprows import Way
 from drivers.opendental.discovery import SEARCH_FOLDERS, read_config, usual_files
@@ -32,6 +33,17 @@ def open_source(settings: Settings, secrets: Secrets) -> Diagnosable:
     With ``pms.config_file`` Open Dental's own file says host, port, database and login; what is
     set here wins over it.
     """
+    if settings.pms.kind == "dentrix" and settings.pms.sign_in:
+        plain = source_settings(settings, secrets)
+
+        def signed(told: Told) -> Diagnosable:
+            return make_source(
+                msgspec.structs.replace(
+                    plain, odbc_connection=told.connection, program_version=told.version
+                )
+            )
+
+        return SignedSource(SignIn(settings.pms.sign_in, secrets), signed, plain.kind)
     return make_source(source_settings(settings, secrets))
 
 

@@ -7,6 +7,7 @@ import dataclasses
 from agent.config import Settings
 from agent.config.secrets import Secrets
 from agent.errors import ConfigError
+from agent.runtime.signin import SignedSource
 from agent.runtime.sources import open_source
 from drivers.odbc.source import OdbcSource
 from drivers.survey import Asks, Codes, Survey, survey
@@ -20,6 +21,8 @@ def run_survey(settings: Settings, secrets: Secrets, kind: str) -> Survey:
     """``kind``: one of ``SURVEYED``, whatever ``pms.kind`` says. Raises ConfigError."""
     pms = dataclasses.replace(settings.pms, kind=kind)
     source = open_source(dataclasses.replace(settings, pms=pms), secrets)
+    if isinstance(source, SignedSource):
+        source = source.current()
     if not isinstance(source, OdbcSource):
         raise ConfigError("config.kind_unknown", kind=kind)
     return survey(source, _asks(kind))

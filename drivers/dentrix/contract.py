@@ -1,11 +1,13 @@
 """What is known of Dentrix's tables and views; columns with their certainty. Pure data.
 
-Sources: public integrations that read Dentrix over ODBC, one structure dump of a G6 database (tables
-A to M), the maker's help and FairCom's manuals, as collected for this project. Columns nobody
-published (patients' mobile numbers and e-mails, recalls, procedure codes) are not guessed: they are
-not here. What only the real engine can show: whether ``automodifiedtimestamp`` moves on every way
-of writing and is indexed, whether the base tables and ``appthist`` are granted to a given licence
-(the probe asks each), how the driver spells its limits and types.
+Sources: public integrations that read Dentrix over ODBC, one structure dump of a G6 database
+(tables A to M), the maker's help and FairCom's manuals, as collected for this project. Columns
+nobody published (patients' mobile numbers and e-mails, recalls, procedure codes) are not guessed:
+they are not here.
+
+What only the real engine can show: whether ``automodifiedtimestamp`` moves on every way of writing
+and is indexed, whether the base tables and ``appthist`` are granted to a given licence (the probe
+asks each), how the driver spells its limits and types.
 
 Must not import a database library.
 """

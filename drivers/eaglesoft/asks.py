@@ -1,4 +1,4 @@
-"""What ``bridgework diagnose`` asks of an Eaglesoft site's own rows. Pure but for the look given."""
+"""What ``bridgework diagnose`` asks of an Eaglesoft site's own rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CODES = (
 
 
 def eaglesoft_asks(look: Look) -> list[Codes]:
-    """The codes nobody published, the columns of the schedule, and whether the sign-in may write."""
+    """The codes nobody published, the columns of the schedule, and what the sign-in may do."""
     found = [codes for table, column in _CODES if (codes := look.counted(table, column))]
     chairs = look.counted("appointment", "location_id")
     if chairs is not None:

@@ -262,7 +262,7 @@ class OdbcWriter:
         """The vendor's key behind the engine's number; looked for where only the rows can tell."""
         code = int(effect.key or 0)
         plain = text_of(code)
-        if route.procedure or plain is not None and route.stream is not Stream.PATIENT:
+        if route.procedure or (plain is not None and route.stream is not Stream.PATIENT):
             return code if plain is None or plain == str(code) else plain
         if plain is None:
             for (found,) in session.rows(f"SELECT {route.key} FROM {self._owner}{route.table}"):

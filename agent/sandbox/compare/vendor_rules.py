@@ -13,29 +13,16 @@ from hashlib import blake2b
 
 import msgspec
 
-from agent.model.streams import Stream
 from agent.sandbox.compare.rules import (
     Held,
     Place,
     Rule,
     Stored,
     amount_of,
-    day,
     day_text,
-    emails,
-    flag,
-    happened,
-    label,
-    lower,
-    moment,
-    note,
-    one_of,
-    phone,
     same_money,
     utc_text,
-    wall,
     words,
-    zone_name,
 )
 
 UNIT_MINUTES, STATUS_TYPE, OPERATORY_TYPE, PARKING = 5, 19, 1, "90"
@@ -89,8 +76,11 @@ def keys(stored: Stored, held: Held, name: str, place: Place) -> bool:
 # --- rules of more than one column ------------------------------------------------------------
 
 
-def _always(value: object) -> Rule:
-    return lambda stored, held, name, place: held.get(name) == value
+def always(value: object) -> Rule:
+    def rule(stored: Stored, held: Held, name: str, place: Place) -> bool:
+        return held.get(name) == value
+
+    return rule
 
 
 def money(stored: Stored, held: Held, name: str, place: Place) -> bool:
@@ -236,7 +226,15 @@ def answer(stored: Stored, held: Held, name: str, place: Place) -> bool:
     return held.get(name) == {"Y": "granted", "N": "denied"}.get(stored[0] or "", "unknown")
 
 
-def _fields(*entries: tuple[Rule, str]) -> tuple[VendorField, ...]:
+def is_no(stored: Stored, held: Held, name: str, place: Place) -> bool:
+    return held.get(name) is (stored[0] == "N")
+
+
+def is_hygienist(stored: Stored, held: Held, name: str, place: Place) -> bool:
+    return (held.get(name) is True) == (stored[0] == "Hygienist")
+
+
+def fields(*entries: tuple[Rule, str]) -> tuple[VendorField, ...]:
     """(rule, "field=column+column field column"): a bare name is field and column."""
     found = []
     for rule, spec in entries:
@@ -244,314 +242,3 @@ def _fields(*entries: tuple[Rule, str]) -> tuple[VendorField, ...]:
             name, _, named = word.partition("=")
             found.append(VendorField(name, rule, tuple((named or name).split("+"))))
     return tuple(found)
-
-
-_START = "=appointment_date+start_hour+start_minute"
-
-DENTRIX: Mapping[Stream, VendorRules] = {
-    Stream.PRACTICE: VendorRules(
-        "SELECT id1, practicename FROM {o}rsc WHERE rsctype=0",
-        "id1",
-        _fields((label, "title=practicename name=practicename"), (zone_name, "zone=id1")),
-    ),
-    Stream.PROVIDER: VendorRules(
-        "SELECT provider_id, last_name, first_name, suffix, npi, inactive, issecondaryprovider"
-        " FROM {o}v_provider",
-        "provider_id",
-        _fields(
-            (label, "abbr=provider_id last_name first_name suffix npi"),
-            (flag, "is_hidden=inactive is_hygienist=issecondaryprovider"),
-        ),
-    ),
-    Stream.OPERATORY: VendorRules(
-        f"SELECT id1 FROM {{o}}rsc WHERE rsctype={OPERATORY_TYPE}",
-        "id1",
-        _fields((label, "name=id1")),
-    ),
-    Stream.PATIENT: VendorRules(
-        "SELECT patient_id, last_name, first_name, salutation, gender, birth_date, home_phone,"
-        " address_line1, address_line2, city, state, zipcode, employer_id FROM {o}v_patient",
-        "patient_id",
-        _fields(
-            (label, "last_name first_name salutation address=address_line1 address2=address_line2"
-                    " city state postal_code=zipcode"),
-            (one_of({"M": "male", "F": "female"}), "gender"),
-            (day, "birthdate=birth_date"), (phone, "phone_home=home_phone"),
-            (key, "employer_key=employer_id"),
-        ),
-    ),
-    Stream.APPOINTMENT: VendorRules(
-        "SELECT v.appointment_id, v.patient_id, v.patient_name, v.status_id, v.broken,"
-        " v.appointment_date, v.start_hour, v.start_minute, v.provider_id, v.operatory_id,"
-        " v.reason, v.addtnl_provider_id, a.pinboard, a.apptlen, a.createdate, a.createtimehr,"
-        " a.createtimemin, d.descript FROM {o}v_appt v"
-        " LEFT JOIN {o}appt a ON a.apptid=v.appointment_id"
-        f" LEFT JOIN {{o}}fulldef d ON d.defid=v.status_id AND d.deftype={STATUS_TYPE}",
-        "appointment_id",
-        _fields(
-            (key, "patient_key=patient_id provider_key=provider_id operatory_key=operatory_id"),
-            (unfiled, "extra=patient_name+patient_id"),
-            (dentrix_status, "status=status_id+broken+pinboard"),
-            (unsigned, "confirmation_key=status_id"), (label, "confirmation=descript"),
-            (parted_start, f"start{_START} created=createdate+createtimehr+createtimemin"),
-            (parted_local, f"start_local{_START}"), (parted_end, f"end{_START}+apptlen"),
-            (units, "minutes=apptlen"), (label, "procedures_text=reason"),
-            (extra("additional_provider"), "extra=addtnl_provider_id"),
-            (zone_name, "zone=appointment_id"),
-        ),
-    ),
-    Stream.SCHEDULE_BLOCK: VendorRules(
-        "SELECT appteventrecid, opid, eventdate, starttime, endtime, closeopflag, descript"
-        " FROM {o}apptevent",
-        "appteventrecid",
-        _fields(
-            (_always("blockout"), "kind=opid"), (_always("open"), "status=opid"),
-            (keys, "operatory_keys=opid"), (day, "date=eventdate"),
-            (numbered_time, "start=eventdate+starttime end=eventdate+endtime"),
-            (numbered_clock, "start_local=starttime end_local=endtime"),
-            (flag, "forbids_booking=closeopflag"), (label, "note=descript"),
-        ),
-    ),
-    Stream.BALANCE: VendorRules(
-        "SELECT guarid, aging0to30, aging31to60, aging61to90, aging91plus, agingdate, lastpaydate"
-        " FROM {o}aging",
-        "guarid",
-        _fields(
-            (key, "guarantor_key=guarid"), (_always(True), "is_guarantor=guarid"),
-            (money, "family_0_30=aging0to30 family_31_60=aging31to60 family_61_90=aging61to90"
-                    " family_over_90=aging91plus"),
-            (extra("as_of"), "extra=agingdate"), (extra("last_payment"), "extra=lastpaydate"),
-        ),
-    ),
-    Stream.COVERAGE: VendorRules(
-        "SELECT p.patient_id, p.primary_insured_id, p.primary_insurance_carrier_id,"
-        " p.primary_insurance_carrier_name, p.secondary_insured_id,"
-        " p.secondary_insurance_carrier_name, i.ins_party_id, i.id_num, i.ins_plan_id,"
-        " n.group_name, n.group_number, n.payor_id FROM {o}v_patient_insurance p"
-        " LEFT JOIN {o}v_insured i ON i.insured_id=p.primary_insured_id"
-        " LEFT JOIN {o}v_insurance_plans n ON n.ins_id=i.ins_plan_id"
-        " WHERE p.primary_insured_id<>0",
-        "patient_id",
-        _fields(
-            (key, "patient_key=patient_id subscription_key=primary_insured_id"
-                  " subscriber_key=ins_party_id plan_key=ins_plan_id"
-                  " carrier_key=primary_insurance_carrier_id"),
-            (_always(1), "ordinal=patient_id"),
-            (label, "subscriber_id=id_num group_name group_number electronic_id=payor_id"
-                    " carrier=primary_insurance_carrier_name"),
-            (extra_key("secondary_insured"), "extra=secondary_insured_id"),
-            (extra("secondary_carrier"), "extra=secondary_insurance_carrier_name"),
-        ),
-    ),
-    Stream.COMMUNICATION: VendorRules(
-        "SELECT contactid, patid, contactdate, contacttime, contacttype, title, provid"
-        " FROM {o}contact",
-        "contactid",
-        _fields(
-            (key, "patient_key=patid type_key=contacttype"),
-            (numbered_time, "at=contactdate+contacttime"), (note, "note=title"),
-            (extra("date"), "extra=contactdate"), (extra("provider"), "extra=provid"),
-        ),
-    ),
-    Stream.CLINICAL_NOTE: VendorRules(
-        "SELECT cnotesid, patid, createdatetime, notetext, provid FROM {o}clinicalnote",
-        "cnotesid",
-        _fields(
-            (key, "patient_key=patid"), (moment, "at=createdatetime"), (note, "note=notetext"),
-            (extra("provider"), "extra=provid"),
-        ),
-    ),
-}  # fmt: skip
-
-# The first detail row of a ledger entry says whose it is and who did it.
-_DETAIL = (
-    " LEFT JOIN {o}transactions_detail d ON d.tran_num=t.tran_num AND d.detail_id="
-    "(SELECT MIN(e.detail_id) FROM {o}transactions_detail e WHERE e.tran_num=t.tran_num)"
-)
-_MARRIED = {"S": "single", "M": "married", "W": "widowed", "D": "divorced"}
-
-EAGLESOFT: Mapping[Stream, VendorRules] = {
-    Stream.PROVIDER: VendorRules(
-        "SELECT p.provider_id, p.last_name, p.first_name, p.specialty, p.national_prov_id,"
-        " p.status, n.description FROM {o}provider p"
-        " LEFT JOIN {o}positions n ON n.position_id=p.position_id",
-        "provider_id",
-        _fields(
-            (label, "abbr=provider_id last_name first_name specialty npi=national_prov_id"),
-            (one_of({"A": "active"}), "status"),
-            (lambda stored, held, name, place: (held.get(name) is True) ==
-             (stored[0] == "Hygienist"), "is_hygienist=description"),
-            (extra("position"), "extra=description"),
-        ),
-    ),
-    Stream.OPERATORY: VendorRules(
-        "SELECT location_id, description FROM {o}chairs",
-        "location_id",
-        _fields((label, "name=description"), (is_parking, "is_hidden=location_id")),
-    ),
-    Stream.PROCEDURE_CODE: VendorRules(
-        "SELECT service_code, ada_code, description, service_type_id, fee FROM {o}services",
-        "service_code",
-        _fields(
-            (label, "code=ada_code description"), (key, "category_key=service_type_id"),
-            (extra_money("fee"), "extra=fee"),
-        ),
-    ),
-    Stream.PATIENT: VendorRules(
-        "SELECT patient_id, last_name, first_name, middle_initial, preferred_name, salutation,"
-        " status, sex, marital_status, birth_date, first_visit_date, date_entered,"
-        " responsible_party, home_phone, work_phone, cell_phone, email_address, address_1,"
-        " address_2, city, state, zipcode, caesy_language, receives_sms, receive_email,"
-        " preferred_dentist, preferred_hygienist, prim_employer_id, chart_id, notes"
-        " FROM {o}patient",
-        "patient_id",
-        _fields(
-            (label, "last_name first_name middle_name=middle_initial preferred_name salutation"
-                    " address=address_1 address2=address_2 city state postal_code=zipcode"
-                    " chart_number=chart_id"),
-            (one_of({"A": "patient", "I": "inactive"}), "status"),
-            (one_of({"M": "male", "F": "female"}), "gender=sex"),
-            (one_of(_MARRIED), "marital_status"),
-            (day, "birthdate=birth_date first_visit=first_visit_date entered=date_entered"),
-            (key, "guarantor_key=responsible_party primary_provider_key=preferred_dentist"
-                  " secondary_provider_key=preferred_hygienist employer_key=prim_employer_id"),
-            (role, "family_role=responsible_party+patient_id"),
-            (phone, "phone_home=home_phone phone_work=work_phone phone_mobile=cell_phone"),
-            (emails, "emails=email_address"), (lower, "language=caesy_language"),
-            (answer, "sms_consent=receives_sms email_consent=receive_email"),
-            (note, "appointment_note=notes"),
-        ),
-    ),
-    Stream.APPOINTMENT: VendorRules(
-        "SELECT a.appointment_id, a.patient_id, a.location_id, a.walkout_time, a.arrival_time,"
-        " a.inchair_time, a.date_confirmed, a.confirmation_status, a.appointment_type_id,"
-        " a.start_time, a.end_time, a.description, a.appointment_notes, a.date_appointed,"
-        " t.description AS type_name, (SELECT MIN(p.provider_id) FROM {o}appointment_provider p"
-        " WHERE p.appointment_id=a.appointment_id) AS provider_id FROM {o}appointment a"
-        " LEFT JOIN {o}appt_types t ON t.type_id=a.appointment_type_id"
-        " WHERE a.patient_id IS NOT NULL",
-        "appointment_id",
-        _fields(
-            (key, "patient_key=patient_id operatory_key=location_id provider_key=provider_id"
-                  " type_key=appointment_type_id confirmation_key=confirmation_status"),
-            (eaglesoft_status, "status=location_id+walkout_time"),
-            (eaglesoft_confirmation, "confirmation_category=arrival_time+date_confirmed"),
-            (label, "type=type_name procedures_text=description"), (note, "note=appointment_notes"),
-            (moment, "start=start_time end=end_time created=date_appointed"),
-            (wall, "start_local=start_time"), (minutes_between, "minutes=start_time+end_time"),
-            (happened, "arrived=arrival_time seated=inchair_time dismissed=walkout_time"),
-        ),
-    ),
-    Stream.SCHEDULE_BLOCK: VendorRules(
-        "SELECT appointment_id, location_id, start_time, end_time, description"
-        " FROM {o}appointment WHERE patient_id IS NULL",
-        "appointment_id",
-        _fields(
-            (_always("blockout"), "kind=location_id"), (_always("open"), "status=location_id"),
-            (keys, "operatory_keys=location_id"), (day, "date=start_time"),
-            (moment, "start=start_time end=end_time"),
-            (clock_of_stamp, "start_local=start_time end_local=end_time"),
-            (no_parking, "forbids_booking=location_id"), (label, "note=description"),
-        ),
-    ),
-    Stream.RECALL: VendorRules(
-        "SELECT patient_id, next_recall_date, last_recall_date, receive_recalls, recall_frequency"
-        " FROM {o}patient",
-        "patient_id",
-        _fields(
-            (key, "patient_key=patient_id"), (day, "due=next_recall_date previous=last_recall_date"),
-            (lambda stored, held, name, place: held.get(name) is (stored[0] == "N"),
-             "is_disabled=receive_recalls"),
-            (extra("frequency"), "extra=recall_frequency"),
-        ),
-    ),
-    Stream.BALANCE: VendorRules(
-        "SELECT patient_id, responsible_party, current_bal, thirty_day, sixty_day, ninety_day,"
-        " estimated_insurance, contract_balance FROM {o}patient",
-        "patient_id",
-        _fields(
-            (key, "guarantor_key=responsible_party"),
-            (is_head, "is_guarantor=responsible_party+patient_id"),
-            (head_money, "family_0_30=current_bal+responsible_party+patient_id"
-                         " family_31_60=thirty_day+responsible_party+patient_id"
-                         " family_61_90=sixty_day+responsible_party+patient_id"
-                         " family_over_90=ninety_day+responsible_party+patient_id"
-                         " family_insurance_estimate=estimated_insurance+responsible_party"
-                         "+patient_id"),
-        ),
-    ),
-    Stream.COVERAGE: VendorRules(
-        "SELECT p.patient_id, p.prim_responsible_id, p.prim_relationship, p.prim_employer_id,"
-        " p.prim_member_id, p.sec_employer_id, e.group_name, e.group_number,"
-        " e.insurance_company_id, c.name, c.phone1, c.neic_payer_id FROM {o}patient p"
-        " LEFT JOIN {o}employer e ON e.employer_id=p.prim_employer_id"
-        " LEFT JOIN {o}insurance_company c ON c.insurance_company_id=e.insurance_company_id"
-        " WHERE p.prim_employer_id IS NOT NULL",
-        "patient_id",
-        _fields(
-            (key, "patient_key=patient_id subscriber_key=prim_responsible_id"
-                  " plan_key=prim_employer_id carrier_key=insurance_company_id"),
-            (_always(1), "ordinal=patient_id"),
-            (one_of({"S": "self"}), "relationship=prim_relationship"),
-            (label, "subscriber_id=prim_member_id group_name group_number carrier=name"
-                    " electronic_id=neic_payer_id"),
-            (phone, "carrier_phone=phone1"), (extra_key("secondary_plan"), "extra=sec_employer_id"),
-        ),
-    ),
-    Stream.PROCEDURE: VendorRules(
-        "SELECT t.tran_num, d.patient_id, d.provider_id, t.service_code, s.ada_code,"
-        " t.description, t.tran_date, t.fee, t.amount, t.tooth, t.surface"
-        f" FROM {{o}}transactions_header t{_DETAIL}"
-        " LEFT JOIN {o}services s ON s.service_code=t.service_code"
-        " WHERE t.type='S' AND t.status<>'D'",
-        "tran_num",
-        _fields(
-            (key, "patient_key=patient_id provider_key=provider_id code_key=service_code"),
-            (_always("completed"), "status=tran_num"),
-            (label, "code=ada_code description tooth surface"), (day, "date=tran_date"),
-            (money, "fee amount"),
-        ),
-    ),
-    Stream.CLAIM: VendorRules(
-        "SELECT claim_id, patient_id, date_created, provider_id, prim_employer_id, claim_type,"
-        " prim_submitted_total, prim_total_paid FROM {o}insurance_claim",
-        "claim_id",
-        _fields(
-            (key, "patient_key=patient_id plan_key=prim_employer_id"
-                  " treating_provider_key=provider_id"),
-            (day, "date_service=date_created"), (label, "type_raw=claim_type"),
-            (money, "fee=prim_submitted_total insurance_paid=prim_total_paid"),
-        ),
-    ),
-    Stream.PAYMENT: VendorRules(
-        f"SELECT t.tran_num, d.patient_id, t.paytype_id, t.tran_date, t.amount, t.description"
-        f" FROM {{o}}transactions_header t{_DETAIL}"
-        " WHERE t.type NOT IN ('S','C','D','F') AND t.amount<>0 AND t.status<>'D'",
-        "tran_num",
-        _fields(
-            (key, "patient_key=patient_id type_key=paytype_id"), (day, "date=tran_date"),
-            (money, "amount"), (note, "note=description"),
-        ),
-    ),
-    Stream.ADJUSTMENT: VendorRules(
-        f"SELECT t.tran_num, d.patient_id, t.adjustment_type, t.tran_date, t.amount,"
-        f" t.description FROM {{o}}transactions_header t{_DETAIL}"
-        " WHERE t.type IN ('C','D') AND t.status<>'D'",
-        "tran_num",
-        _fields(
-            (key, "patient_key=patient_id type_key=adjustment_type"), (day, "date=tran_date"),
-            (money, "amount"), (note, "note=description"),
-        ),
-    ),
-    Stream.CLINICAL_NOTE: VendorRules(
-        "SELECT note_id, patient_id, date_entered, user_id, description"
-        " FROM {o}operatory_notes",
-        "note_id",
-        _fields(
-            (key, "patient_key=patient_id user_key=user_id"), (moment, "at=date_entered"),
-            (note, "note=description"),
-        ),
-    ),
-}  # fmt: skip
-
-RULES_OF = {"dentrix": DENTRIX, "eaglesoft": EAGLESOFT}

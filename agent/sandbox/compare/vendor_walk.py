@@ -16,8 +16,12 @@ from zoneinfo import ZoneInfo
 from agent.model.streams import Stream
 from agent.sandbox.compare.report import EXAMPLES, Example, Report, StreamReport
 from agent.sandbox.compare.rules import Held, Place, as_text
-from agent.sandbox.compare.vendor_rules import RULES_OF, VendorRules, code
+from agent.sandbox.compare.vendor_dentrix import DENTRIX
+from agent.sandbox.compare.vendor_eaglesoft import EAGLESOFT
+from agent.sandbox.compare.vendor_rules import VendorRules, code
 from agent.sandbox.compare.walk import Connection, Crm, holds
+
+RULES_OF = {"dentrix": DENTRIX, "eaglesoft": EAGLESOFT}
 
 
 def compare_vendor(
