@@ -74,7 +74,7 @@ class Link:
                 wanted.connection,
                 autocommit=True,  # an idle reader holds no transaction open
                 timeout=wanted.login_timeout_s,
-                readonly=True,  # a hint; rights are the real guard
+                readonly=wanted.reads_only,  # a hint; rights are the real guard
             )
         self._prepare(wanted)
         left_out = []

@@ -66,8 +66,10 @@ class Door:
         isolation: int = 0,
         settings: Sequence[tuple[str, bool, str]] = (),
         limits: Limits | None = None,
+        reads_only: bool = True,
     ) -> None:
         self.login = login
+        self._reads_only = reads_only
         self.limits = limits or Limits()
         self.row_limit = RowLimit.TOP
         self._isolation = isolation
@@ -103,6 +105,7 @@ class Door:
             encoding=self.login.encoding,
             isolation=self._isolation,
             settings=self._settings,
+            reads_only=self._reads_only,
         )
         try:
             reply = child.ask(asked, START_S + self.login.login_timeout_s)

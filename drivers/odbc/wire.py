@@ -44,6 +44,7 @@ class Open(msgspec.Struct, frozen=True, tag=True):
     encoding: str = ""
     isolation: int = 0
     settings: tuple[tuple[str, bool, str], ...] = ()
+    reads_only: bool = True
 
 
 class Query(msgspec.Struct, frozen=True, tag=True):

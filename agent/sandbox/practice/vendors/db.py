@@ -1,0 +1,143 @@
+"""The stand-in's connection: SQLite's file, or any ODBC engine by its connection string.
+
+Written as an office's program works: small statements, each its own commit. Bulk rows go in by
+statements of many rows where the engine takes them. Not the agent's reader (``drivers/odbc``).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyodbc
+
+from agent.errors import PmsUnavailable
+from agent.sandbox.practice.vendors.tables import Engine, VendorLayout, ddl, drops, prefix
+
+Value = int | float | str | None
+ROWS_A_STATEMENT = 400
+
+
+class VendorDb(Protocol):
+    """One connection, autocommit, SQL with ``?`` marks and ``{o}`` before a table's name."""
+
+    engine: Engine
+    statements: int
+
+    def rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]: ...
+    def run(self, sql: str, *values: Value) -> int: ...
+    def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> int: ...
+    def make(self, layout: VendorLayout) -> None: ...
+    def close(self) -> None: ...
+
+
+class SqliteDb:
+    """The layout in one file; nothing is padded and dates are text."""
+
+    engine = Engine.SQLITE
+
+    def __init__(self, path: Path, owner: str) -> None:
+        self._owned = prefix(owner, self.engine)
+        self.statements = 0
+        self._link = sqlite3.connect(path, isolation_level=None, timeout=30)
+        self._link.execute("PRAGMA journal_mode=WAL")
+        self._link.execute("PRAGMA synchronous=NORMAL")
+
+    def rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
+        return self._link.execute(sql.format(o=self._owned), values).fetchall()
+
+    def run(self, sql: str, *values: Value) -> int:
+        self.statements += 1
+        return self._link.execute(sql.format(o=self._owned), values).rowcount
+
+    def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> int:
+        held = list(rows)
+        marks = ",".join("?" * len(columns))
+        self._link.execute("BEGIN")
+        self._link.executemany(
+            f"INSERT INTO {self._owned}{table} ({','.join(columns)}) VALUES ({marks})", held
+        )
+        self._link.execute("COMMIT")
+        return len(held)
+
+    def make(self, layout: VendorLayout) -> None:
+        for statement in drops(layout, self.engine):
+            with suppress(sqlite3.OperationalError):
+                self._link.execute(statement)
+        for statement in ddl(layout, self.engine):
+            self._link.execute(statement)
+
+    def close(self) -> None:
+        self._link.close()
+
+
+class OdbcDb:
+    """PostgreSQL (psqlodbc) or Virtuoso (its own driver); ``connection``: the ODBC string."""
+
+    def __init__(self, connection: str, owner: str) -> None:
+        pyodbc.pooling = False
+        try:
+            self._link = pyodbc.connect(connection, autocommit=True, timeout=15)
+        except pyodbc.Error as error:
+            state = str(error.args[0]) if error.args else ""
+            raise PmsUnavailable("pms.unreachable", state=state) from None
+        name = str(self._link.getinfo(pyodbc.SQL_DBMS_NAME)).lower()
+        self.engine = Engine.POSTGRESQL if "postgres" in name else Engine.VIRTUOSO
+        if self.engine is Engine.VIRTUOSO:
+            self._link.setdecoding(pyodbc.SQL_CHAR, "utf-8", pyodbc.SQL_CHAR)
+            self._link.setdecoding(pyodbc.SQL_WCHAR, "utf-8", pyodbc.SQL_CHAR)
+            self._link.setencoding("utf-8", pyodbc.SQL_CHAR)
+        self._link.decimal_mode = "text"  # type: ignore[attr-defined]  # since pyodbc 5.5
+        self._owned = prefix(owner, self.engine)
+        self._owner = owner
+        self._cursor = self._link.cursor()
+        self.statements = 0
+
+    def rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
+        self._cursor.execute(sql.format(o=self._owned), *values)
+        return [tuple(row) for row in self._cursor.fetchall()]
+
+    def run(self, sql: str, *values: Value) -> int:
+        self.statements += 1
+        self._cursor.execute(sql.format(o=self._owned), *values)
+        return self._cursor.rowcount
+
+    def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> int:
+        held = list(rows)
+        head = f"INSERT INTO {self._owned}{table} ({','.join(columns)}) VALUES "
+        if self.engine is Engine.POSTGRESQL:
+            for start in range(0, len(held), ROWS_A_STATEMENT):
+                part = held[start : start + ROWS_A_STATEMENT]
+                self._cursor.execute(head + ",".join(_literal_row(row) for row in part))
+        elif held:
+            self._cursor.executemany(head + f"({','.join('?' * len(columns))})", held)
+        return len(held)
+
+    def make(self, layout: VendorLayout) -> None:
+        if self.engine is Engine.POSTGRESQL:
+            self._cursor.execute(f"DROP SCHEMA IF EXISTS {self._owner} CASCADE")
+            self._cursor.execute(f"CREATE SCHEMA {self._owner}")
+        else:
+            for statement in drops(layout, self.engine):
+                with suppress(pyodbc.Error):
+                    self._cursor.execute(statement)
+        for statement in ddl(layout, self.engine):
+            self._cursor.execute(statement)
+
+    def close(self) -> None:
+        self._link.close()
+
+
+def _literal_row(row: Sequence[Value]) -> str:
+    return "(" + ",".join(map(_literal, row)) + ")"
+
+
+def _literal(value: Value) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''").replace("\0", "") + "'"
+    return repr(value)
