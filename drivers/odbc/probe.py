@@ -7,15 +7,17 @@ statement is one COUNT(*) a table.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 
 from agent.errors import PmsDrift, PmsError, PmsRefused, PmsSetup, PmsUnavailable
 from agent.model.reading import Finding, Severity
 from agent.model.streams import Stream
 from drivers.base import Effort, RowTrouble
-from drivers.odbc.contract import Certainty, Contract, Place, TableDecl
+from drivers.odbc.contract import Certainty, Contract, Kind, Place, TableDecl
 from drivers.odbc.session import Door, OdbcSession
 from drivers.odbc.site import LiveColumn, LiveTable, Site
 from drivers.odbc.spelling import RowLimit
+from drivers.odbc.statements import TEXT_OF_MONEY
 
 TYPE_WORDS: dict[int, str] = {
     **dict.fromkeys((1, 12, -1, -8, -9, -10, -11), "varchar"),
@@ -77,6 +79,7 @@ class _Probe:
             owner=self._owner,
             clock_sql=self._find_clock(tables),
             hashes=self._try_hash(tables),
+            money_as_text=self._has_wrong_decimals(tables),
             findings=tuple(self._findings),
         )
 
@@ -249,6 +252,26 @@ class _Probe:
         self._find("pms.server_hash" if right else "pms.no_server_hash", Severity.NOTE)
         return right
 
+    def _has_wrong_decimals(self, tables: Mapping[str, LiveTable]) -> bool:
+        """The canary: one amount, once as the driver reads DECIMAL and once as the server's text.
+
+        A driver with a weak SQL_NUMERIC path gives wrong money without any error.
+        """
+        for table in tables.values():
+            for name, column in table.columns.items():
+                if column.kind is not Kind.MONEY or column.sql_type != "decimal":
+                    continue
+                text = TEXT_OF_MONEY.replace("{value}", column.real)
+                sql = f"SELECT TOP 1 {column.real},{text} FROM {table.real} WHERE {column.real}<>0"
+                told = self._tried(lambda sql=sql: self._session.rows(sql, Effort.PROBE))  # type: ignore[misc]
+                if not told or None in told[0]:
+                    continue
+                if same_amount(str(told[0][0]), str(told[0][1])):
+                    return False
+                self._find("pms.decimals_by_text", Severity.WARNING, table=table.name, column=name)
+                return True
+        return False
+
     @staticmethod
     def _tried(ask: Callable[[], list[tuple[object, ...]]]) -> list[tuple[object, ...]]:
         try:
@@ -261,6 +284,13 @@ class _Probe:
             name: value for name, value in facts.items() if value not in {None, ""}
         }
         self._findings.append(Finding(code, severity, kept))
+
+
+def same_amount(driver: str, server: str) -> bool:
+    try:
+        return Decimal(driver.strip()) == Decimal(server.strip())
+    except ArithmeticError:
+        return False
 
 
 def _places(decl: TableDecl) -> tuple[Place, ...]:

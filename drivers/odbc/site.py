@@ -58,6 +58,7 @@ class Site(msgspec.Struct, frozen=True):
     owner: str = ""
     clock_sql: str = ""
     hashes: bool = False  # the server's hash was seen to answer rightly
+    money_as_text: bool = False  # the driver gives wrong decimals: the server makes text of them
     findings: tuple[Finding, ...] = ()
 
 

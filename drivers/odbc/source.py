@@ -105,7 +105,12 @@ class OdbcSource:
     def bind(self, stream: Stream, columns: Sequence[Column]) -> None:
         site = self.site
         self._bound[stream] = BoundPlan(
-            self.contract, stream, site.tables, columns, server_hash=site.hashes
+            self.contract,
+            stream,
+            site.tables,
+            columns,
+            server_hash=site.hashes,
+            money_as_text=site.money_as_text,
         )
 
     def open(self) -> PmsReader:

@@ -24,6 +24,7 @@ from drivers.odbc.values import LETTER
 AMONG = 100  # keys in one IN list
 PAIRS = 25  # composite keys in one OR
 HASHED_SIZE = 255
+TEXT_OF_MONEY = "CAST({value} AS VARCHAR(40))"
 
 Params = tuple[wire.Param, ...]
 
@@ -153,9 +154,11 @@ class BoundPlan(StreamPlan):
         columns: Sequence[Column],
         *,
         server_hash: bool = False,
+        money_as_text: bool = False,
     ) -> None:
         super().__init__(contract, stream, tables)
         self.columns = tuple(columns)
+        self._money_as_text = money_as_text
         self._attached = {a.alias: a for a in self.decl.attached}
         self._joined: dict[str, Attachment] = {}
         self._values: list[tuple[str, LiveColumn]] = []  # in the order of the SELECT
@@ -232,8 +235,12 @@ class BoundPlan(StreamPlan):
         return self._value(hung.alias, live.columns[wanted.name])
 
     def _value(self, alias: str, column: LiveColumn) -> wire.Slot:
-        self._values.append((f"{alias}.{column.real}", column))
+        self._values.append((self._said(f"{alias}.{column.real}", column), column))
         return wire.Slot(len(self._values) - 1)
+
+    def _said(self, expression: str, column: LiveColumn) -> str:
+        wrong = self._money_as_text and column.sql_type == "decimal"
+        return TEXT_OF_MONEY.replace("{value}", expression) if wrong else expression
 
     def _need(self, hung: Attachment, wanted: Column) -> None:
         if hung.to != BASE:
@@ -288,7 +295,9 @@ class BoundPlan(StreamPlan):
                 self._hidden.append(hidden)
             link = self._hidden.index(hidden)
         known = [live.columns.get(part) for part in parts]
-        items = ",".join("NULL" if part is None else f"m.{part.real}" for part in known)
+        items = ",".join(
+            "NULL" if part is None else self._said(f"m.{part.real}", part) for part in known
+        )
         where = Where()
         if hung.where is not None and hung.where[0] in live.columns:
             where = where.also(f"m.{live.columns[hung.where[0]].real}=?", hung.where[1])
