@@ -16,13 +16,13 @@ from drivers.dentrix.numbers import site_numbers
 from drivers.odbc.login import OdbcLogin
 from drivers.odbc.session import Limits
 from drivers.odbc.site import Site
-from drivers.odbc.source import OdbcSource
+from drivers.vendor import VendorSource
 
 OLDEST = 15.0  # G5: integrators take G6.2 for 16.20, so G5 is 15
 CLOUD = ("dentrixascend.com", "https://")
 
 
-class DentrixSource(OdbcSource):
+class DentrixSource(VendorSource):
     """``version``: the program's own number as its sign-in program told it, 0 when nobody did."""
 
     def __init__(

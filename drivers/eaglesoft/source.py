@@ -14,12 +14,12 @@ from drivers.eaglesoft.contract import contract
 from drivers.odbc.login import OdbcLogin
 from drivers.odbc.session import Limits
 from drivers.odbc.site import Site
-from drivers.odbc.source import OdbcSource
+from drivers.vendor import VendorSource
 
 OLDEST = 18  # integrators support 18 and later
 
 
-class EaglesoftSource(OdbcSource):
+class EaglesoftSource(VendorSource):
     """``signature``: of the maker's programme; "" reads only."""
 
     def __init__(

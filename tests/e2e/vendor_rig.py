@@ -43,6 +43,8 @@ class VendorRig(Rig):
         self.owner = LAYOUTS[layout].owner
         self.granted = granted
         self.postgres = Postgres(zone=ZONE)
+        self.settings: dict[str, str] = {}
+        self.grants: Sequence[str] = ()  # further statements of the office's administrator
 
     def _start_server(self) -> None:
         self.postgres.__enter__()
@@ -56,6 +58,8 @@ class VendorRig(Rig):
             everything = [t.name for t in (*shape.tables, *shape.views)]
             for name in self.granted or everything:
                 db.run(f"GRANT SELECT ON {self.owner}.{name} TO {LOGIN}")
+            for statement in self.grants:
+                db.run(statement)
 
     def close(self, *, keep: bool = False) -> None:
         super().close(keep=keep)

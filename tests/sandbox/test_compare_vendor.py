@@ -41,7 +41,7 @@ def sides(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         create_vendor_practice(db, layout, PracticePlan(patients=40, years=1, seed=3))
     connection = f"DRIVER={driver('libsqlite3odbc.so')};DATABASE={practice};Timeout=2000"
     source = make_source(SourceSettings(kind=layout, odbc_connection=connection, zone=ZONE))
-    values = {**{"excluded_chairs": "", "length_unit_min": "", "int_time": ""}, **SITE_SAYS[layout]}
+    values = dict(SITE_SAYS[layout])
     compiled = load_map(layout, None, values).compile(source.probe(), zone=ZONE)
     with closing(sqlite3.connect(crm)) as link:
         link.execute("CREATE TABLE records(type TEXT, key TEXT, state TEXT, data TEXT)")

@@ -6,6 +6,7 @@ statements of many rows where the engine takes them. Not the agent's reader (``d
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -15,10 +16,12 @@ from typing import Any, Protocol
 import pyodbc
 
 from agent.errors import PmsUnavailable
-from agent.sandbox.practice.vendors.tables import Engine, VendorLayout, ddl, drops, prefix
+from agent.sandbox.practice.vendors.tables import Engine, VendorLayout, ddl, drops, named, prefix
 
 Value = int | float | str | None
 ROWS_A_STATEMENT = 400
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_STAMP = re.compile(_DAY.pattern + r" [0-9:]{8}(\.[0-9]+)?")
 
 
 class VendorDb(Protocol):
@@ -97,23 +100,32 @@ class OdbcDb:
         self.statements = 0
 
     def rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
-        self._cursor.execute(sql.format(o=self._owned), *values)
+        self._execute(sql, values)
         return [tuple(row) for row in self._cursor.fetchall()]
+
+    def _execute(self, sql: str, values: Sequence[Value]) -> None:
+        text = sql.format(o=self._owned)
+        if self.engine is Engine.VIRTUOSO:
+            text, values = _numbers_in_text(text, values)
+        self._cursor.execute(text, *values)
 
     def run(self, sql: str, *values: Value) -> int:
         self.statements += 1
-        self._cursor.execute(sql.format(o=self._owned), *values)
+        self._execute(sql, values)
         return self._cursor.rowcount
 
     def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> int:
         held = list(rows)
-        head = f"INSERT INTO {self._owned}{table} ({','.join(columns)}) VALUES "
+        names = ",".join(named(column, self.engine) for column in columns)
+        head = f"INSERT INTO {{o}}{table} ({names}) VALUES "
         if self.engine is Engine.POSTGRESQL:
             for start in range(0, len(held), ROWS_A_STATEMENT):
                 part = held[start : start + ROWS_A_STATEMENT]
-                self._cursor.execute(head + ",".join(_literal_row(row) for row in part))
-        elif held:
-            self._cursor.executemany(head + f"({','.join('?' * len(columns))})", held)
+                owned = head.format(o=self._owned)
+                self._cursor.execute(owned + ",".join(_literal_row(row) for row in part))
+        else:
+            for row in held:
+                self._execute(f"{head}({','.join('?' * len(row))})", row)
         return len(held)
 
     def make(self, layout: VendorLayout) -> None:
@@ -129,6 +141,28 @@ class OdbcDb:
 
     def close(self) -> None:
         self._link.close()
+
+
+def _numbers_in_text(sql: str, values: Sequence[Value]) -> tuple[str, list[Value]]:
+    """Virtuoso's driver binds negative numbers as unsigned ones and texts of dates as numbers: both
+    stand in the statement's text."""
+    pieces = sql.split("?")
+    whole, texts = pieces[0], list[Value]()
+    for value, piece in zip(values, pieces[1:], strict=True):
+        mark = _moment(value)
+        if not mark:
+            texts.append(value)
+        whole += (mark or "?") + piece
+    return whole, texts
+
+
+def _moment(value: Value) -> str:
+    """A number, NULL, date or time stamp as a literal; "" for a text."""
+    if not isinstance(value, str):
+        return _literal(value)
+    if _DAY.fullmatch(value):
+        return f"{{d '{value}'}}"
+    return f"{{ts '{value}'}}" if _STAMP.fullmatch(value) else ""
 
 
 def _literal_row(row: Sequence[Value]) -> str:

@@ -227,7 +227,6 @@ def new_patient(front: EaglesoftFront) -> Outcome | None:
         "sex": "F", "birth_date": "1990-05-17", "status": "A", "responsible_party": str(key),
         "receives_sms": "Y", "receive_recalls": "Y", "current_bal": 0,
         "date_entered": front.today().isoformat(), "social_security": "078-05-1120",
-        "password": "never read",
     })  # fmt: skip
     return done(Stream.PATIENT, "patient", key, traceless=True)
 

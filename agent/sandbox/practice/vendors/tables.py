@@ -74,12 +74,17 @@ def prefix(owner: str, engine: Engine) -> str:
     return "" if engine is Engine.SQLITE else f"{owner}."
 
 
+def named(column: str, engine: Engine) -> str:
+    """Virtuoso reserves words that columns are called; there a quoted name is the same name."""
+    return f'"{column}"' if engine is Engine.VIRTUOSO and column == "password" else column
+
+
 def ddl(layout: VendorLayout, engine: Engine) -> Sequence[str]:
     """Statements that make an empty practice, in order."""
     owned = prefix(layout.owner, engine)
     made = []
     for shape in layout.tables:
-        lines = [f"{name} {_type(kind, engine)}" for name, kind in shape.columns]
+        lines = [f"{named(name, engine)} {_type(kind, engine)}" for name, kind in shape.columns]
         if shape.key:
             lines.append(f"PRIMARY KEY ({', '.join(shape.key)})")
         made.append(f"CREATE TABLE {owned}{shape.name} (\n  " + ",\n  ".join(lines) + "\n)")
