@@ -31,6 +31,7 @@ from agent.sync.guards import Verdict, judge_source
 from drivers.base import digest_of_keys
 from drivers.dentrix.source import DentrixSource
 from drivers.eaglesoft.source import EaglesoftSource
+from drivers.odbc.keys import text_of
 from drivers.odbc.login import OdbcLogin
 from drivers.odbc.source import OdbcSource
 from tests.drivers.conftest import Practice
@@ -48,14 +49,14 @@ PASSWORD = "pencil-7"
 @dataclass
 class Subject:
     """A practice and the driver that reads it. ``visits``: table, key and text column of visits in
-    the office's own statements; ``spoil`` makes the named visit's patient, or the visit, unreadable
-    and tells the stream and key; "" columns cannot be renamed on that engine."""
+    the office's own statements. ``spoil`` sets a family's balance to what no driver can give.
+    ``rename``: how the engine renames a table; "" where it cannot under a view."""
 
     source: Any
     run: Any
     visits: tuple[str, str, str]
     map_kind: str = ""
-    spoil: Any = None
+    spoil: Any = None  # (key of a balance, value) -> None
     rename: str = ""
     readers: list[PmsReader] = field(default_factory=list)
 
@@ -91,7 +92,10 @@ VISITS = {
     "dentrix": ("appt", "apptid", "apptreason"),
     "eaglesoft": ("appointment", "appointment_id", "appointment_notes"),
 }
-MONEY = {"dentrix": ("appt", "amt"), "eaglesoft": ("appointment", "dollars_scheduled")}
+BALANCES = {
+    "dentrix": ("aging", "guarid", "aging0to30"),
+    "eaglesoft": ("patient", "patient_id", "current_bal"),
+}
 
 
 def _on_postgres(layout: str, server: Postgres) -> Subject:
@@ -104,10 +108,9 @@ def _on_postgres(layout: str, server: Postgres) -> Subject:
     def run(*statements: str) -> None:
         server.run(*(s.replace("{o}", f"{owner}.") for s in statements), database=layout)
 
-    table, key, _ = VISITS[layout]
-
-    def spoil(visit: int, value: str) -> None:
-        run(f"UPDATE {{o}}{MONEY[layout][0]} SET {MONEY[layout][1]}={value} WHERE {key}={visit}")
+    def spoil(key: int, value: str) -> None:
+        table, name, money = BALANCES[layout]
+        run(f"UPDATE {{o}}{table} SET {money}={value} WHERE {name}='{text_of(key)}'")
 
     return Subject(
         _vendor_source(layout, connection, zone=ZONE), run, VISITS[layout], layout, spoil,
@@ -356,15 +359,15 @@ def test_a_bad_row_stands_alone(subject: Subject) -> None:
         pytest.skip("no value this engine stores and its driver cannot give")
     subject.bound()
     reader = subject.reader()
-    keys = [row[0] for row in walked(reader, Stream.APPOINTMENT, 500)]
+    keys = [row[0] for row in walked(reader, Stream.BALANCE, 500)]
     subject.spoil(keys[1], "'NaN'")
     try:
-        page = reader.read_range(Stream.APPOINTMENT, None, None, 500)
+        page = reader.read_range(Stream.BALANCE, None, None, 500)
         assert page.unreadable == (BadRow(keys[1], "row.undeliverable"),)
         assert [row[0] for row in page.rows] == [keys[0], *keys[2:]]
     finally:
         subject.spoil(keys[1], "10.5")
-    assert len(walked(reader, Stream.APPOINTMENT, 500)) == len(keys)
+    assert len(walked(reader, Stream.BALANCE, 500)) == len(keys)
 
 
 def test_the_clock_is_true_in_the_practices_zone(subject: Subject) -> None:
@@ -378,6 +381,9 @@ def test_a_number_that_fell_is_a_brake(subject: Subject) -> None:
     """The engine stops believing a database whose highest keys went back."""
     facts = subject.bound()
     guard = subject.reader().guard()
+    if subject.map_kind == "dentrix":
+        assert guard.high_marks == {}
+        pytest.skip("no table of Dentrix is known to keep its highest key for ever")
     assert guard.high_marks
     same = judge_source(
         guard, identity=facts.identity, version=facts.version, high_marks=guard.high_marks
