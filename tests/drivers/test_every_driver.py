@@ -39,6 +39,7 @@ from tests.drivers.odbc.layouts import PLAIN
 from tests.drivers.odbc.offices import LIMITS, FileOffice, every_column
 from tests.drivers.test_contract import fill
 from tests.support.servers import Postgres, Virtuoso
+from tests.support.sqlgate import Gate, gated
 
 ZONE = "America/New_York"
 PLAN = PracticePlan(patients=20, years=1, seed=11, zone=ZONE)
@@ -58,11 +59,15 @@ class Subject:
     map_kind: str = ""
     spoil: Any = None  # (key of a balance, value) -> None
     rename: str = ""
+    facts: SourceFacts | None = None
     readers: list[PmsReader] = field(default_factory=list)
 
     def bound(self) -> SourceFacts:
-        """Probe and bind as the engine does, by the data map."""
+        """Probe once and bind as the engine does, by the data map."""
+        if self.facts is not None:
+            return self.facts
         facts: SourceFacts = self.source.probe()
+        self.facts = facts
         if self.map_kind:
             compiled = load_map(self.map_kind).compile(facts, zone=ZONE)
             for stream, mapped in compiled.streams.items():
@@ -130,6 +135,13 @@ def _on_virtuoso(layout: str, server: Virtuoso) -> Subject:
 
     source = _vendor_source(layout, connection, encoding="utf-8")
     return Subject(source, run, VISITS[layout], layout)
+
+
+@pytest.fixture(autouse=True)
+def gate() -> Iterator[Gate]:
+    """Every statement over ODBC passes the SQL gate."""
+    with gated() as standing:
+        yield standing
 
 
 @pytest.fixture(scope="module")
@@ -321,9 +333,8 @@ def test_polled_windows_give_the_hashes_of_their_pages(subject: Subject) -> None
 
 
 def test_what_the_probe_did_not_find_is_drift(subject: Subject) -> None:
-    subject.bound()
+    table = subject.bound().streams[Stream.APPOINTMENT].table
     source = subject.source
-    table = source.probe().streams[Stream.APPOINTMENT].table
     for wanted in (Column(table, "NoSuchColumn"), Column("nosuchtable", "x")):
         with pytest.raises(PmsDrift) as caught:
             source.bind(Stream.APPOINTMENT, [wanted])
