@@ -64,7 +64,7 @@ CONFIRMED = {
 }
 OPEN_VISIT = {
     "dentrix": "SELECT MIN(apptid) FROM {o}appt WHERE apptdate>? AND status=1 AND patid>0"
-    " AND apptbrokenclass=0",
+    " AND apptbrokenclass=0 AND pinboard=0",
     "eaglesoft": "SELECT MIN(appointment_id) FROM {o}appointment WHERE start_time>?"
     " AND date_confirmed IS NULL AND walkout_time IS NULL AND location_id<>90"
     " AND patient_id IS NOT NULL",
