@@ -162,7 +162,8 @@ class OdbcWriter:
         """A message code, or "" when the route is open."""
         try:
             if route.procedure:
-                found = session.catalogue("procedures", route.procedure).rows
+                owner = self._owner.removesuffix(".")
+                found = session.catalogue("procedures", route.procedure, owner).rows
                 return "" if found else "write.route_missing"
             name = route.column
             session.act(

@@ -25,7 +25,7 @@ from agent.sandbox.practice.life import Deed
 from tests.bench.rig import LOGIN, ZONE
 from tests.e2e.crm_side import CrmDesk
 from tests.e2e.test_agreement import IMPATIENT
-from tests.e2e.vendor_rig import DENTRIX_GRANTED, VendorRig
+from tests.e2e.vendor_rig import DENTRIX_GRANTED, VendorRig, VirtuosoRig
 
 GRANTED = {"dentrix": DENTRIX_GRANTED, "eaglesoft": None}
 LAYOUTS = ["dentrix", "eaglesoft"]
@@ -64,7 +64,7 @@ CONFIRMED = {
 }
 OPEN_VISIT = {
     "dentrix": "SELECT MIN(apptid) FROM {o}appt WHERE apptdate>? AND status=1 AND patid>0"
-    " AND apptbrokenclass=0",
+    " AND apptbrokenclass=0 AND pinboard=0",
     "eaglesoft": "SELECT MIN(appointment_id) FROM {o}appointment WHERE start_time>?"
     " AND date_confirmed IS NULL AND walkout_time IS NULL AND location_id<>90"
     " AND patient_id IS NOT NULL",
@@ -174,6 +174,20 @@ def test_nothing_missing_extra_or_different_and_both_ways(layout: str, tmp_path:
 def test_a_larger_practice_for_minutes(layout: str, tmp_path: Path) -> None:
     with ready(layout, 2000, tmp_path) as rig:
         lives_through(rig, seconds=90, timeout_s=300)
+
+
+@pytest.mark.odbc
+@pytest.mark.slow
+@pytest.mark.xdist_group("odbc")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_on_virtuoso_too(layout: str) -> None:
+    with VirtuosoRig(layout, plan=plan(80)) as rig:
+        rig.set_up({**IMPATIENT, **rig.settings})
+        rig.start_agent()
+        rig.wait_loaded(60)
+        live(rig, 1, 10, 5)
+        found = wait_agreed(rig, 60)
+        assert found.agrees, found.table()
 
 
 @pytest.mark.odbc

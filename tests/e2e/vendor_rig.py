@@ -6,12 +6,11 @@ read what a licence grants and nothing else.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
-
-import pyodbc
 
 from agent.sandbox.compare import Report
 from agent.sandbox.compare.vendor_walk import compare_vendor
@@ -21,7 +20,7 @@ from agent.sandbox.practice.vendors.db import OdbcDb
 from agent.sandbox.practice.vendors.life import VendorLife
 from tests.bench.rig import LOGIN, PASSWORD, ZONE, Rig, tell
 from tests.e2e.crm_side import CrmDesk
-from tests.support.servers import Postgres
+from tests.support.servers import Postgres, Virtuoso
 
 # A Dentrix licence with the views and the base tables known to be granted with some of them.
 DENTRIX_GRANTED = (
@@ -91,7 +90,38 @@ class VendorRig(Rig):
                 time.sleep(0.1)
 
     def compare(self) -> Report:
-        with closing(pyodbc.connect(self.connection(OFFICE), autocommit=True)) as practice:
+        with closing(self.db()) as db:
             return compare_vendor(
-                practice, self.crm_db, layout=self.layout, zone=ZONE, owner=f"{self.owner}."
+                db.link, self.crm_db, layout=self.layout, zone=ZONE, owner=f"{self.owner}."
             )
+
+
+class VirtuosoRig(VendorRig):
+    """The same on Virtuoso: an old driver of its own, no LIMIT, no common table expressions. One
+    login does it all; its server has no rights to take away that a view would not take too."""
+
+    def __init__(self, layout: str, *, plan: PracticePlan) -> None:
+        super().__init__(layout, plan=plan)
+        self.virtuoso = Virtuoso()
+
+    def _start_server(self) -> None:
+        before = os.environ.get("TZ")
+        os.environ["TZ"] = ZONE  # the server keeps the practice's wall time
+        try:
+            self.virtuoso.__enter__()
+        finally:
+            if before is None:
+                del os.environ["TZ"]
+            else:
+                os.environ["TZ"] = before
+        with closing(self.db()) as db:
+            made = create_vendor_practice(db, self.layout, self.plan)
+            tell(f"practice: {made.rows:,} rows in {made.took_s:.1f} s ({self.layout}, Virtuoso)")
+        self.settings["pms.odbc_encoding"] = "utf-8"
+
+    def close(self, *, keep: bool = False) -> None:
+        Rig.close(self, keep=keep)
+        self.virtuoso.__exit__()
+
+    def connection(self, user: str = "dba", password: str = "dba") -> str:
+        return self.virtuoso.connection("dba", "dba")

@@ -83,20 +83,20 @@ class OdbcDb:
     def __init__(self, connection: str, owner: str) -> None:
         pyodbc.pooling = False
         try:
-            self._link = pyodbc.connect(connection, autocommit=True, timeout=15)
+            self.link = pyodbc.connect(connection, autocommit=True, timeout=15)
         except pyodbc.Error as error:
             state = str(error.args[0]) if error.args else ""
             raise PmsUnavailable("pms.unreachable", state=state) from None
-        name = str(self._link.getinfo(pyodbc.SQL_DBMS_NAME)).lower()
+        name = str(self.link.getinfo(pyodbc.SQL_DBMS_NAME)).lower()
         self.engine = Engine.POSTGRESQL if "postgres" in name else Engine.VIRTUOSO
         if self.engine is Engine.VIRTUOSO:
-            self._link.setdecoding(pyodbc.SQL_CHAR, "utf-8", pyodbc.SQL_CHAR)
-            self._link.setdecoding(pyodbc.SQL_WCHAR, "utf-8", pyodbc.SQL_CHAR)
-            self._link.setencoding("utf-8", pyodbc.SQL_CHAR)
-        self._link.decimal_mode = "text"  # type: ignore[attr-defined]  # since pyodbc 5.5
+            self.link.setdecoding(pyodbc.SQL_CHAR, "utf-8", pyodbc.SQL_CHAR)
+            self.link.setdecoding(pyodbc.SQL_WCHAR, "utf-8", pyodbc.SQL_CHAR)
+            self.link.setencoding("utf-8", pyodbc.SQL_CHAR)
+        self.link.decimal_mode = "text"  # type: ignore[attr-defined]  # since pyodbc 5.5
         self._owned = prefix(owner, self.engine)
         self._owner = owner
-        self._cursor = self._link.cursor()
+        self._cursor = self.link.cursor()
         self.statements = 0
 
     def rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:
@@ -140,7 +140,7 @@ class OdbcDb:
             self._cursor.execute(statement)
 
     def close(self) -> None:
-        self._link.close()
+        self.link.close()
 
 
 def _numbers_in_text(sql: str, values: Sequence[Value]) -> tuple[str, list[Value]]:

@@ -287,7 +287,7 @@ class Pour:
             number, status = int(r["AptNum"]), self._statuses.get(r["Confirmed"], 9)
             if r["AptStatus"] == 2:
                 status = COMPLETE_SIGNED if number % 3 == 0 else COMPLETE
-            unfiled = r["AptStatus"] == 1 and number % 23 == 0
+            unfiled = r["AptStatus"] == 1 and number % 11 == 0
             start, made = str(r["AptDateTime"]), str(r["SecDateTEntry"])
             broken = {5: 1, 3: 2}.get(r["AptStatus"], 0)
             yield {
