@@ -65,7 +65,8 @@ class LaneFacts(msgspec.Struct, frozen=True):
 class StreamFacts(msgspec.Struct, frozen=True):
     """What the site offers for one stream. ``readable`` is False when its base table is missing.
 
-    ``polled``: nothing says which record moved, so the live lane compares the hot window's keys and
+    ``gated``: a gate may tell that its tables moved (``PmsReader.moved``); without one it is looked
+    at more gently. ``polled``: nothing says which record moved, so the live lane compares the hot window's keys and
     hashes (``PollingReader``). ``tailed``: keys grow, new rows have the highest ones.
     """
 
@@ -77,6 +78,7 @@ class StreamFacts(msgspec.Struct, frozen=True):
     windowed: bool  # has a date window for "hot first" (schedule +-90 days)
     tier: str  # "hot" | "warm" | "cold"
     readable: bool = True
+    gated: bool = True
     polled: bool = False
     tailed: bool = True
 

@@ -51,6 +51,7 @@ class KeySets:
         self._clock = clock
         self._maps = maps
         self._tables = {stream: facts.streams[stream].table for stream in maps}
+        self._ungated = {stream for stream in maps if not facts.streams[stream].gated}
         self._every_s = every_s
         self._paces = Paces(lambda: Pace(FIRST_ROWS, PIECE_MS, duty, ceiling_rows=MOST_ROWS))
         self._rest = rest
@@ -74,7 +75,7 @@ class KeySets:
         for stream, table in self._tables.items():
             token = tokens.get(table, "")
             moved = not token or self._tokens.get(stream) != token
-            resting = not token and self._clock.mono() < self._rested_mono.get(stream, 0.0)
+            resting = stream in self._ungated and now < self._rested_mono.get(stream, 0.0)
             is_text = isinstance(self._journal.max_key(stream), str)
             if stream in skip or not moved or resting or is_text:
                 continue

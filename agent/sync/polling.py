@@ -41,7 +41,7 @@ class Beat:
 
 
 NEAR = Beat(0.4, 2.0, 0.06, 0.25)
-FAR = Beat(5.0, 60.0, 0.02, 0.05)
+FAR = Beat(0.8, 20.0, 0.04, 0.06)
 NEAR_DAYS = (1, 14)  # before and after today
 
 

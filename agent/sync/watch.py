@@ -44,7 +44,7 @@ GATE_DUTY = 0.04  # share of the time the change gate may use
 SCAN_DUTY = 0.08  # share all unindexed lanes may use together
 SCAN_CREDIT_S = 0.1  # what they may save up
 LOOK_EVERY_S = 0.15  # a table that moved lately is looked at this often, and at once when it moves
-UNGATED_EVERY_S = {"hot": 0.5, "warm": 2.0}  # a stream no gate speaks of; others every COLD_EVERY_S
+UNGATED_EVERY_S = {"hot": 0.5, "warm": 2.0}  # of a source without gates; others every COLD_EVERY_S
 COLD_EVERY_S = 10.0
 SURE_S = 120.0  # where open statements are not shown: no write becomes visible later than this
 REREAD_S = 0.5  # a row stamped in the running second may change again without moving its stamp
@@ -299,7 +299,7 @@ class Watch:
         for stream in self._maps:
             tables = self._facts.streams[stream].tables
             certain = any(self._tokens.get(table) for table in tables)
-            every_s = LOOK_EVERY_S if certain else self._ungated_every_s(stream)
+            every_s = self._look_every_s(stream)
             waited = now - self._looked_mono.get(stream, -every_s) >= every_s
             if (
                 (certain and not moved.isdisjoint(tables))
@@ -310,8 +310,9 @@ class Watch:
                 chosen.append(stream)
         return chosen
 
-    def _ungated_every_s(self, stream: Stream) -> float:
-        return UNGATED_EVERY_S.get(self._facts.streams[stream].tier, COLD_EVERY_S)
+    def _look_every_s(self, stream: Stream) -> float:
+        facts = self._facts.streams[stream]
+        return LOOK_EVERY_S if facts.gated else UNGATED_EVERY_S.get(facts.tier, COLD_EVERY_S)
 
     def _usable_lanes(self, stream: Stream) -> list[LaneFacts]:
         return [

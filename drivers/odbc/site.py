@@ -139,6 +139,7 @@ def _stream(site: Site, stream: Stream, decl: StreamDecl) -> StreamFacts:
         windowed=windowed,
         tier=decl.tier,
         readable=readable,
+        gated=False,
         polled=windowed and decl.polled and not any(lane.table == decl.table for lane in lanes),
         tailed=readable and not tables[decl.table].coded,
     )
