@@ -66,8 +66,8 @@ class StreamFacts(msgspec.Struct, frozen=True):
     """What the site offers for one stream. ``readable`` is False when its base table is missing.
 
     ``gated``: a gate may tell that its tables moved (``PmsReader.moved``); without one it is looked
-    at more gently. ``polled``: nothing says which record moved, so the live lane compares the hot window's keys and
-    hashes (``PollingReader``). ``tailed``: keys grow, new rows have the highest ones.
+    at more gently. ``polled``: nothing says which record moved, so the live lane compares keys and
+    hashes of the hot window (``PollingReader``). ``tailed``: new rows have the highest keys.
     """
 
     table: str

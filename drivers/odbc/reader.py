@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -182,6 +183,7 @@ class OdbcReader:
         rows: list[Row] = []
         bad: list[BadRow] = []
         seen = 0
+        spread = False
         for where, limit, spread in slices:
             asked = bound.fetch(where, limit=limit, spread=spread)
             try:
@@ -192,11 +194,13 @@ class OdbcReader:
                 rows, seen = rows + good, seen + len(keys)
                 bad += broken
                 continue
-            self._ring(stream).learn(found.natives, [int(row[0] or 0) for row in found.rows])
-            rows += found.rows
+            if bound.coded:
+                self._ring(stream).learn(found.natives, [int(row[0] or 0) for row in found.rows])
+            rows = rows + found.rows if rows else found.rows
             bad += [BadRow(key, "key.twice") for key in found.twice]
             seen += found.seen
-        rows.sort(key=lambda row: row[0])
+        if bound.coded or bad or spread:
+            rows.sort(key=operator.itemgetter(0))
         return rows, bad, seen
 
     def _fetched(self, asked: wire.Fetch) -> wire.Records:

@@ -193,7 +193,7 @@ class OdbcSession:
         plan = msgspec.structs.replace(
             plan,
             sql=self._spelled(plan.sql),
-            limit=self._fetch_limit(plan.sql),
+            limit=limit_in(plan.sql),
             timeout_s=self._timeout_s(effort),
         )
         reply = self.ask(plan, effort)
@@ -204,7 +204,7 @@ class OdbcSession:
         asked = msgspec.structs.replace(
             asked,
             sql=self._spelled(asked.sql),
-            limit=self._fetch_limit(asked.sql),
+            limit=limit_in(asked.sql),
             timeout_s=self._timeout_s(effort),
         )
         reply = self.ask(asked, effort)
@@ -275,9 +275,6 @@ class OdbcSession:
 
     def _spelled(self, sql: str) -> str:
         return spelled(sql, self._door.row_limit)
-
-    def _fetch_limit(self, sql: str) -> int:
-        return limit_in(sql) if self._door.row_limit is RowLimit.FETCH else 0
 
     def _timeout_s(self, effort: Effort) -> int:
         limits = self._door.limits

@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import psutil
 import pyodbc
 
@@ -32,9 +33,12 @@ from agent.sync.datamap import load_map
 from agent.sync.polling import NEAR_DAYS
 from drivers.eaglesoft.source import EaglesoftSource
 from drivers.odbc.contract import Contract, StreamDecl, TableDecl, required
+from drivers.odbc.link import Link
 from drivers.odbc.login import OdbcLogin
 from drivers.odbc.reader import OdbcReader
 from drivers.odbc.source import OdbcSource
+from drivers.odbc.spelling import RowLimit, spelled
+from drivers.odbc.wire import Open, Records
 from tests.bench.bench_latency import effects_of, judge
 from tests.bench.rig import LOGIN, PASSWORD, ZONE, emit, options, percentile, rows_of, show, tell
 from tests.e2e.vendor_rig import VendorRig
@@ -99,6 +103,23 @@ def bare(link: Any, sql: str) -> int:
         at = rows[-1][0]
 
 
+def here(link: Link, source: OdbcSource) -> int:
+    """The child's own work (text, row hash) done in this process: what only the child costs is
+    the difference."""
+    plan, seen, at = source._bound[Stream.APPOINTMENT], 0, None
+    while True:
+        asked = plan.fetch(plan.within(at, None), limit=PAGE_ROWS)
+        asked = msgspec.structs.replace(
+            asked, sql=spelled(asked.sql, RowLimit.LIMIT), limit=PAGE_ROWS
+        )
+        page = link.answer(asked)
+        assert isinstance(page, Records)
+        seen += len(page.rows)
+        if page.seen < PAGE_ROWS:
+            return seen
+        at = int(page.rows[-1][0] or 0)
+
+
 def rate(read: Callable[[], int]) -> float:
     started = time.perf_counter()
     rows = read()
@@ -126,25 +147,34 @@ def child_share(rows: int) -> dict[str, Any]:
         pyodbc.pooling = False
         with closing(reader), closing(pyodbc.connect(text, autocommit=True)) as link:
             link.decimal_mode = "text"  # type: ignore[attr-defined]
-            assert through_the_child(reader) == bare(link, sql) == rows
+            own = Link()
+            own.answer(Open(connection=text))
+            assert through_the_child(reader) == bare(link, sql) == here(own, source) == rows
             turns = [
-                (rate(lambda: bare(link, sql)), rate(lambda: through_the_child(reader)))
+                (
+                    rate(lambda: bare(link, sql)),
+                    rate(lambda: here(own, source)),
+                    rate(lambda: through_the_child(reader)),
+                )
                 for _ in range(TURNS)
             ]
-    shares = sorted(ours / theirs for theirs, ours in turns)
     found = {
-        "bare_rows_s": statistics.median(theirs for theirs, _ in turns),
-        "child_rows_s": statistics.median(ours for _, ours in turns),
-        "share": statistics.median(shares),
+        "bare_rows_s": statistics.median(bare_ for bare_, _, _ in turns),
+        "here_rows_s": statistics.median(here_ for _, here_, _ in turns),
+        "child_rows_s": statistics.median(child for _, _, child in turns),
+        "share_of_bare": statistics.median(child / bare_ for bare_, _, child in turns),
+        "share_of_same_work": statistics.median(child / here_ for _, here_, child in turns),
     }
     show(
         f"{rows:,} rows of {len(names) + 1} columns in pages of {PAGE_ROWS} (wanted: 70 %)",
-        ("", "rows/s", "share"),
+        ("", "rows/s", "child's share"),
         [
-            ("bare pyodbc, same statement", found["bare_rows_s"], 1.0),
-            ("through the child, hashed", found["child_rows_s"], found["share"]),
+            ("bare pyodbc, same statement", found["bare_rows_s"], found["share_of_bare"]),
+            ("the child's work (text, row hash) in this process", found["here_rows_s"],
+             found["share_of_same_work"]),
+            ("through the child", found["child_rows_s"], 1.0),
         ],
-    )
+    )  # fmt: skip
     return found
 
 
@@ -206,6 +236,19 @@ def live(rig: VendorRig, per_s: float, for_s: float) -> list[Deed]:
         return list(rig.life(db, 7).run(rate=per_s, duration_s=for_s))
 
 
+def hot_visits(rig: VendorRig) -> set[int]:
+    """Visits from yesterday to the end of the window, as the practice has them now."""
+    today = datetime.now(ZoneInfo(ZONE)).date()
+    first, last = today - timedelta(days=1), today + timedelta(days=89)
+    with closing(rig.db()) as db:
+        rows = db.rows(
+            "SELECT appointment_id FROM {o}appointment WHERE start_time>=? AND start_time<?",
+            first.isoformat(),
+            last.isoformat(),
+        )
+    return {int(row[0]) for row in rows}
+
+
 def hot_schedule(patients: int, per_s: float, for_s: float) -> dict[str, Any]:
     plan = PracticePlan(patients=patients, years=1, zone=ZONE, seed=5)
     with VendorRig("eaglesoft", plan=plan) as rig:
@@ -223,10 +266,13 @@ def hot_schedule(patients: int, per_s: float, for_s: float) -> dict[str, Any]:
             desk.start()
             desk.join()
         time.sleep(10)
-        judged = judge(found[0], effects_of(rig))
+        effects = effects_of(rig)
+        judged = judge(found[0], effects)
+        hot = hot_visits(rig)
         rig.stop_agent()
     kinds = judged["by_kind"]
-    schedule = [ms for kind, values in kinds.items() if str(kind) in SCHEDULE for ms in values]
+    near = judge([deed for deed in found[0] if deed.key in hot], effects)["by_kind"]
+    schedule = [ms for kind, values in near.items() if str(kind) in SCHEDULE for ms in values]
     lines = [("hot schedule", schedule), *sorted(kinds.items(), key=lambda item: -len(item[1]))]
     show(
         f"commit -> complete at the CRM, eaglesoft, {len(found[0])} deeds at {per_s:g}/s, ms "
