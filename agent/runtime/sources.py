@@ -10,7 +10,7 @@ import msgspec
 
 from agent.config import Origin, Settings
 from agent.config.secrets import Secrets, read_secret
-from agent.errors import ConfigError
+from agent.errors import ConfigError, PmsError
 from agent.model.reading import Finding, Severity
 from agent.ports import PmsWriter
 from agent.runtime.signin import SignedSource, SignIn, Told
@@ -25,6 +25,7 @@ from drivers.registry import (
     make_source,
     make_writer,
 )
+from drivers.writers import NoWriter
 
 
 def open_source(settings: Settings, secrets: Secrets) -> Diagnosable:
@@ -51,6 +52,11 @@ def open_writer(settings: Settings, secrets: Secrets) -> PmsWriter:
     """What ``pms.writer`` asks for; nothing is contacted yet. A site that may not be written gets
     a writer without abilities, which says why. Raises ConfigError."""
     pms = settings.pms
+    if pms.kind == "dentrix" and pms.sign_in:
+        try:
+            SignIn(pms.sign_in, secrets).told()
+        except PmsError as error:
+            return NoWriter(error.code, Severity.WARNING)
     return make_writer(
         source_settings(settings, secrets),
         WriterSettings(

@@ -268,7 +268,7 @@ class OdbcWriter:
         if plain is None:
             for (found,) in session.rows(f"SELECT {route.key} FROM {self._owner}{route.table}"):
                 if code_of_one(found) == code:
-                    return found
+                    return str(found)
             raise WriteRefused(Reason.PATIENT_NOT_FOUND, "write.record_gone")
         types = session.query(f"SELECT {route.key} FROM {self._owner}{route.table} WHERE 1=0").types
         return plain if types[:1] == ("str",) else code

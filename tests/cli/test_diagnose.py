@@ -127,6 +127,17 @@ def test_a_driver_that_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert "very-secret" not in done.output
 
 
+def test_an_engine_that_is_stopped(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = f"DRIVER={driver('psqlodbcw.so')};SERVER=127.0.0.1;PORT=1;DATABASE=x;UID=x"
+    monkeypatch.setenv("BRIDGEWORK_PMS_ODBC_CONNECTION", closed)
+    done = run("diagnose", "--pms", "eaglesoft", "--json")
+    assert done.exit_code == 3
+    assert json.loads(done.stdout)["findings"][0]["code"] == "pms.engine_stopped"
+    doctor = run("--set", "pms.kind=dentrix", "doctor", "--json")
+    told = {check["topic"]: check for check in json.loads(doctor.stdout)["checks"]}
+    assert [finding["code"] for finding in told["pms"]["findings"]] == ["pms.engine_stopped"]
+
+
 def test_nothing_says_where(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BRIDGEWORK_PMS_ODBC_CONNECTION")
     done = run("diagnose", "--pms", "eaglesoft")
