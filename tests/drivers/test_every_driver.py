@@ -31,6 +31,7 @@ from agent.sync.guards import Verdict, judge_source
 from drivers.base import digest_of_keys
 from drivers.dentrix.source import DentrixSource
 from drivers.eaglesoft.source import EaglesoftSource
+from drivers.odbc.keys import text_of
 from drivers.odbc.login import OdbcLogin
 from drivers.odbc.source import OdbcSource
 from tests.drivers.conftest import Practice
@@ -38,6 +39,7 @@ from tests.drivers.odbc.layouts import PLAIN
 from tests.drivers.odbc.offices import LIMITS, FileOffice, every_column
 from tests.drivers.test_contract import fill
 from tests.support.servers import Postgres, Virtuoso
+from tests.support.sqlgate import Gate, gated
 
 ZONE = "America/New_York"
 PLAN = PracticePlan(patients=20, years=1, seed=11, zone=ZONE)
@@ -48,20 +50,24 @@ PASSWORD = "pencil-7"
 @dataclass
 class Subject:
     """A practice and the driver that reads it. ``visits``: table, key and text column of visits in
-    the office's own statements; ``spoil`` makes the named visit's patient, or the visit, unreadable
-    and tells the stream and key; "" columns cannot be renamed on that engine."""
+    the office's own statements. ``spoil`` sets a family's balance to what no driver can give.
+    ``rename``: how the engine renames a table; "" where it cannot under a view."""
 
     source: Any
     run: Any
     visits: tuple[str, str, str]
     map_kind: str = ""
-    spoil: Any = None
+    spoil: Any = None  # (key of a balance, value) -> None
     rename: str = ""
+    facts: SourceFacts | None = None
     readers: list[PmsReader] = field(default_factory=list)
 
     def bound(self) -> SourceFacts:
-        """Probe and bind as the engine does, by the data map."""
+        """Probe once and bind as the engine does, by the data map."""
+        if self.facts is not None:
+            return self.facts
         facts: SourceFacts = self.source.probe()
+        self.facts = facts
         if self.map_kind:
             compiled = load_map(self.map_kind).compile(facts, zone=ZONE)
             for stream, mapped in compiled.streams.items():
@@ -91,7 +97,10 @@ VISITS = {
     "dentrix": ("appt", "apptid", "apptreason"),
     "eaglesoft": ("appointment", "appointment_id", "appointment_notes"),
 }
-MONEY = {"dentrix": ("appt", "amt"), "eaglesoft": ("appointment", "dollars_scheduled")}
+BALANCES = {
+    "dentrix": ("aging", "guarid", "aging0to30"),
+    "eaglesoft": ("patient", "patient_id", "current_bal"),
+}
 
 
 def _on_postgres(layout: str, server: Postgres) -> Subject:
@@ -104,10 +113,9 @@ def _on_postgres(layout: str, server: Postgres) -> Subject:
     def run(*statements: str) -> None:
         server.run(*(s.replace("{o}", f"{owner}.") for s in statements), database=layout)
 
-    table, key, _ = VISITS[layout]
-
-    def spoil(visit: int, value: str) -> None:
-        run(f"UPDATE {{o}}{MONEY[layout][0]} SET {MONEY[layout][1]}={value} WHERE {key}={visit}")
+    def spoil(key: int, value: str) -> None:
+        table, name, money = BALANCES[layout]
+        run(f"UPDATE {{o}}{table} SET {money}={value} WHERE {name}='{text_of(key)}'")
 
     return Subject(
         _vendor_source(layout, connection, zone=ZONE), run, VISITS[layout], layout, spoil,
@@ -127,6 +135,13 @@ def _on_virtuoso(layout: str, server: Virtuoso) -> Subject:
 
     source = _vendor_source(layout, connection, encoding="utf-8")
     return Subject(source, run, VISITS[layout], layout)
+
+
+@pytest.fixture(autouse=True)
+def gate() -> Iterator[Gate]:
+    """Every statement over ODBC passes the SQL gate."""
+    with gated() as standing:
+        yield standing
 
 
 @pytest.fixture(scope="module")
@@ -318,9 +333,8 @@ def test_polled_windows_give_the_hashes_of_their_pages(subject: Subject) -> None
 
 
 def test_what_the_probe_did_not_find_is_drift(subject: Subject) -> None:
-    subject.bound()
+    table = subject.bound().streams[Stream.APPOINTMENT].table
     source = subject.source
-    table = source.probe().streams[Stream.APPOINTMENT].table
     for wanted in (Column(table, "NoSuchColumn"), Column("nosuchtable", "x")):
         with pytest.raises(PmsDrift) as caught:
             source.bind(Stream.APPOINTMENT, [wanted])
@@ -356,15 +370,15 @@ def test_a_bad_row_stands_alone(subject: Subject) -> None:
         pytest.skip("no value this engine stores and its driver cannot give")
     subject.bound()
     reader = subject.reader()
-    keys = [row[0] for row in walked(reader, Stream.APPOINTMENT, 500)]
+    keys = [row[0] for row in walked(reader, Stream.BALANCE, 500)]
     subject.spoil(keys[1], "'NaN'")
     try:
-        page = reader.read_range(Stream.APPOINTMENT, None, None, 500)
+        page = reader.read_range(Stream.BALANCE, None, None, 500)
         assert page.unreadable == (BadRow(keys[1], "row.undeliverable"),)
         assert [row[0] for row in page.rows] == [keys[0], *keys[2:]]
     finally:
         subject.spoil(keys[1], "10.5")
-    assert len(walked(reader, Stream.APPOINTMENT, 500)) == len(keys)
+    assert len(walked(reader, Stream.BALANCE, 500)) == len(keys)
 
 
 def test_the_clock_is_true_in_the_practices_zone(subject: Subject) -> None:
@@ -378,6 +392,9 @@ def test_a_number_that_fell_is_a_brake(subject: Subject) -> None:
     """The engine stops believing a database whose highest keys went back."""
     facts = subject.bound()
     guard = subject.reader().guard()
+    if subject.map_kind == "dentrix":
+        assert guard.high_marks == {}
+        pytest.skip("no table of Dentrix is known to keep its highest key for ever")
     assert guard.high_marks
     same = judge_source(
         guard, identity=facts.identity, version=facts.version, high_marks=guard.high_marks

@@ -10,6 +10,7 @@ import pytest
 from tests.drivers.odbc.layouts import CODED, PASSWORD, PLAIN, READER
 from tests.drivers.odbc.offices import FileOffice, Office, PostgresOffice, VirtuosoOffice
 from tests.support.servers import Postgres, Virtuoso
+from tests.support.sqlgate import Gate, gated
 
 
 @pytest.fixture(scope="session")
@@ -45,10 +46,14 @@ def virtuoso_coded(virtuoso: Virtuoso) -> Office:
     return VirtuosoOffice(virtuoso, CODED)
 
 
-SERVED = ["postgres_plain", "postgres_coded", "virtuoso_plain", "virtuoso_coded"]
+OFFICES = [
+    "postgres_plain", "postgres_coded", "virtuoso_plain",
+    pytest.param("virtuoso_coded", marks=pytest.mark.slow), "sqlite_plain",
+    pytest.param("sqlite_coded", marks=pytest.mark.slow),
+]  # fmt: skip
 
 
-@pytest.fixture(params=[*SERVED, "sqlite_plain", "sqlite_coded"])
+@pytest.fixture(params=OFFICES)
 def office(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Office]:
     """An empty practice of each layout on each engine."""
     if request.param.startswith("sqlite"):
@@ -62,3 +67,10 @@ def office(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Office]:
     made.close_readers()
     if isinstance(made, FileOffice):
         made.link.close()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """Every statement of every test here passes the SQL gate."""
+    with gated() as standing:
+        yield standing

@@ -16,7 +16,7 @@ from tests.drivers.odbc.layouts import PLAIN, ZONE
 from tests.drivers.odbc.offices import Office
 from tests.drivers.test_contract import digest_of, keys_of
 
-pytestmark = pytest.mark.odbc
+pytestmark = [pytest.mark.odbc, pytest.mark.usefixtures("gate")]
 
 
 def test_a_record_arrives_as_text_in_bound_order(office: Office) -> None:
