@@ -8,6 +8,7 @@ library: a 32-bit interpreter may run this.
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import sys
@@ -19,6 +20,7 @@ from drivers.odbc.link import Link, Trouble
 
 
 def main() -> None:
+    gc.set_threshold(100_000, 50, 50)  # pages of tuples make no cycles worth looking for
     answers = _private_stdout()
     asked: queue.SimpleQueue[wire.Request] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, asked), daemon=True).start()

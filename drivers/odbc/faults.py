@@ -59,7 +59,7 @@ _LOGIN = re.compile(
 )
 _EXCLUSIVE = re.compile(r"exclusive (mode|use)|single.user|backup (is )?in progress", re.IGNORECASE)
 _NO_LIBRARY = re.compile(r"can't open lib|cannot open shared object|libodbc", re.IGNORECASE)
-_NO_DATABASE = re.compile(r"database \S+ (does not exist|not found)|unknown database",
+_NO_DATABASE = re.compile(r"database (?!server)\S+ (does not exist|not found)|unknown database",
                           re.IGNORECASE)  # fmt: skip
 _DENIED = re.compile(r"denied|permission|not authori[sz]ed|no privilege", re.IGNORECASE)
 _MISSING = re.compile(

@@ -98,36 +98,28 @@ class Assembly:
             self._values[slot.at] if slot.gather < 0 else gathered[slot.gather][slot.at]
             for slot in wanted.slots
         ]
-        bare = zip(self._codes, *columns, strict=True)
+        rows: list[tuple[wire.Cell, ...]] = list(zip(self._codes, *columns, strict=True))
         if wanted.server_hash:
             # What the server hashed stays unread; what hangs on is hashed with it.
             hung = [gathered[s.gather][s.at] for s in wanted.slots if s.gather >= 0]
             sums = hashed(zip(self._codes, self._server_hashes, *hung, strict=True))
-        elif wanted.what == "rows":
-            rows = list(bare)
-            sums = hashed(rows)
         else:
-            sums = hashed(bare)
+            sums = hashed(rows)
         if wanted.what == "digest":
             return wire.Sum(
                 len(sums),
                 sum(top for top, _ in sums),
                 functools.reduce(operator.xor, (last for _, last in sums), 0),
             )
-        told: list[tuple[wire.Cell, ...]]
         if wanted.what == "hashes":
-            told = [(code, *pair) for code, pair in zip(self._codes, sums, strict=True)]
-        elif columns:
-            told = [
-                (code, top, last, *values)
-                for code, (top, last), values in zip(
-                    self._codes, sums, zip(*columns, strict=True), strict=True
-                )
-            ]
-        else:
-            told = [(code, *pair) for code, pair in zip(self._codes, sums, strict=True)]
-        told.sort(key=operator.itemgetter(0))
-        twice = _twice(told)
+            columns = []
+        tops, lasts = zip(*sums, strict=True)
+        told: list[tuple[wire.Cell, ...]] = list(
+            zip(self._codes, tops, lasts, *columns, strict=True)
+        )
+        if not all(map(operator.lt, self._codes, self._codes[1:])):
+            told.sort(key=operator.itemgetter(0))
+        twice = _twice(told) if len(set(self._codes)) < len(told) else set()
         if twice:
             told = [row for row in told if row[0] not in twice]
         return wire.Records(told, self._seen, self._keyless, tuple(twice), self._natives)
@@ -168,7 +160,7 @@ def codes_of(rows: Sequence[Row], keys: int, fold: bool) -> list[int | None]:
     """The key numbers of rows whose first ``keys`` values are the key; 0 for the one row."""
     if keys == 1:
         column = [row[0] for row in rows]
-        if all(type(value) is int for value in column):
+        if set(map(type, column)) <= {int}:
             return column
         return [code_of_one(_plain(value), fold=fold) for value in column]
     if not keys:
@@ -181,6 +173,8 @@ def natives_of(
 ) -> list[tuple[int, tuple[wire.Cell, ...]]]:
     """The vendor's keys, padding and all, of those numbers that do not say them exactly."""
     if keys == 1:
+        if set(map(type, map(operator.itemgetter(0), rows))) <= {int}:
+            return []
         return [
             (code, (row[0],))
             for code, row in zip(codes, rows, strict=True)

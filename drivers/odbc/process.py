@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGED = "bridgework-odbc.exe" if os.name == "nt" else "bridgework-odbc"
 REAP_S = 5.0
+PIPE_BYTES = 1 << 20
 _NO_WINDOW = 0x08000000
 
 
@@ -58,6 +59,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # a driver's chatter may hold its connection string
             env=environ,
+            pipesize=PIPE_BYTES,  # a page passes in one go, where the system lets it
             creationflags=_NO_WINDOW if os.name == "nt" else 0,
         )
         self._overdue = threading.Event()

@@ -8,6 +8,7 @@ Must not import pyodbc.
 from __future__ import annotations
 
 import datetime as dt
+import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
@@ -120,23 +121,70 @@ def _flag(value: Any) -> str | None:
     return _whole(value)
 
 
-def _texts(column: Sequence[Any]) -> Iterable[Cell]:
+Column = Sequence[Any]
+_NONE = type(None)
+_EDGE = "\x1d"
+_BLANK = " " + _EDGE
+
+
+def _texts(column: Column) -> Iterable[Cell]:
+    try:
+        joined = _EDGE.join(column)
+    except TypeError:  # a NULL, or no text at all
+        joined = _BLANK
+    if not (_BLANK in joined or "\0" in joined or joined.endswith(" ")):
+        return column  # the common case, found out without touching each value
     try:
         return [value and value.rstrip(" \0") for value in column]
     except AttributeError:
         return list(map(_any, column))
 
 
-def _anys(column: Sequence[Any]) -> Iterable[Cell]:
+def _anys(column: Column) -> Iterable[Cell]:
     kinds = set(map(type, column))
-    if kinds <= {str, type(None)}:
+    if kinds <= {str, _NONE}:
         return _texts(column)
     if kinds == {int}:
         return list(map(str, column))
     return list(map(_any, column))
 
 
-def converters(fold: bool) -> dict[str, Callable[[Sequence[Any]], Iterable[Cell]]]:
+def _wholes(column: Column) -> Iterable[Cell]:
+    kinds = set(map(type, column))
+    if kinds == {int}:
+        return list(map(str, column))
+    if kinds <= {int, _NONE}:
+        return [None if value is None else str(value) for value in column]
+    return list(map(_whole, column))
+
+
+def _dates(column: Column) -> Iterable[Cell]:
+    kinds = set(map(type, column))
+    if kinds <= {dt.date, dt.datetime}:
+        return list(map(dt.date.isoformat, column))
+    return list(map(_date, column))
+
+
+def _stamps(column: Column) -> Iterable[Cell]:
+    if set(map(type, column)) == {dt.datetime}:
+        return list(map(str, column))  # what isoformat(" ") gives, faster
+    return list(map(_stamp, column))
+
+
+def _moneys(column: Column) -> Iterable[Cell]:
+    if set(map(type, column)) == {Decimal}:
+        texts = list(map(str, column))
+        told = "".join(texts)
+        if not _ODD.search(told):
+            bare = [t.rstrip("0").rstrip(".") if "." in t else t for t in texts]
+            return ["0" if text == "-0" else text for text in bare]
+    return list(map(_money, column))
+
+
+_ODD = re.compile("[A-Za-z]")  # an exponent, NaN, Infinity
+
+
+def converters(fold: bool) -> dict[str, Callable[[Column], Iterable[Cell]]]:
     """One pass over a column, by the letter of its kind. Raises ValueError for a bad value."""
 
     def key(value: Any) -> str | None:
@@ -145,22 +193,27 @@ def converters(fold: bool) -> dict[str, Callable[[Sequence[Any]], Iterable[Cell]
         code = code_of_one(value, fold=fold)
         return None if code is None else str(code)
 
-    def each(convert: Callable[[Any], Cell]) -> Callable[[Sequence[Any]], Iterable[Cell]]:
+    def keys(column: Column) -> Iterable[Cell]:
+        if set(map(type, column)) == {int}:
+            return list(map(str, column))
+        return list(map(key, column))
+
+    def each(convert: Callable[[Any], Cell]) -> Callable[[Column], Iterable[Cell]]:
         return lambda column: list(map(convert, column))
 
-    def whole(column: Sequence[Any]) -> Iterable[Cell]:
-        return list(map(str, column)) if set(map(type, column)) == {int} else map(_whole, column)
+    def flags(column: Column) -> Iterable[Cell]:
+        return _wholes(column) if set(map(type, column)) == {int} else list(map(_flag, column))
 
     return {
-        "i": whole,
+        "i": _wholes,
         "t": _texts,
-        "k": each(key),
-        "d": each(_date),
-        "s": each(_stamp),
+        "k": keys,
+        "d": _dates,
+        "s": _stamps,
         "h": each(_any),
-        "m": each(_money),
+        "m": _moneys,
         "n": each(_any),
-        "f": each(_flag),
+        "f": flags,
         "a": _anys,
     }
 
@@ -168,12 +221,8 @@ def converters(fold: bool) -> dict[str, Callable[[Sequence[Any]], Iterable[Cell]
 def hashed(rows: Iterable[tuple[Cell, ...]]) -> list[tuple[int, int]]:
     """(sum48, xor64) of each row: 112 bits of MD5 over its unambiguous encoding, as a server that
     hashes gives them (``drivers.base``)."""
-    unpack = _HASH.unpack
-    found = []
-    for row in rows:
-        top, last = unpack(md5(_encode(row), usedforsecurity=False).digest())
-        found.append((top >> 16, last))
-    return found
+    digests = [md5(_encode(row), usedforsecurity=False).digest() for row in rows]
+    return [(top >> 16, last) for top, last in _HASH.iter_unpack(b"".join(digests))]
 
 
 def item(parts: Sequence[Cell]) -> str:

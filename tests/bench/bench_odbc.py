@@ -107,8 +107,13 @@ def rate(read: Callable[[], int]) -> float:
 
 def child_share(rows: int) -> dict[str, Any]:
     with Postgres(zone=ZONE) as server:
-        server.run(f"CREATE ROLE {LOGIN} LOGIN PASSWORD '{PASSWORD}'", _WIDE,
-                   _FILL.format(rows=rows), f"GRANT SELECT ON wide TO {LOGIN}", "ANALYZE wide")  # fmt: skip
+        server.run(
+            f"CREATE ROLE {LOGIN} LOGIN PASSWORD '{PASSWORD}'",
+            _WIDE,
+            _FILL.format(rows=rows),
+            f"GRANT SELECT ON wide TO {LOGIN}",
+            "ANALYZE wide",
+        )
         text = server.connection(LOGIN, PASSWORD)
         source = OdbcSource(WIDE, OdbcLogin(connection=text), zone=ZONE)
         source.probe()

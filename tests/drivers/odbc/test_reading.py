@@ -6,14 +6,17 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from agent.errors import PmsDrift
 from agent.model.reading import EMPTY_DIGEST, Column, Hint, Stamped
 from agent.model.streams import Stream
 from drivers.base import digest_of_keys
+from drivers.odbc.contract import ServerHash
+from drivers.odbc.statements import Where
 from tests.drivers.odbc.layouts import PLAIN, ZONE
-from tests.drivers.odbc.offices import Office
+from tests.drivers.odbc.offices import Office, bind_all
 from tests.drivers.test_contract import digest_of, keys_of
 
 pytestmark = [pytest.mark.odbc, pytest.mark.usefixtures("gate")]
@@ -339,3 +342,44 @@ def test_a_view_is_preferred_and_spells_its_columns_its_own_way(office: Office) 
         reader.close()
     finally:
         office.run(f"DROP VIEW {office.p}v_person")
+
+
+def test_a_server_that_hashes_saves_the_values_the_way(postgres_plain: Office) -> None:
+    """HASH as SQL Anywhere documents it, given to PostgreSQL as a function of that name."""
+    office = postgres_plain
+    office.empty()
+    office.register(1, 2)
+    office.book(10, 11)
+    office.plan(10, 1)
+    office.run(
+        "CREATE OR REPLACE FUNCTION public.hash(text, text) RETURNS text LANGUAGE SQL AS"
+        " 'SELECT md5($1)'"
+    )
+    try:
+        source = office.source()
+        source.contract = msgspec.structs.replace(office.contract, server_hash=ServerHash())
+        facts = source.probe()
+        assert "pms.server_hash" in {f.code for f in facts.findings}
+        bind_all(source, facts)
+        reader = source.open()
+        office.readers.append(reader)  # type: ignore[arg-type]
+        lean = source._bound[Stream.APPOINTMENT].fetch(Where(), what="digest")
+        assert "HASH(" in lean.sql
+        assert lean.kinds == ""  # the row's values stay at the server
+        seen = set()
+        for change in (
+            "UPDATE office.visit SET note='x' WHERE vid=11",
+            "UPDATE office.visit SET note='' WHERE vid=11",
+            "UPDATE office.visit SET note=NULL WHERE vid=11",
+            "UPDATE office.step SET fee=9 WHERE sid=1",
+            "UPDATE office.visit SET chair='OP-2' WHERE vid=11",
+        ):
+            office.run(change)
+            page = reader.read_range(Stream.APPOINTMENT, None, None, 99)
+            digest = reader.digest(Stream.APPOINTMENT, None, None)
+            assert digest == digest_of(page), change
+            seen.add(digest)
+        assert len(seen) == 5
+    finally:
+        office.close_readers()
+        office.run("DROP FUNCTION public.hash(text, text)")
