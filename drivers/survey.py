@@ -25,6 +25,7 @@ from drivers.odbc.session import OdbcSession
 from drivers.odbc.site import LiveTable, Site
 from drivers.odbc.source import OdbcSource
 from drivers.odbc.wire import Opened
+from drivers.vendor import named
 
 CANARY_ROWS = 200
 STREAM_ROWS = 2000
@@ -171,7 +172,7 @@ def survey(source: OdbcSource, asks: Asks) -> Survey:
             server = session.connect()
             facts = source.probe()
         except AgentError as error:
-            finding = Finding(error.code, Severity.ERROR, error.facts)
+            finding = named(Finding(error.code, Severity.ERROR, error.facts))
             return Survey(
                 source.kind, at, server=session.server, findings=(finding,),
                 took_s=round(time.perf_counter() - began, 2),

@@ -131,7 +131,7 @@ def _row(row: MapRow) -> str:
         f"<tr{_DIM if not row.is_mapped else ''}><td>{escape(row.field) or '&ndash;'}</td>"
         f"<td>{escape(row.crm_type)}</td>"
         f"<td><code>{escape(source)}</code>{kind}</td>"
-        f"<td><code>{_breakable(row.transform)}</code></td>"
+        f"<td><code>{_breakable(row.written)}</code></td>"
         f"<td{way}>{_WAYS[row.direction]}</td><td>{escape(conflict)}</td>"
         f"<td>{escape(' '.join(filter(None, notes)))}</td></tr>"
     )

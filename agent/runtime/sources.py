@@ -10,10 +10,10 @@ import msgspec
 
 from agent.config import Origin, Settings
 from agent.config.secrets import Secrets, read_secret
-from agent.errors import ConfigError
+from agent.errors import ConfigError, PmsError
 from agent.model.reading import Finding, Severity
 from agent.ports import PmsWriter
-from agent.runtime.signin import SignedSource, SignIn, Told
+from agent.runtime.signin import CONNECTION, SIGNED_IN, SignedSource, SignIn, Told
 from agent.sync.datamap import DataMap, load_map
 from agent.sync.maprows import Way
 from drivers.opendental.discovery import SEARCH_FOLDERS, read_config, usual_files
@@ -25,6 +25,7 @@ from drivers.registry import (
     make_source,
     make_writer,
 )
+from drivers.writers import NoWriter
 
 
 def open_source(settings: Settings, secrets: Secrets) -> Diagnosable:
@@ -33,7 +34,7 @@ def open_source(settings: Settings, secrets: Secrets) -> Diagnosable:
     With ``pms.config_file`` Open Dental's own file says host, port, database and login; what is
     set here wins over it.
     """
-    if settings.pms.kind == "dentrix" and settings.pms.sign_in:
+    if _signs_in(settings, secrets):
         plain = source_settings(settings, secrets)
 
         def signed(told: Told) -> Diagnosable:
@@ -47,10 +48,23 @@ def open_source(settings: Settings, secrets: Secrets) -> Diagnosable:
     return make_source(source_settings(settings, secrets))
 
 
+def _signs_in(settings: Settings, secrets: Secrets) -> bool:
+    """Whether a sign-in program gives the connection string: not where IT gave one."""
+    if settings.pms.kind != "dentrix" or not settings.pms.sign_in:
+        return False
+    given = read_secret(settings, secrets, CONNECTION)
+    return not given or secrets.get(SIGNED_IN) is not None
+
+
 def open_writer(settings: Settings, secrets: Secrets) -> PmsWriter:
     """What ``pms.writer`` asks for; nothing is contacted yet. A site that may not be written gets
     a writer without abilities, which says why. Raises ConfigError."""
     pms = settings.pms
+    if _signs_in(settings, secrets):
+        try:
+            SignIn(pms.sign_in, secrets).told()
+        except PmsError as error:
+            return NoWriter(error.code, Severity.WARNING)
     return make_writer(
         source_settings(settings, secrets),
         WriterSettings(

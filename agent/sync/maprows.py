@@ -132,6 +132,7 @@ class MapRow(msgspec.Struct, frozen=True):
     since: str
     note: str
     certainty: Certainty = Certainty.STATED
+    written: str = ""  # the transform as it stands in the file, before the site's values
 
     @property
     def is_mapped(self) -> bool:
@@ -153,7 +154,7 @@ class MapRow(msgspec.Struct, frozen=True):
             table,
             self.column,
             self.source_type,
-            self.transform,
+            self.written,
             self.direction.value,
             self.owner.value,
             self.on_conflict.value,
@@ -269,6 +270,7 @@ def _row(
         cell["since"],
         cell["note"],
         _one_of(Certainty, {"certainty": "", **cell}, "certainty", where),
+        cell["transform"],
     )
     if not row.is_mapped:
         return row

@@ -66,6 +66,9 @@ class _Probe:
             if live is not None:
                 tables[decl.name] = live
         if not tables:
+            denied = [f for f in self._findings if f.code == "pms.right_missing"]
+            if denied:
+                raise PmsRefused("pms.right_missing", table=denied[0].facts["table"])
             raise PmsDrift("pms.not_this_kind", kind=self._contract.kind)
         readable = tuple(
             stream for stream, decl in self._contract.streams.items()

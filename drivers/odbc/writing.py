@@ -106,6 +106,7 @@ class OdbcWriter:
         self._closed = closed
         self._owner = ""
         self._zone = "UTC"
+        self._has_looked = False
         self._session: OdbcSession | None = None
         self._live: dict[tuple[Stream, str], Route] = {}
         self._answers: dict[str, tuple[str, str]] = {}
@@ -136,7 +137,10 @@ class OdbcWriter:
         return self._keep(missing, findings)
 
     def _look(self) -> None:
-        """Whose the tables are, and the practice's zone. Raises PmsUnavailable."""
+        """Whose the tables are, and the practice's zone; asked once, for that counts every table.
+        Raises PmsUnavailable."""
+        if self._has_looked:
+            return
         try:
             facts = self._source.probe()
         except PmsError as error:
@@ -144,6 +148,7 @@ class OdbcWriter:
         owner = self._source.site.owner
         self._owner = f"{owner}." if owner else ""
         self._zone = facts.zone
+        self._has_looked = True
         self._door.row_limit = self._source.door.row_limit
 
     def _keep(self, missing: dict[EffectKind, str], findings: Sequence[Finding]) -> WriterFacts:
@@ -268,7 +273,7 @@ class OdbcWriter:
         if plain is None:
             for (found,) in session.rows(f"SELECT {route.key} FROM {self._owner}{route.table}"):
                 if code_of_one(found) == code:
-                    return found
+                    return str(found)
             raise WriteRefused(Reason.PATIENT_NOT_FOUND, "write.record_gone")
         types = session.query(f"SELECT {route.key} FROM {self._owner}{route.table} WHERE 1=0").types
         return plain if types[:1] == ("str",) else code

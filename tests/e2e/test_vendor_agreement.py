@@ -159,8 +159,8 @@ def is_written(rig: VendorRig) -> None:
 @pytest.mark.xdist_group("odbc")
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_nothing_missing_extra_or_different_and_both_ways(layout: str, tmp_path: Path) -> None:
-    with ready(layout, 80, tmp_path) as rig:
-        lives_through(rig, seconds=4, timeout_s=60)
+    with ready(layout, 60, tmp_path) as rig:
+        lives_through(rig, seconds=3, timeout_s=60)
         is_written(rig)
         found = wait_agreed(rig, 30)
         assert found.agrees, found.table()

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from agent.config import load_settings
 from agent.errors import ConfigError, PmsRefused, PmsSetup
 from agent.model.reading import Finding
 from agent.runtime.signin import CODES, CONNECTION, SIGNED_IN, SignedSource, SignIn, Told
+from agent.runtime.sources import open_source, open_writer
+from drivers.dentrix.source import DentrixSource
 
 
 class Held(dict[str, str]):
@@ -132,4 +135,20 @@ def test_two_refusals_in_a_row_are_told_and_not_looped(
     with pytest.raises(PmsRefused):
         source.probe()
     assert tried == ["old", "also bad"]
+    assert starts(tmp_path) == 1
+
+
+def test_a_string_of_it_wins_over_the_program(
+    program: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("pms.kind=dentrix", f"pms.sign_in={program({'result': 7})}")
+    settings = load_settings(flags, home=tmp_path)
+    held = Held()
+    source = open_source(settings, held)
+    assert isinstance(source, SignedSource)
+    assert open_writer(settings, held).probe().kind == "none"  # and says why
+    assert starts(tmp_path) == 1
+    monkeypatch.setenv("BRIDGEWORK_PMS_ODBC_CONNECTION", "DSN=office")
+    again = load_settings(flags, home=tmp_path)
+    assert isinstance(open_source(again, held), DentrixSource)
     assert starts(tmp_path) == 1

@@ -142,5 +142,7 @@ def test_a_header_with_certainty_is_optional_and_checked() -> None:
 def test_what_a_site_says_stands_in_the_map() -> None:
     said = {row.transform for row in load_map("dentrix", None, SITE).rows}
     assert "day_end:start_hour,start_minute,appt.apptlen*5" in said
+    written = {row.cells()[6] for row in load_map("dentrix", None, SITE).rows}
+    assert "day_end:start_hour,start_minute,appt.apptlen*@length_unit_min" in written
     unsaid = {row.transform for row in load_map("dentrix").rows}
     assert "day_end:start_hour,start_minute,appt.apptlen*" in unsaid

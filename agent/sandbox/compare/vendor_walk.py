@@ -50,7 +50,8 @@ def _nothing(crm: Crm, stream: Stream) -> StreamReport:
 def _rows(practice: Connection, sql: str) -> list[dict[str, str | None]]:
     with closing(practice.cursor()) as cursor:
         cursor.execute(sql)
-        names = [str(column[0]).lower() for column in cursor.description]
+        # A driver may put the alias of the table before the name.
+        names = [str(column[0]).lower().rpartition(".")[2] for column in cursor.description]
         return [
             dict(zip(names, (_trimmed(as_text(value)) for value in row), strict=True))
             for row in cursor.fetchall()

@@ -93,7 +93,7 @@ class OdbcDb:
             self.link.setdecoding(pyodbc.SQL_CHAR, "utf-8", pyodbc.SQL_CHAR)
             self.link.setdecoding(pyodbc.SQL_WCHAR, "utf-8", pyodbc.SQL_CHAR)
             self.link.setencoding("utf-8", pyodbc.SQL_CHAR)
-        self.link.decimal_mode = "text"  # type: ignore[attr-defined]  # since pyodbc 5.5
+        self.link.decimal_mode = "text"  # since pyodbc 5.5
         self._owned = prefix(owner, self.engine)
         self._owner = owner
         self._cursor = self.link.cursor()
@@ -112,7 +112,7 @@ class OdbcDb:
     def run(self, sql: str, *values: Value) -> int:
         self.statements += 1
         self._execute(sql, values)
-        return self._cursor.rowcount
+        return int(self._cursor.rowcount)
 
     def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> int:
         held = list(rows)

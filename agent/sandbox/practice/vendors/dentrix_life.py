@@ -92,8 +92,8 @@ class DentrixFront(VendorFront):
         })  # fmt: skip
 
 
-def _visit(key: Any, **values: Value) -> Outcome:
-    return done(Stream.APPOINTMENT, "appt", key, **values)
+def _visit(key: Any, values: Mapping[str, Value]) -> Outcome:
+    return done(Stream.APPOINTMENT, "appt", key, values=values)
 
 
 def book(front: DentrixFront) -> Outcome | None:
@@ -121,20 +121,22 @@ def book(front: DentrixFront) -> Outcome | None:
     }  # fmt: skip
     front.insert("appt", row)
     front.history(row, "created")
-    return _visit(key, apptdate=day)
+    return _visit(key, {"apptdate": day})
 
 
 def _change(front: DentrixFront, visit: Mapping[str, Any], changes: dict[str, Value]) -> Outcome:
     today: dict[str, Value] = {"modifieddate": front.today().isoformat()}
     front.touch("appt", "apptid", visit["apptid"], {**changes, **today})
     front.history({**visit, **changes}, "changed")
-    return _visit(visit["apptid"], **changes)
+    return _visit(visit["apptid"], changes)
 
 
 def move(front: DentrixFront) -> Outcome | None:
     visit = front.some_visit()
-    place = visit and front.place(int(visit["apptlen"]))
-    if visit is None or place is None:
+    if visit is None:
+        return None
+    place = front.place(int(visit["apptlen"]))
+    if place is None:
         return None
     chair, day, start = place
     return _change(front, visit, {
@@ -210,7 +212,7 @@ def demographics(front: DentrixFront) -> Outcome | None:
     if front.chance(0.6):
         name = last_name(front.rng)[:60]
         front.touch("patient", "patid", key, {"standin_last": name})
-        return done(Stream.PATIENT, "patient", key, standin_last=name)
+        return done(Stream.PATIENT, "patient", key, values={"standin_last": name})
     home = front.db.rows("SELECT standin_addrid FROM {o}patient WHERE patid=?", key)[0][0]
     street = address(front.rng)[0]
     front.touch("address", "addrid", home, {"street1": street})
@@ -226,7 +228,7 @@ def commlog(front: DentrixFront) -> Outcome | None:
         "contactdate": now.date().isoformat(), "contacttime": now.hour * 60 + now.minute,
         "patid": patient, "provid": "", "title": text, "contacttype": 1, "refid": 0,
     })  # fmt: skip
-    return done(Stream.COMMUNICATION, "contact", key, title=text)
+    return done(Stream.COMMUNICATION, "contact", key, values={"title": text})
 
 
 def note(front: DentrixFront) -> Outcome | None:
@@ -236,7 +238,7 @@ def note(front: DentrixFront) -> Outcome | None:
     if found and front.chance(0.4):
         key = int(front.pick(found)[0])
         front.touch("clinicalnote", "cnotesid", key, {"notetext": text})
-        return done(Stream.CLINICAL_NOTE, "clinicalnote", key, notetext=text)
+        return done(Stream.CLINICAL_NOTE, "clinicalnote", key, values={"notetext": text})
     key = front.key("clinicalnote", "cnotesid")
     front.insert("clinicalnote", {
         "automodifiedtimestamp": front.stamp(), "cnotesid": key, "patid": front.some_patient(),
@@ -244,7 +246,7 @@ def note(front: DentrixFront) -> Outcome | None:
         "seconds"), "entrydatetime": front.now().isoformat(" ", "seconds"), "signatureid": 0,
         "lockeddate": None, "notetext": text,
     })  # fmt: skip
-    return done(Stream.CLINICAL_NOTE, "clinicalnote", key, notetext=text)
+    return done(Stream.CLINICAL_NOTE, "clinicalnote", key, values={"notetext": text})
 
 
 def aging(front: DentrixFront) -> Outcome | None:

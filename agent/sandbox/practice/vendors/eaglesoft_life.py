@@ -72,8 +72,10 @@ def _minute(value: Any) -> int:
     return at.hour * 60 + at.minute
 
 
-def _visit(key: Any, *also: Touch, gone: bool = False, **values: Value) -> Outcome:
-    return done(Stream.APPOINTMENT, "appointment", key, *also, gone=gone, **values)
+def _visit(
+    key: Any, *also: Touch, gone: bool = False, values: Mapping[str, Value] | None = None
+) -> Outcome:
+    return done(Stream.APPOINTMENT, "appointment", key, *also, gone=gone, values=values)
 
 
 def book(front: EaglesoftFront) -> Outcome | None:
@@ -101,7 +103,7 @@ def book(front: EaglesoftFront) -> Outcome | None:
 def _change(front: EaglesoftFront, visit: Mapping[str, Any], **changes: Value) -> Outcome:
     key = visit["appointment_id"]
     front.update("appointment", "appointment_id", key, {**changes, "modified_by": "FD2"})
-    return _visit(key, **changes)
+    return _visit(key, values=changes)
 
 
 def move(front: EaglesoftFront) -> Outcome | None:
@@ -159,7 +161,9 @@ def complete(front: EaglesoftFront) -> Outcome | None:
         walkout_time=end.isoformat(" "),
     )  # fmt: skip
     return _visit(
-        made.main.key, Touch(Stream.PROCEDURE, number, "transactions_header"), **made.values
+        made.main.key,
+        Touch(Stream.PROCEDURE, number, "transactions_header"),
+        values=dict(made.values),
     )
 
 
@@ -240,7 +244,7 @@ def demographics(front: EaglesoftFront) -> Outcome | None:
         {"receives_sms": front.pick("YN")}, {"address_1": address(front.rng)[0]},
     ))  # fmt: skip
     front.update("patient", "patient_id", key, changes)
-    return done(Stream.PATIENT, "patient", key, traceless=True, **changes)
+    return done(Stream.PATIENT, "patient", key, traceless=True, values=changes)
 
 
 def recall(front: EaglesoftFront) -> Outcome | None:
@@ -266,7 +270,7 @@ def note(front: EaglesoftFront) -> Outcome | None:
             "user_id": "FD1", "note_type": "C", "description": text, "status": "A",
             "freshness": now,
         })  # fmt: skip
-    return done(Stream.CLINICAL_NOTE, "operatory_notes", key, description=text)
+    return done(Stream.CLINICAL_NOTE, "operatory_notes", key, values={"description": text})
 
 
 def schedule_day(front: EaglesoftFront) -> Outcome | None:
@@ -300,7 +304,9 @@ def silent_edit(front: EaglesoftFront) -> Outcome | None:
         return None
     key, text = int(front.pick(found)[0]), f"silent {int(front.rng.random() * 1e6)}"
     front.update("appointment", "appointment_id", key, {"appointment_notes": text})
-    return done(Stream.APPOINTMENT, "appointment", key, traceless=True, appointment_notes=text)
+    return done(
+        Stream.APPOINTMENT, "appointment", key, traceless=True, values={"appointment_notes": text}
+    )
 
 
 def hard_delete(front: EaglesoftFront) -> Outcome | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
@@ -85,8 +85,8 @@ def done(
     *also: Touch,
     gone: bool = False,
     traceless: bool = False,
-    **values: Value,
+    values: Mapping[str, Value] | None = None,
 ) -> Outcome:
     """``traceless``: nothing the vendor keeps tells of it, only comparing does."""
-    said = {name: str(value) for name, value in values.items()}
+    said = {name: str(value) for name, value in (values or {}).items()}
     return Outcome(Touch(stream, int(key), table, gone), also, said, traceless)
