@@ -14,6 +14,7 @@ from agent.model.reading import (
     Hash,
     Key,
     Page,
+    Past,
     ServerClock,
     SourceGuard,
     Stamped,
@@ -128,6 +129,25 @@ class OdbcReader:
         started = time.perf_counter()
         rows, bad, _ = self._read(stream, self._named(stream, keys))
         return Page(rows, tuple(bad), took_ms=(time.perf_counter() - started) * 1000)
+
+    def past_end(self, stream: Stream) -> Key | None:
+        """Neither vendor is known to keep whole copies of what records were."""
+        return None
+
+    def past(
+        self,
+        stream: Stream,
+        above: Key,
+        limit: int,
+        *,
+        key: Key | None = None,
+        patient: Key | None = None,
+    ) -> list[Past]:
+        return []
+
+    def entered(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, bool]:
+        """No log here says who entered a record."""
+        return {}
 
     def digest(self, stream: Stream, lo: Key | None, hi: Key | None) -> Digest:
         bound = self._bound_to(stream)

@@ -7,6 +7,8 @@ schedule that is suddenly empty is doubted.
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -170,10 +172,7 @@ def test_many_deletions_at_once_stop_at_the_brake(running: Running) -> None:
     assert all(running.visit(key) is not None for key in range(1, 41))
 
 
-def test_a_stopped_child_costs_a_moment(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-    import signal
-
+def test_a_stopped_child_costs_a_moment(running: Running) -> None:
     pids = set()
     honest = OdbcSession.ask
 
@@ -182,8 +181,9 @@ def test_a_stopped_child_costs_a_moment(running: Running, monkeypatch: pytest.Mo
             pids.add(self.child_pid)
         return honest(self, *args, **more)
 
-    monkeypatch.setattr(OdbcSession, "ask", ask)
-    running.until(lambda: pids)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OdbcSession, "ask", ask)
+        running.until(lambda: len(pids) > 1)
     for pid in list(pids):
         os.kill(pid, signal.SIGKILL)
     running.office.note(5, "after the crash")
