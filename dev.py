@@ -27,9 +27,18 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / ".bridgework-lock"
 
-FAST = "not slow and not bench and not mariadb and not chromium"
+FAST = "not slow and not bench and not mariadb and not odbc and not chromium"
 USUAL = "not slow and not bench"
 SHOWN_LINES = 60
+ODBC_PACKAGES: dict[str, tuple[str, ...]] = {
+    "unixodbc": ("isql",),
+    "postgresql": ("/usr/lib/postgresql/*/bin/postgres", "postgres"),
+    "odbc-postgresql": ("/usr/lib/*/odbc/psqlodbcw.so",),
+    "libsqliteodbc": ("/usr/lib/*/odbc/libsqlite3odbc.so",),
+    "virtuoso-opensource-7-bin": ("virtuoso-t",),
+    "libvirtodbc0": ("/usr/lib/*/odbc/virtodbc_r.so",),
+}
+"""Servers and drivers that stand in for the vendors' own, by what each package brings."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -100,13 +109,14 @@ def test(rest: list[str]) -> int:
         return 1
     environ = dict(os.environ, PYTHONPATH=str(ROOT), NO_COLOR="1")
     if not fast:
-        wanted: dict[str, tuple[str, ...]] = {"mariadb-server": ("mariadbd", "mysqld")}
+        wanted = {"mariadb-server": ("mariadbd", "mysqld"), **ODBC_PACKAGES}
         if everything:
             wanted["chromium"] = ("chromium", "chromium-browser", "google-chrome")
         if not ensure_packages(wanted):
             return 1
         # A missing server must fail these tests here, not skip them.
-        environ["BRIDGEWORK_REQUIRE"] = "mariadb chromium" if everything else "mariadb"
+        required = ["mariadb", "odbc", *(["chromium"] if everything else [])]
+        environ["BRIDGEWORK_REQUIRE"] = " ".join(required)
 
     python = str(PYTHON)
     checks: list[tuple[str, list[str]]] = [
@@ -216,6 +226,8 @@ def _install_packages(names: list[str]) -> bool:
 
 
 def _which(program: str) -> str | None:
+    if program.startswith("/"):  # a file that is no program, or not in the path
+        return next((str(found) for found in Path("/").glob(program[1:])), None)
     return shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
 
 

@@ -14,6 +14,7 @@ from agent.config import Paths, Settings, load_settings
 
 _SERVERS = {
     "mariadb": ("mariadbd", "mysqld"),
+    "odbc": ("isql",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
 }
 

@@ -177,7 +177,10 @@ def check_layout(db: apsw.Connection, known: int = SCHEMA_VERSION) -> int:
     """user_version of a journal; 0 = an empty file. A newer one or another program's is refused."""
     application = int(db.pragma("application_id"))
     version = int(db.pragma("user_version"))
-    tables = next(db.execute("SELECT count(*) FROM sqlite_schema"))[0]
+    # The list of migrations comes first: killed right after it, a new journal holds nothing else.
+    tables = next(
+        db.execute("SELECT count(*) FROM sqlite_schema WHERE tbl_name<>'_sqlite_migrations'")
+    )[0]
     if application == 0 and version == 0 and tables == 0:
         return 0
     if application != APPLICATION_ID:

@@ -20,6 +20,7 @@ from agent.model.reading import Hint, Key, LaneFacts, Page, ServerClock, SourceF
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader
 from agent.sync.capture import Capture, PageRead
+from agent.sync.polling import Polls
 from agent.sync.streammap import StreamMap
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,8 @@ GATE_DUTY = 0.04  # share of the time the change gate may use
 SCAN_DUTY = 0.08  # share all unindexed lanes may use together
 SCAN_CREDIT_S = 0.1  # what they may save up
 LOOK_EVERY_S = 0.15  # a table that moved lately is looked at this often, and at once when it moves
+UNGATED_EVERY_S = {"hot": 0.5, "warm": 2.0}  # of a source without gates; others every COLD_EVERY_S
+COLD_EVERY_S = 10.0
 SURE_S = 120.0  # where open statements are not shown: no write becomes visible later than this
 REREAD_S = 0.5  # a row stamped in the running second may change again without moving its stamp
 SPAN_EVERY_S = 10.0
@@ -156,9 +159,11 @@ class Watch:
         maps: dict[Stream, StreamMap],
         *,
         overlap_s: float,
+        polls: Polls,
         believe: Callable[[PmsReader], None],
     ) -> None:
         self._journal = journal
+        self._polls = polls
         self._capture = capture
         self._clock = clock
         self._facts = facts
@@ -224,6 +229,10 @@ class Watch:
         self._collect_hints(tail.hints, wanted, deleted)
         looks: list[Found] = []
         new_keys: dict[Stream, list[int]] = {}
+        polled = self._polls.look(reader, skip)
+        for place, named in ((wanted, polled.wanted), (deleted, polled.gone)):
+            for stream, keys in named.items():
+                place.setdefault(stream, set()).update(keys)
         for stream, due in self._capture.settling_due().items():
             wanted.setdefault(stream, set()).update(due)
         chosen = self._streams_to_look_at(reader)
@@ -258,8 +267,9 @@ class Watch:
             # rows, and a guard looked at earlier would not know.
             self._believe(reader)
             changed += self._take(some, deleted)
-        for stream, keys in new_keys.items():
-            self._tails[stream].advance(keys, self._clock.mono())
+        for stream, fresh in new_keys.items():
+            self._tails[stream].advance(fresh, self._clock.mono())
+        self._polls.remember()
         self._remember(tail.marks, looks)
         return changed
 
@@ -289,8 +299,9 @@ class Watch:
         chosen = []
         for stream in self._maps:
             tables = self._facts.streams[stream].tables
-            waited = now - self._looked_mono.get(stream, -LOOK_EVERY_S) >= LOOK_EVERY_S
             certain = any(self._tokens.get(table) for table in tables)
+            every_s = self._look_every_s(stream)
+            waited = now - self._looked_mono.get(stream, -every_s) >= every_s
             if (
                 (certain and not moved.isdisjoint(tables))
                 or (waited and not self._warm.isdisjoint(tables))
@@ -299,6 +310,10 @@ class Watch:
                 self._looked_mono[stream] = now
                 chosen.append(stream)
         return chosen
+
+    def _look_every_s(self, stream: Stream) -> float:
+        facts = self._facts.streams[stream]
+        return LOOK_EVERY_S if facts.gated else UNGATED_EVERY_S.get(facts.tier, COLD_EVERY_S)
 
     def _usable_lanes(self, stream: Stream) -> list[LaneFacts]:
         return [
@@ -359,7 +374,7 @@ class Watch:
         return Found(stream, lane.name, state, news, low, server, wide)
 
     def _start_key_tail(self, reader: PmsReader, stream: Stream, turn: Turn) -> None:
-        if self._facts.random_keys:
+        if self._facts.random_keys or not self._facts.streams[stream].tailed:
             return
         known = self._journal.mark(KEY_TAIL + stream.value)
         high = known or reader.max_key(stream)
