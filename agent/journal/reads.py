@@ -16,6 +16,7 @@ import msgspec
 from agent.journal import audit
 from agent.journal.contents import content_of
 from agent.journal.coverage import CHUNK_COLUMNS, chunk_of
+from agent.journal.fallback_reads import FallbackReads
 from agent.journal.meta import read_meta
 from agent.journal.pull_reads import PullReads
 from agent.journal.rows import (
@@ -68,7 +69,7 @@ SELECT key, agreed FROM record WHERE stream = ? AND gone_at IS NULL AND batch IS
 """
 
 
-class Reads(PullReads):
+class Reads(PullReads, FallbackReads):
     """The reading face of a journal."""
 
     # --- records -----------------------------------------------------------------------------

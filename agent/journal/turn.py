@@ -14,6 +14,7 @@ import msgspec
 from agent.journal import coverage
 from agent.journal.conflicts import Conflicts
 from agent.journal.effects import Effects
+from agent.journal.fallback import Fallback
 from agent.journal.forgetting import Forgetting
 from agent.journal.inbox import Inbox
 from agent.journal.meta import write_meta
@@ -55,7 +56,7 @@ ON CONFLICT(stream, key) DO UPDATE SET
 """
 
 
-class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting):
+class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Fallback):
     """The one writer's transaction. Everything done in a turn commits together or not at all.
 
     ``lsn``: this turn's log sequence number; strictly growing, gap-free over committed turns.
