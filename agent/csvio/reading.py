@@ -87,7 +87,9 @@ def rows(file: BinaryIO, shape: Shape) -> Iterator[Line]:
     """Every row below the heads that holds anything. Blank rows are counted and left out."""
     file.seek(0)
     counting = _Counting(file)
-    text = io.TextIOWrapper(counting, encoding=shape.encoding, errors="replace", newline="")
+    text = io.TextIOWrapper(
+        io.BufferedReader(counting), encoding=shape.encoding, errors="replace", newline=""
+    )
     csv.field_size_limit(MOST_CELL)
     reader = csv.reader(text, delimiter=shape.delimiter)
     width, number = len(shape.heads), 0

@@ -19,6 +19,7 @@ HEADS = (
     "state", "done?",
 )  # fmt: skip
 
+
 @dataclass(frozen=True, slots=True)
 class SheetRow:
     """One task in words; the columns of ``HEADS`` but the last, which is left to a pen."""
@@ -43,4 +44,3 @@ def tasks_csv(rows: Iterable[SheetRow]) -> bytes:
     for row in rows:
         sheet.writerow([*(told(text, excel=False) for text in astuple(row)), ""])
     return out.getvalue().encode("utf-8-sig")
-

@@ -76,7 +76,7 @@ def _pages_over(
     """Pages that may hold one of these, the newest first; stops when none is wanted any more."""
     if not wanted:
         return
-    spans: list[tuple[int, Key, Key]] = fetch(  # type: ignore[assignment]
+    spans: list[tuple[int, Key, Key]] = fetch(
         db,
         "SELECT number, lo, hi FROM content_page WHERE stream = ? AND hi >= ? AND lo <= ?"
         " ORDER BY number DESC",

@@ -29,7 +29,7 @@ STATEMENTS = (
         ended_at INTEGER) STRICT""",
     """CREATE TABLE intake_command(
         intake INTEGER NOT NULL REFERENCES intake ON DELETE CASCADE, command TEXT NOT NULL,
-        PRIMARY KEY (intake, command)) STRICT, WITHOUT ROWID""",
+        ended TEXT NOT NULL DEFAULT '', PRIMARY KEY (intake, command)) STRICT, WITHOUT ROWID""",
     "CREATE INDEX intake_of_command ON intake_command(command)",
 )
 """Layout 4 of the journal. No patient data: sides, codes, counts, ids."""

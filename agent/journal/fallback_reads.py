@@ -46,13 +46,6 @@ class FallbackReads(Reader):
         number: int | None = self._one("SELECT min(number) FROM batch")
         return number
 
-    def batch_numbers(self, after: int, limit: int) -> list[int]:
-        """Numbers of waiting batches above ``after``, ascending."""
-        rows = self._rows(
-            "SELECT number FROM batch WHERE number > ? ORDER BY number LIMIT ?", (after, limit)
-        )
-        return [row[0] for row in rows]
-
     def waiting_by_stream(self) -> dict[Stream, int]:
         """Operations of waiting batches, by stream; streams without any are left out."""
         names = self._names
@@ -77,11 +70,13 @@ class FallbackReads(Reader):
         return [row[0] for row in rows]
 
     def intake_ends(self, number: int) -> dict[str, int]:
-        """How the commands of a file stand: state of the command -> how many."""
+        """How the requests of a file stand: by outcome (applied, rejected, conflict, task …),
+        without one by state (received, waiting, working)."""
         return dict(
             self._rows(
-                "SELECT c.state, count(*) FROM intake_command i JOIN command c ON c.id = i.command"
-                " WHERE i.intake = ? GROUP BY c.state",
+                "SELECT CASE i.ended WHEN '' THEN c.state ELSE i.ended END, count(*)"
+                " FROM intake_command i JOIN command c ON c.id = i.command"
+                " WHERE i.intake = ? GROUP BY 1",
                 (number,),
             )
         )

@@ -184,7 +184,6 @@ class Reads(PullReads, FallbackReads):
         """
         if limit < 1:
             return []
-        names = self._names
         load = RANK_OF_URGENCY[Urgency.LOAD]
         free = [number for stream, number in self._streams.items() if stream not in busy]
         rows = (
@@ -204,6 +203,18 @@ class Reads(PullReads, FallbackReads):
                 " AND number NOT IN (SELECT value FROM carray(?)) ORDER BY number LIMIT ?",
                 (load, to_micros(now), bound_keys([-1, *flying]), limit - len(rows)),
             )
+        return self._batches(rows)
+
+    def batches_after(self, stream: Stream, after: int, limit: int) -> list[Batch]:
+        """Waiting batches of a stream above a number, in order."""
+        rows = self._rows(
+            f"SELECT {_BATCH} FROM batch WHERE stream = ? AND number > ? ORDER BY number LIMIT ?",
+            (self._streams[stream], after, limit),
+        )
+        return self._batches(rows)
+
+    def _batches(self, rows: Sequence[Row]) -> list[Batch]:
+        names = self._names
         return [
             Batch(
                 number=number,

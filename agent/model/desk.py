@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 from agent.model.asking import Done, Request, Role, Settlement
+from agent.model.helping import MakeBundle, ReadLog, RunDoctor
+from agent.model.longwork import CancelJob, DropFile, FetchPart, OpenUpload, SendPart, ShowJob
 from agent.model.review import (
     ApplyUndo,
     ApproveContact,
@@ -30,6 +32,18 @@ from agent.model.review import (
     ShowTask,
     UndoResolutions,
     UnmergeContact,
+)
+from agent.model.sheets import (
+    ApplyImport,
+    CountPending,
+    ExportRejected,
+    ExportSheet,
+    ListIntakes,
+    ListOutages,
+    ListRows,
+    LookAtSheet,
+    PreviewImport,
+    ShowIntakeEffects,
 )
 from agent.model.status import Report
 from agent.model.streams import Stream
@@ -211,4 +225,8 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     ListEffects, SettleEffect, PreviewUndo, ApplyUndo,
     GetSafety, SetSafety, SuspendBooking, ClearSuspension,
     ListCommands, ShowCommand, VerifyAudit,
+    OpenUpload, SendPart, FetchPart, DropFile, ShowJob, CancelJob,
+    ListOutages, CountPending, ExportSheet, LookAtSheet, PreviewImport, ListRows, ExportRejected,
+    ApplyImport, ListIntakes, ShowIntakeEffects,
+    RunDoctor, MakeBundle, ReadLog,
 )  # fmt: skip

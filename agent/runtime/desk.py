@@ -9,9 +9,9 @@ with ``desk.needs_agent``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -114,6 +114,8 @@ class Rooms:
     linker: Linking | None = None
     closer: Closing | None = None
     safety: Switching | None = None
+    #: further requests and who answers them (``agent.runtime.fallback.counter``)
+    more: Mapping[type[Request[Any]], Callable[[Any, Caller], object]] = field(default_factory=dict)
 
 
 class Desk:
@@ -154,6 +156,7 @@ class Desk:
             ask.ListCommands: self._list_commands,
             ask.ShowCommand: self._show_command,
             ask.VerifyAudit: self._verify_audit,
+            **rooms.more,
         }
 
     def offers(self) -> list[Offer]:

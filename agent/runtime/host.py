@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sys
@@ -26,11 +27,15 @@ from agent.journal.journal import Journal
 from agent.model.reading import Finding, Severity
 from agent.ports import PmsSource
 from agent.runtime.clock import SystemClock
+from agent.runtime.fallback.build import build_counter
+from agent.runtime.fallback.counter import Counter
+from agent.runtime.fallback.outages import OutageBook
 from agent.runtime.pause import read_pause
 from agent.runtime.pulling import Ear, build_twoway
 from agent.runtime.scheduler import Chores
 from agent.runtime.serve import ControlService, serve_control
 from agent.runtime.sources import open_source
+from agent.support.bundle import drop_old
 from agent.support.health import Report, heartbeat, report, take_snapshot
 from agent.sync.datamap import DataMap, load_map
 from agent.sync.engine import Engine
@@ -89,6 +94,8 @@ class Host:
     hints: Hints
     offer_changed: threading.Event
     _threads: list[threading.Thread]
+    counter: Counter
+    outages: OutageBook
     control_group: str = ""
     control: ControlService | None = None  # since ``start``
     _anchored: str = ""  # audit head the CRM last acknowledged
@@ -121,6 +128,7 @@ class Host:
             linker=self.twoway.people,
             closer=self.twoway,
             safety=self.twoway.safety,
+            counter=self.counter,
         )
         self.chores.start()
         log.info("agent.started", pid=os.getpid())
@@ -167,6 +175,7 @@ class Host:
     def write_status(self) -> None:
         self.obey_pause()
         told = self.report()
+        self.outages.look(told.snapshot, self.clock.now(), heard=self.twoway.pull)
         write_atomic(self.paths.status_file, msgspec.json.encode(told))
         if self.control is not None:
             self.control.tick(told)
@@ -238,10 +247,12 @@ class Host:
     def prune(self) -> None:
         with self.journal.turn() as turn:
             turn.prune(tombstones_before=self.clock.now() - TOMBSTONES_KEPT)
+        drop_old(self.paths.bundle_dir, self.clock.now())
 
     def stop(self) -> bool:
         """Stop reading, let sends settle, close the journal. False if a lane overran its time."""
         self.chores.stop()
+        self.counter.close()
         if self.control is not None:
             self.control.stop()
         self.engine.stop()
@@ -253,6 +264,8 @@ class Host:
         clean = not any(thread.is_alive() for thread in self._threads)
         self.crm.close()
         if clean:
+            with contextlib.suppress(AgentError):
+                self.outages.stopping(self.clock.now())
             self.journal.close()
         self.paths.status_file.unlink(missing_ok=True)
         log.info("agent.stopped", clean=clean)
@@ -288,10 +301,16 @@ def build(settings: Settings, paths: Paths) -> Host:
     except BaseException:
         journal.close()
         raise
-    return Host(
-        engine, journal, crm, link, source, paths, secrets, clock, Chores(), twoway, hints,
-        offer_changed, [], control_group=settings.control.group,
+    host: Host
+    counter = build_counter(
+        settings, paths, secrets, journal, clock,
+        source=source, session=lambda: engine.session, twoway=twoway, report=lambda: host.report(),
     )  # fmt: skip
+    host = Host(
+        engine, journal, crm, link, source, paths, secrets, clock, Chores(), twoway, hints,
+        offer_changed, [], counter, OutageBook(journal), control_group=settings.control.group,
+    )  # fmt: skip
+    return host
 
 
 def site_map(settings: Settings) -> DataMap:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 
 from agent import __version__
@@ -16,8 +17,10 @@ from agent.control.protocol import ControlError
 from agent.control.server import ControlServer
 from agent.errors import AgentError
 from agent.journal.journal import Journal
+from agent.model.longwork import Job
 from agent.model.status import Report, Snapshot
 from agent.runtime.desk import Braking, Closing, Desk, Linking, Resolving, Rooms, Switching, Undoing
+from agent.runtime.fallback.counter import Counter
 from agent.runtime.pause import clear_pause, write_pause
 
 log = structlog.get_logger(__name__)
@@ -50,7 +53,8 @@ class ControlService:
     """An agent that cannot be asked works all the same: trouble here is logged and said, no more.
 
     Events: "status" (a Report, while anybody listens), "activity" (a line of the journal's),
-    "review" (counts of what waits for a person), "safety" (what the switches say). PHI-free.
+    "review" (counts of what waits for a person), "safety" (what the switches say), "job" (long
+    work, without its result). PHI-free.
     """
 
     def __init__(self, host: Served, rooms: Rooms, *, group: str) -> None:
@@ -76,6 +80,10 @@ class ControlService:
 
     def stop(self) -> None:
         self.server.stop()
+
+    def tell_job(self, job: Job) -> None:
+        """From the job's thread. What it found so far is asked for by who may."""
+        self.server.events.publish("job", msgspec.structs.replace(job, result=None), keep=False)
 
     def tick(self, report: Report) -> None:
         """Tell the listeners what is new."""
@@ -127,6 +135,7 @@ def serve_control(
     linker: Linking | None = None,
     closer: Closing | None = None,
     safety: Switching | None = None,
+    counter: Counter | None = None,
 ) -> ControlService:
     """A started service. ``group``: the setting control.group. Rooms left out answer that they
     need the running agent."""
@@ -155,7 +164,10 @@ def serve_control(
         linker=linker,
         closer=closer,
         safety=safety,
+        more={} if counter is None else counter.answers(),
     )
     service = ControlService(host, rooms, group=group)
+    if counter is not None:
+        counter.jobs.listener = service.tell_job
     service.start()
     return service
