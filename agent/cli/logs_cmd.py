@@ -11,8 +11,7 @@ import msgspec
 
 from agent.cli.asking import parse_moment
 from agent.cli.root import App
-from agent.model.helping import LogLine, ReadLog
-from agent.support.logread import LEVELS, MOST, read_log, shown, tail
+from agent.support.logread import LEVELS, MOST, LogLine, Wanted, read_log, shown, tail
 
 _FOLLOW_S = 0.5
 
@@ -42,7 +41,7 @@ def logs(
 
     Names of patients never stand in it; what could be one reads [masked].
     """
-    wish = ReadLog(
+    wish = Wanted(
         limit=limit,
         level=level,
         topic=topic,
@@ -51,14 +50,14 @@ def logs(
         until=parse_moment(until) if until else None,
     )
     page = read_log(app.paths.log_dir, wish)
-    for line in page.lines:
+    for line in page:
         _print(line, as_json)
-    if not page.lines and not follow:
+    if not page and not follow:
         click.echo("No line fits.", err=True)
     if not follow:
         return
     seen: set[tuple[str, str, str]] = set()
-    last = page.lines[-1].at if page.lines else ""
+    last = page[-1].at if page else ""
     while True:
         if last:
             at = datetime.fromisoformat(last)

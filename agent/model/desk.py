@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from agent.model.asking import Done, Request, Role, Settlement
-from agent.model.helping import MakeBundle, ReadLog, RunDoctor
+from agent.model.helping import MakeBundle, RunDoctor
 from agent.model.longwork import CancelJob, DropFile, FetchPart, OpenUpload, SendPart, ShowJob
 from agent.model.review import (
     ApplyUndo,
@@ -228,5 +228,5 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     OpenUpload, SendPart, FetchPart, DropFile, ShowJob, CancelJob,
     ListOutages, CountPending, ExportSheet, LookAtSheet, PreviewImport, ListRows, ExportRejected,
     ApplyImport, ListIntakes, ShowIntakeEffects,
-    RunDoctor, MakeBundle, ReadLog,
+    RunDoctor, MakeBundle,
 )  # fmt: skip

@@ -1,9 +1,6 @@
-"""What people may ask of support's tools: doctor, log, bundle. Requests and answers. A leaf."""
+"""What people may ask of support's tools: doctor and bundle. Requests and answers. A leaf."""
 
 from __future__ import annotations
-
-from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -64,34 +61,3 @@ class MakeBundle(Request[Job], frozen=True):
     note: str = ""
     screenshot: str = ""
     preview: bool = False
-
-
-class LogLine(msgspec.Struct, frozen=True):
-    """A line of the log. ``fields``: everything else it says, redacted when it was written."""
-
-    at: str
-    level: str
-    event: str
-    logger: str = ""
-    source: str = ""
-    fields: dict[str, Any] = {}
-
-
-class LogPage(msgspec.Struct, frozen=True):
-    """Oldest first."""
-
-    lines: tuple[LogLine, ...]
-
-
-class ReadLog(Request[LogPage], frozen=True):
-    """The newest ``limit`` lines that fit. ``level``: at least this; ``topic``: beginning of the
-    event or logger name; ``grep``: a regular expression over the whole line."""
-
-    method = "log.read"
-    role = Role.MANAGER
-    limit: int = 200
-    level: str = "info"
-    topic: str = ""
-    grep: str = ""
-    since: datetime | None = None
-    until: datetime | None = None

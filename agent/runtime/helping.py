@@ -58,7 +58,7 @@ def build_help(
         made.write(path)
         return BundleMade(token, name, path.stat().st_size, made.parts)
 
-    return Help(diagnose, bundle, paths.log_dir)
+    return Help(diagnose, bundle)
 
 
 def fill_bundle(

@@ -1,7 +1,7 @@
 """The log as support reads it: newest lines that fit, of the agent, the commands and the window.
 
 Files are read from their end, so a question about the last minutes costs little however long they
-are. Lines were redacted when they were written. Imports agent.model only.
+are. Lines were redacted when they were written. Imports agent.errors only.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from typing import Any
 import msgspec
 
 from agent.errors import AgentError
-from agent.model.helping import LogLine, LogPage, ReadLog
 
 SOURCES = {"bridgework": "agent", "bridgework-cli": "command", "bridgework-gui": "window"}
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -25,13 +25,36 @@ _BLOCK = 64 * 1024
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
+class LogLine(msgspec.Struct, frozen=True):
+    """A line of the log. ``fields``: everything else it says, redacted when it was written."""
+
+    at: str
+    level: str
+    event: str
+    logger: str = ""
+    source: str = ""
+    fields: dict[str, Any] = {}
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """The newest ``limit`` lines that fit. ``level``: at least this; ``topic``: beginning of the
+    event or a part of the logger's name; ``grep``: a regular expression over the whole line."""
+
+    limit: int = 200
+    level: str = "info"
+    topic: str = ""
+    grep: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 class LogError(AgentError):
     """``log.bad_pattern``: the regular expression is none."""
 
     code = "log.bad_pattern"
 
 
-def read_log(folder: Path, wish: ReadLog) -> LogPage:
+def read_log(folder: Path, wish: Wanted) -> list[LogLine]:
     """Oldest first. LogError."""
     fits = _filter(wish)
     sources = [_lines_back(folder, stem, name) for stem, name in SOURCES.items()]
@@ -45,7 +68,7 @@ def read_log(folder: Path, wish: ReadLog) -> LogPage:
             found.append(line)
             if len(found) >= min(max(wish.limit, 1), MOST):
                 break
-    return LogPage(tuple(reversed(found)))
+    return found[::-1]
 
 
 def log_files(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -69,7 +92,7 @@ def parse_line(text: bytes, source: str) -> LogLine | None:
     return LogLine(at, level, event, str(told.pop("logger", "")), source, told)
 
 
-def _filter(wish: ReadLog) -> Any:
+def _filter(wish: Wanted) -> Any:
     least = LEVELS.index(wish.level) if wish.level in LEVELS else 1
     try:
         pattern = re.compile(wish.grep, re.IGNORECASE) if wish.grep else None
@@ -141,10 +164,10 @@ def _back(path: Path) -> Iterator[bytes]:
         return
 
 
-def tail(folder: Path, wish: ReadLog, seen: set[tuple[str, str, str]]) -> list[LogLine]:
+def tail(folder: Path, wish: Wanted, seen: set[tuple[str, str, str]]) -> list[LogLine]:
     """Lines that fit and are not in ``seen``, which takes them up; for following."""
     found = []
-    for line in islice(read_log(folder, wish).lines, MOST):
+    for line in islice(read_log(folder, wish), MOST):
         mark = (line.at, line.source, shown(line))
         if mark not in seen:
             seen.add(mark)

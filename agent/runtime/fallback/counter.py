@@ -21,7 +21,6 @@ from agent.runtime.fallback.files import Files
 from agent.runtime.fallback.importing import Importing, Preview, intake_view
 from agent.runtime.fallback.jobs import Jobs, JobsError, Ticket
 from agent.runtime.fallback.outages import outage_line
-from agent.support.logread import read_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,6 @@ class Help:
 
     diagnose: Callable[[Ticket], helping.Diagnosis]
     bundle: Callable[[helping.MakeBundle, Ticket], helping.BundleMade]
-    log_dir: Any  # Path
 
 
 class Counter:
@@ -76,7 +74,6 @@ class Counter:
             helping.MakeBundle: lambda w, _: self.jobs.start(
                 "bundle", lambda ticket: self._help.bundle(w, ticket)
             ),
-            helping.ReadLog: lambda w, _: read_log(self._help.log_dir, w),
         }
 
     def close(self) -> None:

@@ -64,7 +64,9 @@ class OutageBook:
             if held is None and (now - began).total_seconds() >= HICCUP_S:
                 with self._journal.turn() as turn:
                     turn.open_outage(side, code, began)
-                    turn.note("outage.began", None, 1, {"side": side, "cause": code})
+                    turn.note(
+                        f"outage.began_{side}", None, 1, {"from": _clock(began), "cause": code}
+                    )
                 self._reload()
             elif held is not None and held.code != code:
                 with self._journal.turn() as turn:
@@ -91,7 +93,7 @@ class OutageBook:
             with self._journal.turn() as turn:
                 number = turn.open_outage(_AGENT, code, last)
                 turn.end_outage(number, now, 0)
-                turn.note("outage.ended", None, 1, _facts(_AGENT, code, last, now, 0))
+                turn.note(f"outage.ended_{_AGENT}", None, 1, _facts(code, last, now, 0))
         self._last = now
         if self._said is None or (now - self._said).total_seconds() >= ALIVE_EVERY_S:
             self._said = now
@@ -105,8 +107,8 @@ class OutageBook:
         with self._journal.turn() as turn:
             turn.end_outage(held.number, now, waited)
             if not waited:
-                facts = _facts(held.side, held.code, held.started_at, now, 0)
-                turn.note("outage.ended", None, 1, facts)
+                facts = _facts(held.code, held.started_at, now, 0)
+                turn.note(f"outage.ended_{held.side}", None, 1, facts)
         self._reload()
 
     def _settle(self, now: datetime) -> None:
@@ -119,10 +121,8 @@ class OutageBook:
             if is_sent and held.ended_at is not None:
                 with self._journal.turn() as turn:
                     turn.outage_sent(held.number)
-                    facts = _facts(
-                        held.side, held.code, held.started_at, held.ended_at, held.waited
-                    )
-                    turn.note("outage.ended", None, 1, facts)
+                    facts = _facts(held.code, held.started_at, held.ended_at, held.waited)
+                    turn.note(f"outage.ended_{held.side}", None, 1, facts)
                 self._reload()
 
     def _reload(self) -> None:
@@ -131,16 +131,15 @@ class OutageBook:
         self._unsent = [row for row in rows if row.ended_at is not None]
 
 
-def _facts(
-    side: str, code: str, start: datetime, end: datetime, waited: int
-) -> dict[str, str | int | float]:
-    return {
-        "side": side,
-        "cause": code,
-        "from": f"{start:%Y-%m-%dT%H:%M:%SZ}",
-        "to": f"{end:%Y-%m-%dT%H:%M:%SZ}",
-        "waited": waited,
-    }
+def _facts(code: str, start: datetime, end: datetime, waited: int) -> dict[str, str | int | float]:
+    same_day = start.astimezone().date() == end.astimezone().date()
+    until = f"{end.astimezone():%H:%M}" if same_day else _clock(end)
+    return {"cause": code, "from": _clock(start), "to": until, "waited": waited}
+
+
+def _clock(at: datetime) -> str:
+    """As the clock on this computer's wall: it stands in the practice."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M}"
 
 
 def outage_line(row: OutageRow) -> OutageLine:
