@@ -16,7 +16,9 @@ import msgspec
 from agent.cli import words
 from agent.cli.asking import JSON, YES, Reception, confirm, parse_moment, print_json, reception
 from agent.cli.handing import fetch, send, wait
+from agent.cli.render import wrapped
 from agent.cli.root import App
+from agent.csvio.heads import fold
 from agent.errors import ExitCode
 from agent.model.review import ApplyUndo, PreviewUndo, UndoScope
 from agent.model.sheets import (
@@ -41,6 +43,7 @@ from agent.model.streams import Stream
 from agent.support.messages import Catalogue
 
 _SHOWN = 20
+_HEADS = 30
 _AT_ONCE = 200  # writes taken back by one request
 
 
@@ -234,11 +237,16 @@ def _columns(given: tuple[str, ...]) -> list[tuple[str, str]]:
 def _look_lines(look: SheetLook) -> list[str]:
     sign = {"\t": "tab"}.get(look.delimiter, look.delimiter)
     lines = [f"{look.kind or 'A sheet'}, {look.encoding}, cells end with '{sign}'"]
-    if look.fields:
-        width = max(len(head) for head in look.fields.values())
-        lines += [f"  {head:<{width}}  {field}" for field, head in look.fields.items()]
-    if look.unused:
-        lines.append(f"  not used: {', '.join(look.unused)}")
+    named = {head: field for field, head in look.fields.items() if fold(head) != fold(field)}
+    width = max((len(head) for head in named), default=0)
+    lines += [f"  {head:<{width}}  is {field}" for head, field in named.items()]
+    same = [field for field, head in look.fields.items() if head not in named]
+    for title, names in (("used as named", same), ("not used", list(look.unused))):
+        if names:
+            shown = ", ".join(names[:_HEADS]) + (
+                f" and {len(names) - _HEADS} more" if len(names) > _HEADS else ""
+            )
+            lines += wrapped(f"{title}: {shown}", "  ", "    ")
     if look.intake:
         lines.append(f"  This very file was brought in before (import {look.intake}).")
     return lines

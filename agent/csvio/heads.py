@@ -61,6 +61,7 @@ NAMES: dict[Kind, dict[str, tuple[str, ...]]] = {
         "preferred_confirm": ("preferred confirm", "preferred confirm method"),
         "preferred_recall": ("preferred recall", "preferred recall method"),
         "language": ("language", "preferred language", "idioma"),
+        "custom": ("custom",),  # of our own export: all of the practice's own fields
     },
     Kind.APPOINTMENTS: {
         **_SHARED,

@@ -15,8 +15,7 @@ from agent.journal.snapshot import verify_file
 from agent.model.reading import Finding, Severity
 from agent.runtime import causes
 from agent.runtime.clock import SystemClock
-from agent.runtime.host import site_map
-from agent.runtime.sources import config_file_findings, open_source, open_writer
+from agent.runtime.sources import config_file_findings, open_source, open_writer, site_map
 from agent.support.doctor import Check
 from agent.support.machine import LocalMachine, Machine
 

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import msgspec
 import structlog
@@ -34,10 +33,9 @@ from agent.runtime.pause import read_pause
 from agent.runtime.pulling import Ear, build_twoway
 from agent.runtime.scheduler import Chores
 from agent.runtime.serve import ControlService, serve_control
-from agent.runtime.sources import open_source
+from agent.runtime.sources import open_source, site_map
 from agent.support.bundle import drop_old
 from agent.support.health import Report, heartbeat, report, take_snapshot
-from agent.sync.datamap import DataMap, load_map
 from agent.sync.engine import Engine
 from agent.sync.session import Tuning
 from agent.sync.sweep import Rotation
@@ -311,9 +309,3 @@ def build(settings: Settings, paths: Paths) -> Host:
         offer_changed, [], counter, OutageBook(journal), control_group=settings.control.group,
     )  # fmt: skip
     return host
-
-
-def site_map(settings: Settings) -> DataMap:
-    """The shipped map of the configured PMS with the site's overrides, if any."""
-    override = Path(settings.map.file) if settings.map.file else None
-    return load_map(settings.pms.kind, override=override)
