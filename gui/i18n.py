@@ -90,7 +90,7 @@ class Texts:
         seconds = max(seconds, 0.0)
         if seconds < 1:
             return self("format.moment")
-        if seconds < 100:
+        if seconds < 60:
             return self("format.seconds", n=round(seconds))
         if seconds < 5400:
             return self("format.minutes", n=round(seconds / 60))

@@ -11,13 +11,14 @@ import msgspec
 
 from agent.cli.asking import parse_moment
 from agent.cli.root import App
-from agent.support.logread import LEVELS, MOST, LogLine, Wanted, read_log, shown, tail
+from agent.model.activity import LEVELS
+from agent.support.logread import MOST, Found, Wanted, read_log, shown
 
 _FOLLOW_S = 0.5
 
 
 @click.command()
-@click.option("--level", type=click.Choice(LEVELS[:4]), default="info", show_default=True)
+@click.option("--level", type=click.Choice(LEVELS), default="info", show_default=True)
 @click.option("--topic", default="", help="Beginning of the event's name, or part of a program.")
 @click.option("--grep", default="", metavar="REGEX", help="Only lines in which this is found.")
 @click.option("--since", metavar="WHEN", help="30m, 2h, 3d, or a time.")
@@ -49,33 +50,35 @@ def logs(
         since=parse_moment(since) if since else None,
         until=parse_moment(until) if until else None,
     )
-    page = read_log(app.paths.log_dir, wish)
-    for line in page:
-        _print(line, as_json)
-    if not page and not follow:
+    found = read_log(app.paths.log_dir, wish)
+    for one in found:
+        _print(one, as_json)
+    if not found and not follow:
         click.echo("No line fits.", err=True)
-    if not follow:
-        return
-    seen: set[tuple[str, str, str]] = set()
-    last = page[-1].at if page else ""
-    while True:
-        if last:
-            at = datetime.fromisoformat(last)
-            wish = msgspec.structs.replace(wish, since=at, limit=MOST)
-        fresh = tail(app.paths.log_dir, wish, seen)
-        for line in fresh:
-            if line.at > last or not last:
-                _print(line, as_json)
-        last = max([last, *(line.at for line in fresh)])
-        seen = {mark for mark in seen if mark[0] >= last}
+    seen = {_mark(one) for one in found}
+    while follow:
         sys.stdout.flush()
         time.sleep(_FOLLOW_S)
+        if found:  # from the last line on; what has the same instant is told apart by its text
+            last = datetime.fromisoformat(found[-1].line.at)
+            wish = msgspec.structs.replace(wish, since=last, limit=MOST)
+        now = read_log(app.paths.log_dir, wish)
+        for one in now:
+            if _mark(one) not in seen:
+                _print(one, as_json)
+        found = now or found
+        seen = {_mark(one) for one in found}
 
 
-def _print(line: LogLine, as_json: bool) -> None:
+def _mark(found: Found) -> tuple[str, str]:
+    return found.line.at, found.line.place
+
+
+def _print(found: Found, as_json: bool) -> None:
+    source, line = found
     if as_json:
-        told = {"at": line.at, "level": line.level, "source": line.source, "event": line.event}
-        click.echo(msgspec.json.encode({**told, "logger": line.logger, **line.fields}))
+        told = {"at": line.at, "level": line.level, "source": source, "event": line.event}
+        click.echo(msgspec.json.encode({**told, "topic": line.topic, **line.facts}))
         return
     at = datetime.fromisoformat(line.at).astimezone()
-    click.echo(f"{at:%m-%d %H:%M:%S} {line.level:<7} {line.source:<7} {shown(line)}")
+    click.echo(f"{at:%m-%d %H:%M:%S} {line.level:<7} {source:<7} {shown(line)}")

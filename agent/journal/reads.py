@@ -14,6 +14,7 @@ from datetime import datetime
 import msgspec
 
 from agent.journal import audit
+from agent.journal.activities import ActivityReads
 from agent.journal.contents import content_of
 from agent.journal.coverage import CHUNK_COLUMNS, chunk_of
 from agent.journal.fallback_reads import FallbackReads
@@ -69,7 +70,7 @@ SELECT key, agreed FROM record WHERE stream = ? AND gone_at IS NULL AND batch IS
 """
 
 
-class Reads(PullReads, FallbackReads):
+class Reads(PullReads, ActivityReads, FallbackReads):
     """The reading face of a journal."""
 
     # --- records -----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from agent.model.activity import CheckNow, GetPulse, ListActivity, ReadLog
 from agent.model.asking import Done, Request, Role, Settlement
 from agent.model.helping import MakeBundle, RunDoctor
 from agent.model.longwork import CancelJob, DropFile, FetchPart, OpenUpload, SendPart, ShowJob
@@ -229,4 +230,5 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     ListOutages, CountPending, ExportSheet, LookAtSheet, PreviewImport, ListRows, ExportRejected,
     ApplyImport, ListIntakes, ShowIntakeEffects,
     RunDoctor, MakeBundle,
+    ListActivity, GetPulse, CheckNow, ReadLog,
 )  # fmt: skip

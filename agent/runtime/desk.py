@@ -31,6 +31,7 @@ from agent.model.reading import Key
 from agent.model.status import Report
 from agent.model.streams import Stream
 from agent.runtime import desk_views as views
+from agent.runtime.desk_looks import Looks
 from agent.sync.switches import DESK, Switch
 
 T = TypeVar("T")
@@ -114,6 +115,7 @@ class Rooms:
     linker: Linking | None = None
     closer: Closing | None = None
     safety: Switching | None = None
+    looks: Looks | None = None
     #: further requests and who answers them (``agent.runtime.fallback.counter``)
     more: Mapping[type[Request[Any]], Callable[[Any, Caller], object]] = field(default_factory=dict)
 
@@ -157,6 +159,7 @@ class Desk:
             ask.ShowCommand: self._show_command,
             ask.VerifyAudit: self._verify_audit,
             **rooms.more,
+            **(rooms.looks.answers() if rooms.looks is not None else {}),
         }
 
     def offers(self) -> list[Offer]:

@@ -33,6 +33,7 @@ from agent.model.review import ForgetPolicy
 from agent.model.status import Report
 from agent.runtime.clock import SystemClock
 from agent.runtime.desk import Desk, Rooms
+from agent.runtime.desk_looks import Looks
 from agent.runtime.fallback.build import build_counter
 from agent.runtime.pause import clear_pause, write_pause
 from agent.support.health import offline_report
@@ -108,6 +109,7 @@ def _rooms(settings: Settings, paths: Paths, journal: Reads, safety: _Switches) 
         verify_audit=lambda anchor: verify_file(file, anchor),
         set_pause=set_pause,
         safety=safety,
+        looks=Looks(journal, paths.agent_log),
     )
 
 

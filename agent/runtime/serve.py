@@ -20,6 +20,7 @@ from agent.journal.journal import Journal
 from agent.model.longwork import Job
 from agent.model.status import Report, Snapshot
 from agent.runtime.desk import Braking, Closing, Desk, Linking, Resolving, Rooms, Switching, Undoing
+from agent.runtime.desk_looks import Looks
 from agent.runtime.fallback.counter import Counter
 from agent.runtime.pause import clear_pause, write_pause
 
@@ -33,6 +34,7 @@ class Running(Protocol):
 
     @property
     def brakes(self) -> Braking: ...
+    def check_now(self) -> None: ...
     def accept_source(self) -> None: ...
 
 
@@ -69,8 +71,7 @@ class ControlService:
         )
         self._counts: dict[str, int] = {}
         self._safety: object = None
-        newest = host.journal.recent_activity(1)
-        self._activity = newest[0].number if newest else 0
+        self._told = host.journal.last_activity()
 
     def start(self) -> None:
         try:
@@ -99,12 +100,13 @@ class ControlService:
 
     def _tell_activity(self) -> None:
         journal = self._host.journal
-        newest = journal.recent_activity(1)
-        if not newest or newest[0].number <= self._activity:
+        newest = journal.last_activity()
+        if newest == self._told:
             return
+        number, self._told = self._told[0], newest
+        # A line that was added to is told again, by its number.
         for line in reversed(journal.recent_activity(_ACTIVITY_AT_ONCE)):
-            if line.number > self._activity:
-                self._activity = line.number
+            if line.number >= number:
                 self.server.events.publish("activity", line)
 
     def _tell_counts(self, snapshot: Snapshot) -> None:
@@ -165,6 +167,7 @@ def serve_control(
         closer=closer,
         safety=safety,
         more={} if counter is None else counter.answers(),
+        looks=Looks(journal, host.paths.agent_log, host.engine.check_now),
     )
     service = ControlService(host, rooms, group=group)
     if counter is not None:

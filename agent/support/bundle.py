@@ -20,7 +20,8 @@ import msgspec
 
 from agent import __version__
 from agent.model.helping import BundlePart
-from agent.support.logread import log_files, parse_line
+from agent.support.logread import log_files
+from agent.support.logview import parse_line
 from agent.support.redaction import is_event_name
 from agent.support.scrub import Pseudonyms, Scrub, scrub_note
 
@@ -81,7 +82,7 @@ class Bundle:
                 self.trouble.append(f"{path.name}: {type(error).__name__}")
                 continue
             for text in content.split(b"\n"):
-                line = self._log_line(text, source, oldest)
+                line = self._log_line(text, oldest)
                 if line is None:
                     dropped += bool(text.strip())
                 elif line:
@@ -133,9 +134,9 @@ class Bundle:
     def _add(self, name: str, why: str, content: bytes, rules: tuple[str, ...]) -> None:
         self._parts.append((BundlePart(name, why, len(content), rules), content))
 
-    def _log_line(self, text: bytes, source: str, oldest: str) -> bytes | None:
+    def _log_line(self, text: bytes, oldest: str) -> bytes | None:
         """None: not a line of ours; b"": too old."""
-        line = parse_line(text, source) if text.strip() else None
+        line = parse_line(text, "") if text.strip() else None
         if line is None or not is_event_name(line.event):
             return None
         if line.at < oldest:
@@ -144,10 +145,10 @@ class Bundle:
             "timestamp": self._scrub.value("at", line.at),
             "level": self._scrub.value("level", line.level),
             "event": line.event,
-            "logger": self._scrub.value("logger", line.logger),
+            "logger": self._scrub.value("logger", line.topic),
             **{
                 name: value
-                for name, value in self._scrub.value("", line.fields).items()
+                for name, value in self._scrub.value("", line.facts).items()
                 if name != "field"
             },
         }

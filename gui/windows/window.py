@@ -31,6 +31,7 @@ class Window(QMainWindow):
         super().__init__()
         self.shell = shell
         self._kinds = {tab.name: tab for tab in tabs}
+        shell.tabs = frozenset(self._kinds)
         self._built: dict[str, Tab] = {}
         self.setWindowTitle(shell.texts("shell.product"))
         self.setWindowIcon(shell.theme.icon("bridgework"))
@@ -54,6 +55,9 @@ class Window(QMainWindow):
         self.side.chosen.connect(self.open_at)
         shell.going.connect(self.open_at)
         shell.telling.connect(self.notice.tell)
+        shell.status_changed.connect(self._show_status)
+        if shell.status is not None:
+            self._show_status(shell.status)
         for place, name in enumerate(self._kinds, 1):
             QShortcut(QKeySequence(f"Ctrl+{place}"), self, lambda n=name: self.open_at(n))
         QShortcut(QKeySequence.StandardKey.Close, self, self.close)
@@ -87,7 +91,7 @@ class Window(QMainWindow):
             self._order_tabs()
         return tab
 
-    def show_status(self, view: StatusView) -> None:
+    def _show_status(self, view: StatusView) -> None:
         self.side.show_status(view)
         if "review" in self.side.buttons:
             self.side.buttons["review"].set_count(view.to_review)
