@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
@@ -120,9 +118,7 @@ class Window(QMainWindow):
 
     def _order_tabs(self) -> None:
         """Tab goes down the side, then into the page."""
-        buttons = list(self.side.buttons.values())
-        for one, next_one in itertools.pairwise(buttons):
-            QWidget.setTabOrder(one, next_one)
+        a11y.order(*self.side.buttons.values())
 
 
 class _Notice(QFrame):
