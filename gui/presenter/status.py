@@ -37,6 +37,8 @@ class StatusView:
     last_read: str
     last_write: str
     to_review: int = 0
+    is_calling: bool = False  # nothing was heard yet
+    is_office_open: bool = True
     code: str = ""  # of what stopped, for the small print
 
     @property
@@ -62,6 +64,7 @@ def status_view(
         last_read=_at(s.last_read_at, "read", now, texts),
         last_write=_at(s.last_write_at, "write", now, texts),
         to_review=s.to_review,
+        is_office_open=s.is_office_open,
         code=code,
     )
 
@@ -84,6 +87,9 @@ def _without_report(
         body=body,
         last_read=_at(s.last_read_at if s else None, "read", now, texts),
         last_write=_at(s.last_write_at if s else None, "write", now, texts),
+        to_review=s.to_review if s else 0,
+        is_calling=not is_silent,
+        is_office_open=s.is_office_open if s else True,
         code=trouble,
     )
 
