@@ -43,6 +43,20 @@ class ShowRecord(Request[RecordView], frozen=True):
     place: Place
 
 
+class Views(msgspec.Struct, frozen=True):
+    """In the order asked; numbers nobody knows are left out."""
+
+    conflicts: tuple[ConflictView, ...]
+
+
+class ShowConflicts(Request[Views], frozen=True):
+    """Several at once, to be looked through before one decision is made for all."""
+
+    method = "conflicts.views"
+    role = Role.MANAGER
+    numbers: tuple[int, ...]
+
+
 # --- whose records ------------------------------------------------------------------------------
 
 

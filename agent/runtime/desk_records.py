@@ -17,13 +17,18 @@ from agent.model.streams import Stream
 from agent.runtime import desk_views as views
 from agent.runtime.desk_rooms import Answers, DeskError, Rooms, found, needed
 
+MOST_VIEWS = 100
+
 
 class RecordsDesk:
+    """Thread-safe as far as its rooms are."""
+
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._journal = rooms.journal
         self.answers: Answers = {
             ask.ShowRecord: self._show_record,
+            ask.ShowConflicts: self._show_conflicts,
             ask.NameThem: self._name_them,
             ask.ListParked: self._list_parked,
             ask.RetryParked: self._retry,
@@ -48,6 +53,14 @@ class RecordsDesk:
         }
         shown = tuple(views.conflict_view(self._journal, row) for row in rows)
         return ask.RecordView(wish.place, views.who(self._journal, stream, key), shown, matching)
+
+    def _show_conflicts(self, wish: ask.ShowConflicts, _: Caller) -> ask.Views:
+        if len(wish.numbers) > MOST_VIEWS:
+            raise DeskError("desk.bad_value", name="numbers", allowed=f"at most {MOST_VIEWS}")
+        rows = [self._journal.conflict(number) for number in wish.numbers]
+        return ask.Views(
+            tuple(views.conflict_view(self._journal, row) for row in rows if row is not None)
+        )
 
     def _name_them(self, wish: ask.NameThem, _: Caller) -> ask.Named:
         journal, how = self._journal, self._rooms.names
