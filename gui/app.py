@@ -60,8 +60,6 @@ class Desktop(QObject):
         """Built when first wanted: a tray icon alone costs little."""
         if self._window is None:
             self._window = Window(self.shell)
-            if self.view is not None:
-                self._window.show_status(self.view)
         return self._window
 
     @property
@@ -84,8 +82,7 @@ class Desktop(QObject):
             texts=self.texts,
         )
         self.tray.show_status(self.view)
-        if self._window is not None:
-            self._window.show_status(self.view)
+        self.shell.show_status(self.view)
 
     def do(self, wish: str) -> None:
         """A word of the menu, a click on the icon, or another start's wish."""

@@ -80,6 +80,12 @@ class Texts:
         title, body, next_step = (pseudo(part) if part else "" for part in parts)
         return Message(found.code, title, body, next_step, found.audience)
 
+    def names(self, prefix: str) -> list[str]:
+        """What follows ``prefix.`` in the keys there are; counted forms once."""
+        start = f"{prefix}."
+        found = (key.removeprefix(start) for key in self._entries if key.startswith(start))
+        return list(dict.fromkeys(name for name in found))
+
     # -- numbers and times ------------------------------------------------------------------------
 
     def number(self, value: float) -> str:
@@ -90,7 +96,7 @@ class Texts:
         seconds = max(seconds, 0.0)
         if seconds < 1:
             return self("format.moment")
-        if seconds < 100:
+        if seconds < 60:
             return self("format.seconds", n=round(seconds))
         if seconds < 5400:
             return self("format.minutes", n=round(seconds / 60))

@@ -14,6 +14,7 @@ from datetime import datetime
 import msgspec
 
 from agent.journal import audit
+from agent.journal.activities import ActivityReads
 from agent.journal.contents import content_of
 from agent.journal.coverage import CHUNK_COLUMNS, chunk_of
 from agent.journal.meta import read_meta
@@ -68,7 +69,7 @@ SELECT key, agreed FROM record WHERE stream = ? AND gone_at IS NULL AND batch IS
 """
 
 
-class Reads(PullReads):
+class Reads(PullReads, ActivityReads):
     """The reading face of a journal."""
 
     # --- records -----------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from agent.journal import coverage
+from agent.journal.activities import ACTIVITY_KEPT, Activities
 from agent.journal.conflicts import Conflicts
 from agent.journal.effects import Effects
 from agent.journal.forgetting import Forgetting
@@ -25,7 +26,6 @@ from agent.journal.values import bound_keys, fetch, to_micros
 from agent.model.reading import Key
 from agent.model.streams import Stream
 
-ACTIVITY_KEPT = 10_000
 AUDIT_KEPT = 500_000
 WORK_KEPT = timedelta(days=90)  # settled commands and effects, with their undo images
 
@@ -61,7 +61,7 @@ ON CONFLICT(stream, key) DO UPDATE SET
 """
 
 
-class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting):
+class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities):
     """The one writer's transaction. Everything done in a turn commits together or not at all.
 
     ``lsn``: this turn's log sequence number; strictly growing, gap-free over committed turns.
@@ -308,11 +308,14 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting):
         self._recount_chunks(self._streams[chunk.stream])
         return halves
 
-    def due_all_chunks(self, stream: Stream | None) -> None:
-        """Verify everything (of one stream) as soon as can be."""
-        clause, bound = (
-            ("", ()) if stream is None else (" AND stream = ?", (self._streams[stream],))
-        )
+    def due_all_chunks(self, stream: Stream | None, tier: Tier | None = None) -> None:
+        """Verify everything (of one stream, of one tier) as soon as can be."""
+        clause = ""
+        bound: list[int | str] = []
+        if stream is not None:
+            clause, bound = " AND stream = ?", [self._streams[stream]]
+        if tier is not None:
+            clause, bound = f"{clause} AND tier = ?", [*bound, tier.value]
         self._db.execute(
             f"UPDATE chunk SET due_at = ? WHERE due_at > ?{clause}", (self._at, self._at, *bound)
         )

@@ -33,6 +33,7 @@ from agent.model.review import ForgetPolicy
 from agent.model.status import Report
 from agent.runtime.clock import SystemClock
 from agent.runtime.desk import Desk
+from agent.runtime.desk_looks import Looks
 from agent.runtime.desk_rooms import Rooms
 from agent.runtime.mapping import Chart
 from agent.runtime.pause import clear_pause, write_pause
@@ -120,6 +121,7 @@ def _rooms(settings: Settings, paths: Paths, journal: Reads, safety: _Switches) 
             strangers=dict,
         ),
         names=settings.practice.names_in_lists,
+        looks=Looks(journal, paths.agent_log),
     )
 
 

@@ -24,6 +24,7 @@ from agent.model.asking import MOST, Request, Settled, Settlement
 from agent.model.reading import Key
 from agent.model.status import Report
 from agent.model.streams import Stream
+from agent.runtime.desk_looks import Looks
 from agent.sync.switches import Switch
 
 T = TypeVar("T")
@@ -115,6 +116,7 @@ class Rooms:
     closer: Closing | None = None
     safety: Switching | None = None
     chart: Charting | None = None
+    looks: Looks | None = None
     names: str = "short"  # the setting practice.names_in_lists
 
 

@@ -19,6 +19,7 @@ from agent.errors import AgentError
 from agent.journal.journal import Journal
 from agent.model.status import Report, Snapshot
 from agent.runtime.desk import Desk
+from agent.runtime.desk_looks import Looks
 from agent.runtime.desk_rooms import (
     Braking,
     Charting,
@@ -41,6 +42,7 @@ class Running(Protocol):
 
     @property
     def brakes(self) -> Braking: ...
+    def check_now(self) -> None: ...
     def accept_source(self) -> None: ...
 
 
@@ -78,8 +80,7 @@ class ControlService:
         )
         self._counts: dict[str, int] = {}
         self._safety: object = None
-        newest = host.journal.recent_activity(1)
-        self._activity = newest[0].number if newest else 0
+        self._told = host.journal.last_activity()
 
     def start(self) -> None:
         try:
@@ -104,12 +105,13 @@ class ControlService:
 
     def _tell_activity(self) -> None:
         journal = self._host.journal
-        newest = journal.recent_activity(1)
-        if not newest or newest[0].number <= self._activity:
+        newest = journal.last_activity()
+        if newest == self._told:
             return
+        number, self._told = self._told[0], newest
+        # A line that was added to is told again, by its number.
         for line in reversed(journal.recent_activity(_ACTIVITY_AT_ONCE)):
-            if line.number > self._activity:
-                self._activity = line.number
+            if line.number >= number:
                 self.server.events.publish("activity", line)
 
     def _tell_counts(self, snapshot: Snapshot) -> None:
@@ -173,6 +175,7 @@ def serve_control(
         safety=safety,
         chart=chart,
         names=names,
+        looks=Looks(journal, host.paths.agent_log, host.engine.check_now),
     )
     service = ControlService(host, rooms, group=group, more=more)
     service.start()

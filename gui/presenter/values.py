@@ -25,7 +25,7 @@ def field_name(field: str, texts: Texts) -> str:
 
 
 def record_name(stream: str, key: object, texts: Texts) -> str:
-    kind = texts(f"streams.one.{stream}")
+    kind = texts(f"streams.{stream}.one")
     if key is None:
         return texts("review.new_record", kind=kind)
     return texts("review.record", kind=kind, key=str(key))

@@ -283,7 +283,7 @@ class Conflicts(Queue):
         counts = Counter((c.stream, c.field) for c in self._open)
         self.kind = QComboBox()
         for (stream, field), n in counts.most_common():
-            record = self.texts(f"streams.{stream.value}")
+            record = self.texts(f"streams.{stream.value}.other")
             text = self.say("bulk.kind", field=field_name(field, self.texts), stream=record, n=n)
             self.kind.addItem(text, (stream.value, field))
         self.kind.setAccessibleName(self.say("bulk.which"))

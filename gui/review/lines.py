@@ -27,7 +27,7 @@ ID = Qt.ItemDataRole.UserRole
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``ident`` stays the same while the thing waits; ``what`` is whatever the queue needs of it."""
+    """``ident`` stays the same while it waits; ``what`` is whatever the queue needs of it."""
 
     ident: Hashable
     title: str

@@ -18,7 +18,7 @@ class Policies(Queue):
     def _listed(self, page: PolicyPage) -> None:
         lines = []
         for policy in page.policies:
-            stream = self.texts(f"streams.{policy.stream.value}")
+            stream = self.texts(f"streams.{policy.stream.value}.other")
             title = f"{field_name(policy.field, self.texts)} ({stream})"
             ident = (policy.stream.value, policy.field)
             detail = self.say(f"wins.{policy.winner}")

@@ -153,7 +153,7 @@ class Queue(QWidget):
 
 
 class UndoBar(QFrame):
-    """ "Done – take back", for as long as the agent lets us."""
+    """What was done, with a button to take it back, for as long as the agent lets us."""
 
     def __init__(self, queue: QWidget) -> None:
         super().__init__(queue)

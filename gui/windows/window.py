@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
@@ -32,6 +30,7 @@ class Window(QMainWindow):
         super().__init__()
         self.shell = shell
         self._kinds = {tab.name: tab for tab in tabs}
+        shell.tabs = frozenset(self._kinds)
         self._built: dict[str, Tab] = {}
         self.setWindowTitle(shell.texts("shell.product"))
         self.setWindowIcon(shell.theme.icon("bridgework"))
@@ -55,6 +54,9 @@ class Window(QMainWindow):
         self.side.chosen.connect(self.open_at)
         shell.going.connect(self.open_at)
         shell.telling.connect(self.notice.tell)
+        shell.status_changed.connect(self._show_status)
+        if shell.status is not None:
+            self._show_status(shell.status)
         for place, name in enumerate(self._kinds, 1):
             QShortcut(QKeySequence(f"Ctrl+{place}"), self, lambda n=name: self.open_at(n))
         QShortcut(QKeySequence.StandardKey.Close, self, self.close)
@@ -91,7 +93,7 @@ class Window(QMainWindow):
             self._order_tabs()
         return tab
 
-    def show_status(self, view: StatusView) -> None:
+    def _show_status(self, view: StatusView) -> None:
         self.side.show_status(view)
         if "review" in self.side.buttons:
             self.side.buttons["review"].set_count(view.to_review)
@@ -120,9 +122,7 @@ class Window(QMainWindow):
 
     def _order_tabs(self) -> None:
         """Tab goes down the side, then into the page."""
-        buttons = list(self.side.buttons.values())
-        for one, next_one in itertools.pairwise(buttons):
-            QWidget.setTabOrder(one, next_one)
+        a11y.order(*self.side.buttons.values())
 
 
 class _Notice(QFrame):

@@ -71,7 +71,7 @@ class Scope(Page):
         self.streams = {}
         for at, choice in enumerate(scope.streams):
             count = self.shell.texts.number(choice.rows)
-            text = f"{self.shell.texts(f'streams.{choice.stream.value}')} ({count})"
+            text = f"{self.shell.texts(f'streams.{choice.stream.value}.other')} ({count})"
             tick = QCheckBox(text)
             tick.setChecked(choice.on and choice.readable)
             tick.setEnabled(not choice.required and choice.readable)

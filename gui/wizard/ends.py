@@ -76,11 +76,11 @@ class Preview(Page):
             text = self.say("about_n", n=counted.rows) if counted.about else number
             line_at, side = (at, 0) if at < half else (at - half, 2)
             grid.addWidget(label(text, ""), line_at, side)
-            name = label(texts(f"streams.{counted.stream.value}"), "soft")
+            name = label(texts(f"streams.{counted.stream.value}.other"), "soft")
             grid.addWidget(name, line_at, side + 1)
         box.addWidget(card(grid))
         if preview.skipped:
-            names = ", ".join(texts(f"streams.{s.value}") for s in preview.skipped)
+            names = ", ".join(texts(f"streams.{s.value}.other") for s in preview.skipped)
             box.addWidget(label(self.say("skipped", streams=names), "caption", wrap=True))
         box.addWidget(label(texts.message(preview.writes).title, "caption", wrap=True))
         for finding in preview.findings:

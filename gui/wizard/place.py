@@ -226,7 +226,7 @@ class Proof(Page):
         tiles = [
             (
                 texts.number(c.rows) if not c.about else self.say("about_n", n=c.rows),
-                texts(f"streams.{c.stream.value}"),
+                texts(f"streams.{c.stream.value}.other"),
             )
             for c in proof.counts
         ]

@@ -56,6 +56,7 @@ def _looks(home: Path, looks: Sequence[str], to: Path, scenes: Sequence[str]) ->
     failed = 0
     for look in looks:
         environ = dict(os.environ, QT_SCALE_FACTOR=str(LOOKS[look][2]), PYTHONPATH=str(ROOT))
+        environ["LANG"] = "es_US.UTF-8" if look == "spanish" else "en_US.UTF-8"
         command = [sys.executable, "-m", "tests.gui.shots", "--look", look, "--home", str(home)]
         command += ["--to", str(to), *scenes]
         failed |= subprocess.run(command, env=environ, cwd=ROOT, check=False).returncode
