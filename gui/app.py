@@ -26,6 +26,7 @@ from gui.single import Single, call_first, session_name
 from gui.theme import Scheme, Theme
 from gui.tray import Tray
 from gui.windows.window import Window
+from gui.wizard.window import Wizard
 
 _TICK_MS = 1000
 
@@ -43,6 +44,7 @@ class Desktop(QObject):
         self.shell = Shell(self.link, self.texts, self.theme, self.prefs)
         self.tray = Tray(self.shell)
         self._window: Window | None = None
+        self._wizard: Wizard | None = None
         self.view: StatusView | None = None
         self.link.report_changed.connect(self.refresh)
         self.link.standing_changed.connect(self.refresh)
@@ -51,6 +53,7 @@ class Desktop(QObject):
         self._timer.timeout.connect(self.refresh)
         self._timer.start(_TICK_MS)
         self.tray.wanted.connect(self.do)
+        self.shell.going.connect(self._gone)
 
     @property
     def window(self) -> Window:
@@ -58,6 +61,13 @@ class Desktop(QObject):
         if self._window is None:
             self._window = Window(self.shell)
         return self._window
+
+    @property
+    def wizard(self) -> Wizard:
+        """Kept once built, so that what was typed is still there."""
+        if self._wizard is None:
+            self._wizard = Wizard(self.shell)
+        return self._wizard
 
     def start(self) -> None:
         self.link.start()
@@ -81,6 +91,8 @@ class Desktop(QObject):
                 self.window.bring_up()
             case ("close" | "quit", _, _):
                 self.close()
+            case ("setup", _, place):
+                self.wizard.bring_up(place)
             case (tab, _, place):
                 self.window.bring_up(tab, place)
 
@@ -88,15 +100,27 @@ class Desktop(QObject):
         """Another start of this program in this session."""
         if do == "quit":
             self.close()
+        elif tab == "setup":
+            self.wizard.bring_up(place)
         else:
+            self.window.bring_up(tab, place)
+
+    def _gone(self, tab: str, place: str) -> None:
+        """What has a window of its own, and what the wizard sends here."""
+        if tab == "setup" and place == "notify":
+            self.tray.notify(self.texts("shell.product"), self.texts("wizard.done.tested"), "")
+        elif tab == "setup":
+            self.wizard.bring_up(place)
+        elif self._wizard is not None and self._wizard.isVisible():
             self.window.bring_up(tab, place)
 
     def close(self) -> None:
         """The icon goes; the agent goes on."""
         self._timer.stop()
         self.tray.hide()
-        if self._window is not None:
-            self._window.close()
+        for each in (self._window, self._wizard):
+            if each is not None:
+                each.close()
         self.link.close()
         self.prefs.save()
         self._app.quit()
@@ -120,7 +144,9 @@ def main(arguments: Sequence[str]) -> int:
     desktop = Desktop(app, home)
     single.wanted.connect(desktop.take)
     desktop.start()
-    if tab or wish.no_tray or not QSystemTrayIcon.isSystemTrayAvailable():
+    if tab == "setup":
+        desktop.wizard.bring_up(place)
+    elif tab or wish.no_tray or not QSystemTrayIcon.isSystemTrayAvailable():
         desktop.window.bring_up(tab, place)
     if wish.no_tray:
         desktop.window.closed.connect(desktop.close)

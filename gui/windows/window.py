@@ -18,6 +18,7 @@ from gui.windows.tabs import TABS
 SMALLEST = (900, 560)
 USUAL = (1120, 740)
 _TOLD_MS = 8000
+OWN_WINDOWS = frozenset({"setup"})
 
 
 class Window(QMainWindow):
@@ -68,7 +69,10 @@ class Window(QMainWindow):
         return shown if isinstance(shown, Tab) else None
 
     def open_at(self, name: str, place: str = "") -> None:
-        """Shows a tab, building it the first time; an unknown name is the first one."""
+        """Shows a tab, building it the first time; an unknown name is the first one. What has a
+        window of its own is not ours."""
+        if name in OWN_WINDOWS:
+            return
         name = name if name in self._kinds else next(iter(self._kinds))
         tab = self.built(name)
         self.side.choose(name)
