@@ -24,7 +24,7 @@ def command(home: Path) -> list[str]:
     return [*program, "--home", str(home), FLAG]
 
 
-def is_on(home: Path) -> bool:
+def is_on() -> bool:
     if sys.platform == "win32":
         return QSettings(_RUN, QSettings.Format.NativeFormat).contains(_NAME)
     return _entry().exists()

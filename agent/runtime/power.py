@@ -6,9 +6,18 @@ would each need a window or a service of their own, and the gap tells the same.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+
+import psutil
 
 GAP = timedelta(seconds=30)
+
+
+def booted_at() -> datetime | None:
+    try:
+        return datetime.fromtimestamp(psutil.boot_time(), UTC)
+    except (OSError, RuntimeError):
+        return None
 
 
 class Wakefulness:

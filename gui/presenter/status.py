@@ -55,10 +55,17 @@ def status_view(
         return _without_report(report, is_silent=is_silent, trouble=trouble, now=now, texts=texts)
     s, state = report.snapshot, report.state
     head, body, code = _words(report, now, texts)
+    tone, icon = TONES[state], f"tray/{state.value}"
+    if state is State.BEHIND and not s.is_office_open:
+        # At night a quiet server is no trouble; it is not called up to date either.
+        read = _moment(s.last_read_at)
+        since = texts.when(read, now) if read else texts("format.unknown")
+        head, body = texts("status.idle.head", since=since), texts("status.idle.body")
+        tone, icon = "idle", "tray/idle"
     return StatusView(
         state=state,
-        tone=TONES[state],
-        icon=f"tray/{state.value}",
+        tone=tone,
+        icon=icon,
         head=head,
         body=body,
         last_read=_at(s.last_read_at, "read", now, texts),

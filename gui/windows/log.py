@@ -61,7 +61,7 @@ class Log(Tab):
         self.follow = QCheckBox(texts("log.follow"))
         self.follow.setChecked(True)
         self.moment = QDateTimeEdit(QDateTime.currentDateTime())
-        self.moment.setCalendarPopup(False)
+        self.moment.setButtonSymbols(QDateTimeEdit.ButtonSymbols.NoButtons)
         self.moment.setDisplayFormat("d MMM HH:mm")
         a11y.name(self.moment, texts("log.moment"))
         self.jump = button(texts("log.jump"), self._jump)

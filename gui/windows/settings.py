@@ -49,7 +49,7 @@ class Settings(QDialog):
             a11y.buddy(title, field)
         self.notices = {kind: self._switch(kind) for kind in KINDS}
         self.autostart = QCheckBox(texts("settings.autostart"))
-        self.autostart.setChecked(autostart.is_on(home))
+        self.autostart.setChecked(autostart.is_on())
         self.autostart.toggled.connect(self._choose_autostart)
         close = button(texts("settings.close"), self.close, "primary")
         self._hint = label("", "caption", wrap=True)
@@ -86,7 +86,7 @@ class Settings(QDialog):
         self._shell.prefs.put("language", str(self.language.currentData()))
         self._hint.setText(self._shell.texts("settings.language.next_start"))
 
-    def _choose_autostart(self, on: bool) -> None:  # noqa: FBT001 - Qt's signal
+    def _choose_autostart(self, on: bool) -> None:
         self._shell.prefs.put("autostart", on)
         try:
             autostart.switch(self._home, on=on)

@@ -30,7 +30,7 @@ class Window(QMainWindow):
         super().__init__()
         self.shell = shell
         self._kinds = {tab.name: tab for tab in tabs}
-        shell.tabs = frozenset(self._kinds)
+        shell.tabs = frozenset({*self._kinds, "setup"})  # that is a window of its own
         self._built: dict[str, Tab] = {}
         self.setWindowTitle(shell.texts("shell.product"))
         self.setWindowIcon(shell.theme.icon("bridgework"))
@@ -76,6 +76,8 @@ class Window(QMainWindow):
         name = name if name in self._kinds else next(iter(self._kinds))
         tab = self.built(name)
         self.side.choose(name)
+        if self.focusWidget() in {None, *self.side.buttons.values()}:
+            self.side.buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
         self.pages.setCurrentWidget(tab)
         self.setWindowTitle(
             self.shell.texts("shell.window", tab=self.shell.texts(f"tabs.{name}.title"))
