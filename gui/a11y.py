@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
 from PySide6.QtWidgets import QAbstractItemView, QLabel, QTableView, QWidget
 
@@ -24,6 +26,12 @@ def table(view: QAbstractItemView, text: str) -> None:
     view.setTabKeyNavigation(False)
     if isinstance(view, QTableView):
         view.setCornerButtonEnabled(False)
+
+
+def order(*widgets: QWidget) -> None:
+    """Tab goes from one to the next."""
+    for one, next_one in itertools.pairwise(widgets):
+        QWidget.setTabOrder(one, next_one)
 
 
 def announce(widget: QWidget, text: str) -> None:

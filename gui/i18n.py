@@ -80,6 +80,12 @@ class Texts:
         title, body, next_step = (pseudo(part) if part else "" for part in parts)
         return Message(found.code, title, body, next_step, found.audience)
 
+    def names(self, prefix: str) -> list[str]:
+        """What follows ``prefix.`` in the keys there are; counted forms once."""
+        start = f"{prefix}."
+        found = (key.removeprefix(start) for key in self._entries if key.startswith(start))
+        return list(dict.fromkeys(name for name in found))
+
     # -- numbers and times ------------------------------------------------------------------------
 
     def number(self, value: float) -> str:

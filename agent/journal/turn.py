@@ -46,11 +46,17 @@ UPDATE record SET hash = x'', sum48 = 0, xor64 = 0, seen_lsn = ?, missing_since 
   gone_at = coalesce(gone_at, ?3)
 WHERE stream = ?4 AND key IN (SELECT value FROM carray(?5))
 """
+# Why it was parked before: what could not be read has no content.
+_HEED = (
+    "CASE WHEN class <> 'ignored' THEN class WHEN content_hash = x'' THEN 'decode'"
+    " ELSE 'validation' END"
+)
 _PARK = """
 INSERT INTO park(stream, key, class, reason, content_hash, tries, since, due_at)
 VALUES (?,?,?,?,?,1,?,?)
 ON CONFLICT(stream, key) DO UPDATE SET
-  class = excluded.class, reason = excluded.reason, due_at = excluded.due_at,
+  class = CASE WHEN class = 'ignored' AND excluded.content_hash = content_hash THEN class
+    ELSE excluded.class END, reason = excluded.reason, due_at = excluded.due_at,
   tries = CASE WHEN excluded.content_hash = content_hash THEN tries + 1 ELSE 1 END,
   content_hash = excluded.content_hash
 """
@@ -151,7 +157,7 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities, Fa
             _PARK,
             (number, key, why.value, reason, content_hash, self._at, to_micros(due_at)),
         )
-        self._counts[number, "parked"] += 1 - known
+        self._counts[number, "parked"] += self._parks(number, [key]) - known
         before = self._census(number, [key])
         self._db.execute(
             "UPDATE record SET batch = NULL WHERE stream = ? AND key = ? AND hash = ?",
@@ -164,15 +170,53 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities, Fa
         if not keys:
             return
         number = self._streams[stream]
+        known = self._parks(number, keys)
         self._db.execute(
             "DELETE FROM park WHERE stream = ? AND key IN (SELECT value FROM carray(?))",
             (number, bound_keys(keys)),
         )
-        self._counts[number, "parked"] -= self._db.changes()
+        self._counts[number, "parked"] -= known
+
+    def retry_parked(self, stream: Stream, keys: Sequence[Key]) -> set[Key]:
+        """Due now; ignored ones count again. Returns those that are parked."""
+        return self._move_parked(stream, keys, _HEED, "1", due_at=self._at)
+
+    def ignore_parked(self, stream: Stream, keys: Sequence[Key]) -> set[Key]:
+        """They stay as they are until they change, and count no more. Returns those it was said
+        of."""
+        return self._move_parked(stream, keys, "'ignored'", "class <> 'ignored'")
+
+    def heed_parked(self, stream: Stream, keys: Sequence[Key]) -> set[Key]:
+        """Take ``ignore_parked`` back; they are tried again at their time."""
+        return self._move_parked(stream, keys, _HEED, "class = 'ignored'")
+
+    def _move_parked(
+        self,
+        stream: Stream,
+        keys: Sequence[Key],
+        to_class: str,
+        where: str,
+        due_at: int | None = None,
+    ) -> set[Key]:
+        number = self._streams[stream]
+        before = self._parks(number, keys)
+        moved = {
+            row[0]
+            for row in self._db.execute(
+                f"UPDATE park SET class = {to_class}, due_at = coalesce(?, due_at)"
+                f" WHERE stream = ? AND key IN (SELECT value FROM carray(?)) AND {where}"
+                " RETURNING key",
+                (due_at, number, bound_keys(keys)),
+            )
+        }
+        self._counts[number, "parked"] += self._parks(number, keys) - before
+        return moved
 
     def _parks(self, stream: int, keys: Sequence[Key]) -> int:
+        """Of these, how many count as parked."""
         return self._count(
-            "SELECT count(*) FROM park WHERE stream = ? AND key IN (SELECT value FROM carray(?))",
+            "SELECT count(*) FROM park WHERE stream = ? AND key IN (SELECT value FROM carray(?))"
+            " AND class <> 'ignored'",
             (stream, bound_keys(keys)),
         )
 

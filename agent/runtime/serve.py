@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -14,13 +15,23 @@ import structlog
 from agent import __version__
 from agent.config import Paths
 from agent.control.protocol import ControlError
-from agent.control.server import ControlServer
+from agent.control.server import ControlServer, Offer
 from agent.errors import AgentError
 from agent.journal.journal import Journal
 from agent.model.longwork import Job
 from agent.model.status import Report, Snapshot
-from agent.runtime.desk import Braking, Closing, Desk, Linking, Resolving, Rooms, Switching, Undoing
+from agent.runtime.desk import Desk
 from agent.runtime.desk_looks import Looks
+from agent.runtime.desk_rooms import (
+    Braking,
+    Charting,
+    Closing,
+    Linking,
+    Resolving,
+    Rooms,
+    Switching,
+    Undoing,
+)
 from agent.runtime.fallback.counter import Counter
 from agent.runtime.pause import clear_pause, write_pause
 
@@ -59,13 +70,15 @@ class ControlService:
     work, without its result). PHI-free.
     """
 
-    def __init__(self, host: Served, rooms: Rooms, *, group: str) -> None:
+    def __init__(
+        self, host: Served, rooms: Rooms, *, group: str, more: Iterable[Offer] = ()
+    ) -> None:
         self._host = host
         self._rooms = rooms
         self.desk = Desk(rooms)
         self.server = ControlServer(
             host.paths.control_socket,
-            self.desk.offers(),
+            [*self.desk.offers(), *more],
             agent_version=__version__,
             group=group,
         )
@@ -138,9 +151,12 @@ def serve_control(
     closer: Closing | None = None,
     safety: Switching | None = None,
     counter: Counter | None = None,
+    chart: Charting | None = None,
+    names: str = "short",
+    more: Iterable[Offer] = (),
 ) -> ControlService:
     """A started service. ``group``: the setting control.group. Rooms left out answer that they
-    need the running agent."""
+    need the running agent. ``names``: practice.names_in_lists; ``more``: what else may be asked."""
 
     def set_pause(until: datetime | None) -> bool:
         file = host.paths.pause_file
@@ -166,10 +182,12 @@ def serve_control(
         linker=linker,
         closer=closer,
         safety=safety,
-        more={} if counter is None else counter.answers(),
+        beside={} if counter is None else counter.answers(),
+        chart=chart,
+        names=names,
         looks=Looks(journal, host.paths.agent_log, host.engine.check_now),
     )
-    service = ControlService(host, rooms, group=group)
+    service = ControlService(host, rooms, group=group, more=more)
     if counter is not None:
         counter.jobs.listener = service.tell_job
     service.start()

@@ -124,4 +124,4 @@ def config_file_findings(
 def site_map(settings: Settings) -> DataMap:
     """The shipped map of the configured PMS with the site's overrides, if any."""
     override = Path(settings.map.file) if settings.map.file else None
-    return load_map(settings.pms.kind, override=override)
+    return load_map(settings.pms.kind, override=override).without(settings.skipped_streams)

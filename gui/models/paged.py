@@ -73,8 +73,8 @@ class PagedModel(ColumnsModel[R]):
         page = offset // PAGE
         self._asked.discard(page)
         self._pages[page] = list(rows)
-        while len(self._pages) > PAGES_KEPT:
-            self._pages.popitem(last=False)
+        if len(self._pages) > PAGES_KEPT:  # the top is what new rows are compared with: it stays
+            del self._pages[next(held for held in self._pages if held)]
         top = offset + len(self._fresh)
         if rows:
             last = self.index(top + len(rows) - 1, len(self.columns) - 1)

@@ -253,10 +253,12 @@ class Bar:
 
 
 def bars(pulse: Pulse) -> list[Bar]:
-    """Oldest first; five-minute buckets put together, so that the chart is calm."""
-    buckets = pulse.buckets
-    start = len(buckets) % BAR_BUCKETS
-    return [_bar(buckets[at : at + BAR_BUCKETS]) for at in range(start, len(buckets), BAR_BUCKETS)]
+    """Oldest first; buckets put together by the quarter of the hour, so that the chart is calm."""
+    quarters: dict[datetime, list[PulseBucket]] = {}
+    for bucket in pulse.buckets:
+        at = bucket.at.replace(minute=bucket.at.minute // BAR_MINUTES * BAR_MINUTES)
+        quarters.setdefault(at, []).append(bucket)
+    return [_bar(at, found) for at, found in quarters.items()]
 
 
 def _bar(at: datetime, buckets: Sequence[PulseBucket]) -> Bar:

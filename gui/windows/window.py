@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
@@ -20,6 +18,7 @@ from gui.windows.tabs import TABS
 SMALLEST = (900, 560)
 USUAL = (1120, 740)
 _TOLD_MS = 8000
+OWN_WINDOWS = frozenset({"setup"})
 
 
 class Window(QMainWindow):
@@ -31,7 +30,7 @@ class Window(QMainWindow):
         super().__init__()
         self.shell = shell
         self._kinds = {tab.name: tab for tab in tabs}
-        shell.tabs = frozenset(self._kinds)
+        shell.tabs = frozenset({*self._kinds, "setup"})  # that is a window of its own
         self._built: dict[str, Tab] = {}
         self.setWindowTitle(shell.texts("shell.product"))
         self.setWindowIcon(shell.theme.icon("bridgework"))
@@ -70,10 +69,15 @@ class Window(QMainWindow):
         return shown if isinstance(shown, Tab) else None
 
     def open_at(self, name: str, place: str = "") -> None:
-        """Shows a tab, building it the first time; an unknown name is the first one."""
+        """Shows a tab, building it the first time; an unknown name is the first one. What has a
+        window of its own is not ours."""
+        if name in OWN_WINDOWS:
+            return
         name = name if name in self._kinds else next(iter(self._kinds))
         tab = self.built(name)
         self.side.choose(name)
+        if self.focusWidget() in {None, *self.side.buttons.values()}:
+            self.side.buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
         self.pages.setCurrentWidget(tab)
         self.setWindowTitle(
             self.shell.texts("shell.window", tab=self.shell.texts(f"tabs.{name}.title"))
@@ -120,9 +124,7 @@ class Window(QMainWindow):
 
     def _order_tabs(self) -> None:
         """Tab goes down the side, then into the page."""
-        buttons = list(self.side.buttons.values())
-        for one, next_one in itertools.pairwise(buttons):
-            QWidget.setTabOrder(one, next_one)
+        a11y.order(*self.side.buttons.values())
 
 
 class _Notice(QFrame):

@@ -26,8 +26,9 @@ from agent.runtime.fallback.importing import Importing
 from agent.runtime.fallback.jobs import Jobs
 from agent.runtime.fallback.planning import Ground
 from agent.runtime.helping import build_help
+from agent.runtime.sources import site_map
 from agent.support.messages import Catalogue
-from agent.sync.datamap import DataMap, load_map
+from agent.sync.datamap import DataMap
 from agent.sync.merge import FieldRule, rules_of
 from agent.sync.session import Session
 from agent.sync.twoway import TwoWay
@@ -106,7 +107,7 @@ def build_counter(
     folder: Path | None = None,
 ) -> Counter:
     """With ``twoway`` and a Journal a file can be brought in. ``folder``: of files under way."""
-    datamap = load_map(settings.pms.kind, override=settings.map.file or None)
+    datamap = site_map(settings)
     catalogue = Catalogue.load()
     files, jobs = Files(folder or paths.handoff_dir), Jobs()
     practice = LivePractice(datamap, source, session)
