@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from agent.config import Paths, Settings
+from agent.config import Paths, Settings, load_settings
 from agent.config.secrets import Secrets
 from agent.control.client import Client
 from agent.control.protocol import ControlError
 from agent.crm.signer import look
-from agent.errors import JournalError
+from agent.errors import AgentError, JournalError
 from agent.journal.snapshot import visiting
 from agent.model.reading import Finding, Severity
 from agent.runtime.sources import open_source
@@ -54,10 +54,14 @@ def program_findings(machine: Machine) -> list[Finding]:
     ]
 
 
-def agent_findings(machine: Machine, paths: Paths) -> list[Finding]:
-    """Is one agent at work here, and only one?"""
+def agent_findings(machine: Machine, settings: Settings, paths: Paths) -> list[Finding]:
+    """Is one agent at work here, and only one for this practice?"""
     own = _running_pid(paths)
-    others = machine.other_agents(own)
+    others = [
+        pid
+        for pid, home in machine.agents()
+        if pid != own and _is_same_practice(settings, paths, Paths.locate(home))
+    ]
     if others:
         return [Finding("agent.second", Severity.ERROR, {"pid": others[0], "count": len(others)})]
     if own is None:
@@ -94,6 +98,18 @@ def signer_findings(settings: Settings) -> list[Finding]:
     if settings.crm.ca_file:
         return [Finding("net.tls_own", Severity.OK, {"by": signer.by})]
     return [Finding("net.tls_inspected", Severity.WARNING, {"by": signer.by})]
+
+
+def _is_same_practice(settings: Settings, own: Paths, other: Paths) -> bool:
+    """Another folder whose settings name the same database. What cannot be read is not judged."""
+    if other.home == own.home:
+        return False  # one sync record has one agent: its lock sees to that
+    try:
+        theirs = load_settings((), home=other.home)
+    except (AgentError, OSError):
+        return False
+    names = ("pms.kind", "pms.host", "pms.port", "pms.database", "pms.sqlite_path")
+    return all(settings.value(name) == theirs.value(name) for name in names)
 
 
 def _gaps(settings: Settings, paths: Paths) -> int:

@@ -86,7 +86,9 @@ def all_checks(settings: Settings, paths: Paths, machine: Machine | None = None)
     return [
         Check("machine", "This computer", computer, ExitCode.ACTION),
         Check("program", "Program files", lambda: causes.program_findings(here), ExitCode.ACTION),
-        Check("agent", "Agent", lambda: causes.agent_findings(here, paths), ExitCode.BUSY),
+        Check(
+            "agent", "Agent", lambda: causes.agent_findings(here, settings, paths), ExitCode.BUSY
+        ),
         Check("settings", "Settings", lambda: settings.findings, ExitCode.USAGE),
         Check("secrets", "Store for passwords and keys", secrets.findings, ExitCode.USAGE),
         Check("pms", "Practice system", practice, ExitCode.PMS),

@@ -48,8 +48,8 @@ class Machine(Protocol):
     def backups_running(self) -> Sequence[str]:
         """Names of backup programs at work now."""
 
-    def other_agents(self, own: int | None) -> Sequence[int]:
-        """Process ids of agents at work here, but ``own``."""
+    def agents(self) -> Sequence[tuple[int, Path | None]]:
+        """(process id, folder as its command line names it) of agents at work here."""
 
 
 class LocalMachine:
@@ -82,15 +82,17 @@ class LocalMachine:
                 names.add(name)
         return sorted(names)
 
-    def other_agents(self, own: int | None) -> Sequence[int]:
+    def agents(self) -> Sequence[tuple[int, Path | None]]:
         found = []
         for process in psutil.process_iter(["pid", "cmdline"]):
             words = process.info["cmdline"] or []
             names = {Path(word).name.lower().removesuffix(".exe") for word in words[:3]}
             is_agent = "bridgework" in names or "agent" in words[1:3]
-            if is_agent and "run" in words and process.info["pid"] != own:
-                found.append(int(process.info["pid"]))
-        return sorted(found)
+            if is_agent and "run" in words:
+                at = words.index("--home") + 1 if "--home" in words else len(words)
+                home = Path(words[at]) if at < len(words) else None
+                found.append((int(process.info["pid"]), home))
+        return found
 
     def _listed(self) -> list[str] | None:
         """Of the installer's list, else of the package's own record; None without either."""

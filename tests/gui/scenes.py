@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QWidget
 
 from gui.app import Desktop
 from gui.windows.tabs import TABS
+from tests.gui.scenes_byhand import by_hand, doctor
 
 Settle = Callable[[Callable[[], bool]], None]  # runs the event loop until it holds
 Scene = Callable[[Desktop, Settle], QWidget]
@@ -27,3 +28,4 @@ def _tab(name: str) -> Scene:
 
 
 SCENES: dict[str, Scene] = {tab.name: _tab(tab.name) for tab in TABS}
+SCENES |= {"by-hand": by_hand, "doctor": doctor}
