@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from agent.support.redaction import MASK, TEXT_FIELDS, safe_name, safe_value
+from agent.support.redaction import MASK, TEXT_FIELDS, VERSION, WORD, safe_name, safe_value
 
 # Field -> what its pseudonym begins with.
 IDS: Mapping[str, str] = {
@@ -31,6 +31,14 @@ IDS: Mapping[str, str] = {
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)")
 _FRAME = re.compile(r"(agent|drivers|gui)/[\w/]{1,80}\.py:\d{1,5} [\w<>.]{1,60}")
 _LONG_DIGITS = re.compile(r"\d{7,}")
+# Words of ours are lower case, in dots and underscores; classes of errors end like one. A name, a
+# password or an address that got into such a field looks otherwise.
+_OUR_WORD = re.compile(r"[a-z]+\d{0,3}(?:[_.:+-][a-z]+\d{0,3})*")
+_ERROR = re.compile(
+    r"[A-Z][A-Za-z]{0,40}(?:Error|Exception|Timeout|Refused|Unavailable|Busy|Drift|Damaged|Full"
+    r"|Interrupt|Exit|Protocol|Connect|Read|Write)"
+)
+_DOTTED_NUMBER = re.compile(r"\d+\.\d+")
 _MOST_ITEMS = 500
 _MOST_DEPTH = 8
 
@@ -78,7 +86,7 @@ class Scrub:
             return value
         if isinstance(value, Mapping) and depth < _MOST_DEPTH:
             return {
-                safe_name(str(key)): self.value(str(key), item, depth + 1)
+                _name(str(key)): self.value(str(key), item, depth + 1)
                 for key, item in list(value.items())[:_MOST_ITEMS]
             }
         if isinstance(value, list | tuple) and depth < _MOST_DEPTH:
@@ -95,9 +103,15 @@ class Scrub:
         if name == "frames":
             return _FRAME.fullmatch(value) is not None
         shape = TEXT_FIELDS.get(name)
-        if shape is None or shape.fullmatch(value) is None:
+        if value == MASK or shape is None or safe_value(name, value) == MASK:
             return value == MASK
-        return bool(safe_value(name, value) != MASK)
+        if shape is WORD:
+            return (_OUR_WORD.fullmatch(value) or _ERROR.fullmatch(value)) is not None
+        return shape is not VERSION or _DOTTED_NUMBER.search(value) is not None
+
+
+def _name(text: str) -> str:
+    return safe_name(text) if _OUR_WORD.fullmatch(text) else "field"
 
 
 def scrub_note(text: str) -> str:

@@ -15,7 +15,7 @@ from agent.csvio.heads import HeadsError, Kind, kind_of, match
 from agent.csvio.reading import SheetError, look, rows
 from agent.csvio.writing import sheet
 
-TEXT = "Patient No;Last Name;Note\r\n1;Bergström;\"a; b\nc\"\r\n\r\n2;Peña;\r\n"
+TEXT = 'Patient No;Last Name;Note\r\n1;Bergström;"a; b\nc"\r\n\r\n2;Peña;\r\n'
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_is_no_sheet_is_refused(content: bytes, code: str) -> None:
 
 def test_a_bad_row_costs_itself_alone() -> None:
     bad = "x" * 150_000
-    content = f"a,b\n1,2\n3,4,5\n\"{bad}\n6,7\n".encode() + b"\xff\xfe,9\n8,9\n"
+    content = f'a,b\n1,2\n3,4,5\n"{bad}\n6,7\n'.encode() + b"\xff\xfe,9\n8,9\n"
     file = io.BytesIO(content)
     found = {line.number: line.code for line in rows(file, look(file, encoding="utf-8"))}
     assert found[2] == ""
@@ -136,7 +136,9 @@ def test_times_are_the_practices_for_a_person_and_instants_for_a_program() -> No
 
 
 def test_heads_are_found_by_the_names_people_use() -> None:
-    found = match(("PatNum", "Apellido", "Nombre", "Date of Birth", "Teléfono móvil", "Zip", "Owner"))
+    found = match(
+        ("PatNum", "Apellido", "Nombre", "Date of Birth", "Teléfono móvil", "Zip", "Owner")
+    )
     assert found.kind is Kind.PATIENTS
     assert found.fields == {
         "key": 0, "last_name": 1, "first_name": 2, "birthdate": 3, "phone_mobile": 4,

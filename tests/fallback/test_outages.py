@@ -11,7 +11,7 @@ import pytest
 
 from agent.config import Paths
 from agent.journal.journal import Journal
-from agent.journal.rows import Operation, Outgoing, OutageRow, Urgency
+from agent.journal.rows import Operation, OutageRow, Outgoing, Urgency
 from agent.model.status import Snapshot
 from agent.model.streams import Stream
 from agent.model.writing import Verb
