@@ -52,7 +52,7 @@ _NOTE = tuple(
         (r"\b(?:pwd|password|passwd|uid|user id|server|dsn|token|secret|key)\s*[=:]\s*\S+",
          "[secret]"),
         (r"\beyJ[\w-]+\.[\w-]+\.?[\w-]*", "[token]"),
-        (r"\b(?=\w*\d)(?=\w*[a-z])[\w-]{24,}\b", "[token]"),
+        (r"\b(?=\w*\d)(?=\w*[a-z])[\w-]{12,}\b", "[token]"),
         (r"\+?\d[\d\s().-]{6,}\d", "[number]"),
         (r"\b\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}\b", "[date]"),
     )

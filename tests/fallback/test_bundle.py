@@ -1,4 +1,4 @@
-"""Canaries: whatever is planted wherever a bundle looks, nothing of a patient or a secret leaves."""
+"""Canaries: whatever is planted wherever a bundle looks, nothing of it leaves."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ def made(home: Path, settings: Settings, to: Path) -> dict[str, bytes]:
             told, snapshot=msgspec.structs.replace(told.snapshot, findings=findings)
         )
 
-    note = "It stopped. " + " ".join(c for c in CANARIES if c not in NAMES and " " not in c)
+    note = "It stopped. " + " ".join(
+        c for c in CANARIES if c not in (*NAMES, "SMITHDENTAL") and " " not in c
+    )
     wish = MakeBundle(days=3, note=note)
     with visiting(paths.journal_file()) as (_, visitor):
         bundle = fill_bundle(settings, paths, secrets, visitor, report, wish)

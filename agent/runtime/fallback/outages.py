@@ -41,6 +41,7 @@ class OutageBook:
         self._said: datetime | None = None
         self._open: dict[str, OutageRow] = {}
         self._unsent: list[OutageRow] = []
+        self._most: dict[str, int] = {}  # that waited so far in the outage of a side
         self._first: dict[str, datetime] = {}  # when a side's present trouble was first seen
         self._reload()
 
@@ -60,6 +61,8 @@ class OutageBook:
                 if held is not None and is_back:  # only a success ends it
                     self._end(held, snapshot, now)
                 continue
+            if held is not None:
+                self._most[side] = max(self._most.get(side, 0), self._waiting(side, snapshot, now))
             began = min(self._first.setdefault(side, now), now - timedelta(seconds=since_s))
             if held is None and (now - began).total_seconds() >= HICCUP_S:
                 with self._journal.turn() as turn:
@@ -102,14 +105,17 @@ class OutageBook:
                 turn.set_mark(STOPPED, "0")
 
     def _end(self, held: OutageRow, snapshot: Snapshot, now: datetime) -> None:
-        numbers = self._journal.numbers(now)
-        waited = snapshot.pending if held.side == "crm" else numbers.commands_waiting
+        # The side is back when something got through, so of what waited some has left already.
+        waited = max(self._most.pop(held.side, 0), self._waiting(held.side, snapshot, now))
         with self._journal.turn() as turn:
             turn.end_outage(held.number, now, waited)
             if not waited:
                 facts = _facts(held.code, held.started_at, now, 0)
                 turn.note(f"outage.ended_{held.side}", None, 1, facts)
         self._reload()
+
+    def _waiting(self, side: str, snapshot: Snapshot, now: datetime) -> int:
+        return snapshot.pending if side == "crm" else self._journal.numbers(now).commands_waiting
 
     def _settle(self, now: datetime) -> None:
         for held in self._unsent:
