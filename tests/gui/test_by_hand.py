@@ -158,6 +158,7 @@ def test_records_are_saved_where_the_person_says(
     by_hand.sheet_in.clear()
 
 
+@pytest.mark.slow  # back-offs towards a CRM that was away take their time
 def test_an_outage_is_told_with_what_waited(
     practice: Stage, by_hand: Manual, qtbot: QtBot, tmp_path: Path
 ) -> None:
