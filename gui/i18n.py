@@ -135,7 +135,7 @@ class Texts:
 
 
 def pseudo(text: str) -> str:
-    """``Syncing`` as ``[Šýñçîñĝ ~~~]``: readable, accented, 40 % longer."""
+    """``Syncing`` as ``[Šýñçîñĝ~~~]``: readable, accented, 40 % longer."""
     return _padded(_accented(text))
 
 
@@ -147,7 +147,9 @@ def _accented(text: str) -> str:
 
 
 def _padded(text: str) -> str:
-    return f"[{text}{'~' * max(round(len(text) * 0.4), 1)}]"
+    more = max(round(len(text) * 0.4), 2)
+    tail = " ~~~" * (more // 4) + "~" * (more % 4)  # breaks where words would
+    return f"[{text}{tail}]"
 
 
 def languages() -> list[str]:
