@@ -59,7 +59,7 @@ class Review(Tab):
         self._later.setSingleShot(True)
         self._later.setInterval(_SETTLE_MS)
         self._later.timeout.connect(self._refresh)
-        shell.link.event.connect(self._heard)
+        shell.link.told.connect(self._heard)
         shell.link.gap.connect(self._later.start)
         self.show_queue(Conflicts.name)
 
