@@ -7,9 +7,10 @@ import random
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
@@ -24,12 +25,14 @@ from agent.crm.hints import Hints
 from agent.crm.native import NativeCrm
 from agent.errors import AgentError
 from agent.journal.journal import Journal
+from agent.model.hours import is_open, parse_hours
 from agent.model.reading import Finding, Severity, SourceFacts
 from agent.model.streams import Stream
 from agent.ports import PmsSource
 from agent.runtime.clock import SystemClock
 from agent.runtime.mapping import Chart
 from agent.runtime.pause import read_pause
+from agent.runtime.power import Wakefulness, booted_at
 from agent.runtime.pulling import Ear, build_twoway
 from agent.runtime.scheduler import Chores
 from agent.runtime.serve import ControlService, serve_control
@@ -97,6 +100,7 @@ class Host:
     reload: Callable[[], Settings] | None = None
     more: Callable[[], list[Offer]] = list  # what else may be asked (the wizard)
     control: ControlService | None = None  # since ``start``
+    wakefulness: Wakefulness = field(default_factory=lambda: Wakefulness(booted_at()))
     _anchored: str = ""  # audit head the CRM last acknowledged
     _recalled: bool = False  # the CRM was asked which head it heard last
     _is_chain_broken: bool = False
@@ -174,8 +178,15 @@ class Host:
             safety_mode=safety.mode.value,
             booking_suspended=safety.suspended,
             booking_held=safety.suspended_at is not None,
+            is_office_open=self._is_open(),
+            awake_s=self.wakefulness.awake_s(self.clock.now()),
         )
         return report(snapshot, pid=os.getpid(), now=self.clock.now())
+
+    def _is_open(self) -> bool:
+        practice = self.settings.practice
+        zone = ZoneInfo(practice.zone) if practice.zone else None  # None: this computer's own
+        return is_open(parse_hours(practice.hours), self.clock.now().astimezone(zone))
 
     def _writing(self) -> tuple[Finding, ...]:
         """What the writer says of itself, a chain that does not hold, and booking that a person
@@ -200,6 +211,7 @@ class Host:
             log.info("agent.paused")
 
     def write_status(self) -> None:
+        self.wakefulness.look(self.clock.now())
         self.obey_pause()
         told = self.report()
         write_atomic(self.paths.status_file, msgspec.json.encode(told))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QWidget
 
+from agent.model.status import State
 from gui.app import Desktop
-from gui.review.conflicts import Conflicts
-from gui.windows.datamap import DataMap
-from gui.windows.review import Review
+from gui.theme import Scheme, svg_icon
+from gui.widgets.parts import label
 from gui.windows.tabs import TABS
-from gui.wizard.window import PAGES
+from tests.gui.decisions import DECISIONS
 
 Settle = Callable[[Callable[[], bool]], None]  # runs the event loop until it holds
 Scene = Callable[[Desktop, Settle], QWidget]
@@ -30,64 +30,30 @@ def _tab(name: str) -> Scene:
     return scene
 
 
-def _queue(name: str) -> Scene:
-    """A queue of the tab Review, with its first line shown."""
-
-    def scene(desktop: Desktop, settle: Settle) -> QWidget:
-        desktop.window.bring_up("review", name)
-        tab = desktop.window.tab
-        assert isinstance(tab, Review)
-        settle(lambda: bool(tab.queue.view.held.rows) and tab.queue.detail.count() > 1)
-        if isinstance(tab.queue, Conflicts) and tab.queue.rows:
-            tab.queue.rows[0].pick("pms")
-        return desktop.window
-
-    return scene
-
-
-def _many(desktop: Desktop, settle: Settle) -> QWidget:
-    """The same choice for many."""
-    desktop.window.bring_up("review", "conflicts")
-    tab = desktop.window.tab
-    assert isinstance(tab, Review)
-    queue = tab.queues["conflicts"]
-    assert isinstance(queue, Conflicts)
-    settle(queue.bulk_button.isEnabled)
-    queue.show_bulk()
-    settle(queue.apply.isEnabled)
-    return desktop.window
+def _tray_states(desktop: Desktop, _: Settle) -> QWidget:
+    """Every state's icon at the sizes panels use, on panels light, dark and of high contrast."""
+    sheet = QWidget()
+    sheet.setProperty("kind", "page")
+    grid = QGridLayout(sheet)
+    grid.setSpacing(14)
+    grid.setContentsMargins(24, 24, 24, 24)
+    for at, name in enumerate((*(state.value for state in State), "idle")):
+        for column, (scheme, ground) in enumerate(
+            ((Scheme.LIGHT, "#f4f6f8"), (Scheme.DARK, "#12181f"), (Scheme.CONTRAST, "#000000"))
+        ):
+            strip = QFrame()
+            strip.setStyleSheet(f"background: {ground}; border-radius: 6px;")
+            line = QHBoxLayout(strip)
+            for size in (16, 24, 32, 48):
+                picture = QLabel()
+                picture.setPixmap(svg_icon(f"tray/{name}", scheme).pixmap(size, size))
+                line.addWidget(picture)
+            grid.addWidget(strip, at, column)
+        grid.addWidget(label(name.replace("_", " "), "subtitle"), at, 3)
+    sheet.setParent(desktop.window, sheet.windowFlags())  # lives as long
+    sheet.show()
+    return sheet
 
 
-def _map_row(desktop: Desktop, settle: Settle) -> QWidget:
-    desktop.window.bring_up("map")
-    tab = desktop.window.tab
-    assert isinstance(tab, DataMap)
-    settle(lambda: bool(tab.model.rows))
-    tab.words.setText("phone_mobile")
-    settle(lambda: len(tab.model.rows) < 10)
-    tab.table.selectRow(0)
-    settle(lambda: tab.detail.count() > 0)
-    return desktop.window
-
-
-def _step(name: str) -> Scene:
-    """A page of the wizard, opened again on a computer that is set up."""
-
-    def scene(desktop: Desktop, settle: Settle) -> QWidget:
-        desktop.wizard.bring_up(name)
-        settle(lambda: desktop.wizard.page.name == name and desktop.wizard.page.is_ready)
-        return desktop.wizard
-
-    return scene
-
-
-SCENES: dict[str, Scene] = {
-    **{tab.name: _tab(tab.name) for tab in TABS},
-    "review": _queue("conflicts"),
-    "review-many": _many,
-    "review-people": _queue("people"),
-    "review-tasks": _queue("tasks"),
-    "review-parked": _queue("parked"),
-    "map-row": _map_row,
-    **{f"setup-{page.name}": _step(page.name) for page in PAGES},
-}
+SHEETS: dict[str, Scene] = {"tray-states": _tray_states}  # pictures only, no windows of ours
+SCENES: dict[str, Scene] = {**{tab.name: _tab(tab.name) for tab in TABS}, **DECISIONS}
