@@ -248,9 +248,11 @@ def main(arguments: Sequence[str]) -> int:
     desktop = Desktop(app, home)
     single.wanted.connect(desktop.take)
     desktop.start()
+    # At sign-in the panel may come a little later than we do.
+    is_bare = not wish.autostart and not QSystemTrayIcon.isSystemTrayAvailable()
     if tab == "setup":
         desktop.wizard.bring_up(place)
-    elif tab or wish.no_tray or not QSystemTrayIcon.isSystemTrayAvailable():
+    elif tab or wish.no_tray or is_bare:
         desktop.window.bring_up(tab, place)
     if wish.no_tray:
         desktop.window.closed.connect(desktop.close)

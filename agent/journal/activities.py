@@ -15,6 +15,7 @@ from agent.journal.reader import Reader
 from agent.journal.values import Row, fetch, from_micros, to_micros
 from agent.journal.writer import Writer
 from agent.model.activity import (
+    LOADED,
     SENT,
     ActivityLine,
     ActivityPage,
@@ -41,8 +42,9 @@ class Activities(Writer):
     """The part of a turn that says what was done."""
 
     def tally(self, stream: Stream, keys: Sequence[Key], took_ms: float | None) -> None:
-        """The CRM took these records; ``took_ms`` from noticing the change, None where that is no
-        measure of anything (a first load). Joins the line of the same stream and minute."""
+        """The CRM took these records; ``took_ms`` from noticing the change, None where they are no
+        change of anybody's (a first load). Joins the line of the same stream and minute."""
+        code = LOADED if took_ms is None else SENT
         minute = self._at - self._at % 60_000_000
         number = self._streams[stream]
         rows = fetch(
@@ -50,7 +52,7 @@ class Activities(Writer):
             "SELECT number, facts FROM activity"
             " WHERE number > (SELECT max(number) FROM activity) - ? AND at >= ? AND code = ?"
             " AND stream = ? ORDER BY number DESC LIMIT 1",
-            (_FOLD_LOOKS_BACK, minute, SENT, number),
+            (_FOLD_LOOKS_BACK, minute, code, number),
         )
         held: _Facts = msgspec.json.decode(rows[0][1]) if rows else {}
         facts = msgspec.json.encode(_folded(held, keys, took_ms)).decode()
@@ -62,7 +64,7 @@ class Activities(Writer):
         else:
             self._db.execute(
                 "INSERT INTO activity(at, code, stream, count, facts) VALUES (?,?,?,?,?)",
-                (self._at, SENT, number, len(keys), facts),
+                (self._at, code, number, len(keys), facts),
             )
 
 
@@ -118,7 +120,8 @@ class ActivityReads(Reader):
             _bucket(from_micros(n * width), found.get(n, [])) for n in range(first, last + 1)
         ]
         sent = self._rows(
-            "SELECT stream, max(at) FROM activity WHERE code = ? GROUP BY stream", (SENT,)
+            "SELECT stream, max(at) FROM activity WHERE code IN (?, ?) GROUP BY stream",
+            (SENT, LOADED),
         )
         names = self._names
         return Pulse(tuple(buckets), {names[stream]: from_micros(at) for stream, at in sent})
@@ -170,10 +173,9 @@ def _bucket(at: datetime, rows: list[Row]) -> PulseBucket:
     slowest: float | None = None
     for code, count, ms, timed, most_ms in rows:
         _, outcome = kind_of(code)
-        if code == SENT:
+        if code in {SENT, LOADED}:
             sent += count
-            usual = ms / timed if timed else None
-            slowest = most_ms
+            usual, slowest = (ms / timed, most_ms) if timed else (usual, slowest)
         elif outcome is Outcome.REFUSED:
             refused += count
         elif code.startswith("command."):

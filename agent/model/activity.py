@@ -11,7 +11,8 @@ import msgspec
 from agent.model.asking import Done, Request
 from agent.model.streams import Stream
 
-SENT = "sent.records"  # the CRM took records: folded by stream and minute
+SENT = "sent.records"  # the CRM took changes: folded by stream and minute
+LOADED = "sent.loaded"  # … records of a first load, or sent again after a comparison
 
 
 class Direction(StrEnum):
@@ -33,7 +34,7 @@ class Outcome(StrEnum):
 
 # The first prefix that fits says it; what is new and unknown is a notice of our own.
 _KINDS: tuple[tuple[str, Direction, Outcome], ...] = (
-    (SENT, Direction.TO_CRM, Outcome.DONE),
+    ("sent.", Direction.TO_CRM, Outcome.DONE),
     ("crm.rejected", Direction.TO_CRM, Outcome.REFUSED),
     ("crm.", Direction.TO_CRM, Outcome.NOTICE),
     ("reconcile.", Direction.TO_CRM, Outcome.NOTICE),

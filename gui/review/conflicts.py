@@ -88,7 +88,7 @@ class Conflicts(Queue):
         self.put(lines, len(self._open))
 
     def show_at(self, ident: str) -> None:
-        for at, line in enumerate(self.view.held.lines):
+        for at, line in enumerate(self.view.held.rows):
             if any(str(conflict.number) == ident for conflict in line.what):
                 self.view.choose(at)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
+from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -18,11 +18,10 @@ from PySide6.QtWidgets import (
 )
 
 from gui import a11y
+from gui.models.rows import ROW_ROLE, Column, Index, RowsModel
 from gui.theme import Theme
 
-Index = QModelIndex | QPersistentModelIndex
 _MARGIN = 10
-ID = Qt.ItemDataRole.UserRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,59 +35,18 @@ class Line:
     what: Any = None
 
 
-class LineModel(QAbstractListModel):
-    """``put`` changes only what differs, so selection and a reader's place survive."""
+class LineModel(RowsModel[Line]):
+    """Changed by difference, so that selection and a reader's place survive."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[Line] = []
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own signature
-        return 0 if parent.isValid() else len(self.lines)
+    def __init__(self, theme: Theme, name: str) -> None:
+        columns: tuple[Column[Line], ...] = (Column(name, lambda line: line.title),)
+        super().__init__(columns, theme.colour, key=lambda line: line.ident)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        if not index.isValid() or index.row() >= len(self.lines):
-            return None
-        line = self.lines[index.row()]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return line.title
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return ". ".join(filter(None, (line.title, line.detail, line.age)))
-        return line if role == ID else None
-
-    def put(self, lines: Sequence[Line]) -> None:
-        wanted = {line.ident for line in lines}
-        for row in range(len(self.lines) - 1, -1, -1):
-            if self.lines[row].ident not in wanted:
-                self.beginRemoveRows(QModelIndex(), row, row)
-                del self.lines[row]
-                self.endRemoveRows()
-        places = {line.ident: row for row, line in enumerate(self.lines)}
-        for row, line in enumerate(lines):
-            if row < len(self.lines) and self.lines[row].ident == line.ident:
-                self._change(row, line)
-            elif line.ident in places:  # moved: rare, so it leaves and comes
-                old = next(r for r, held in enumerate(self.lines) if held.ident == line.ident)
-                self.beginRemoveRows(QModelIndex(), old, old)
-                del self.lines[old]
-                self.endRemoveRows()
-                self._insert(row, line)
-            else:
-                self._insert(row, line)
-
-    def row_of(self, ident: Hashable) -> int:
-        return next((row for row, line in enumerate(self.lines) if line.ident == ident), -1)
-
-    def _change(self, row: int, line: Line) -> None:
-        if self.lines[row] != line:
-            self.lines[row] = line
-            index = self.index(row)
-            self.dataChanged.emit(index, index)
-
-    def _insert(self, row: int, line: Line) -> None:
-        self.beginInsertRows(QModelIndex(), row, row)
-        self.lines.insert(row, line)
-        self.endInsertRows()
+            line = self.row(index.row())
+            return line and ". ".join(filter(None, (line.title, line.detail, line.age)))
+        return super().data(index, role)
 
 
 class LineView(QListView):
@@ -96,7 +54,7 @@ class LineView(QListView):
 
     def __init__(self, theme: Theme, name: str, *, several: bool = False) -> None:
         super().__init__()
-        self.held = LineModel()
+        self.held = LineModel(theme, name)
         self.setModel(self.held)
         self.setItemDelegate(_Painter(theme))
         self.setUniformItemSizes(True)
@@ -109,11 +67,11 @@ class LineView(QListView):
     @property
     def chosen(self) -> list[Line]:
         rows = sorted(index.row() for index in self.selectedIndexes())
-        return [self.held.lines[row] for row in rows if row < len(self.held.lines)]
+        return [self.held.rows[row] for row in rows if row < len(self.held.rows)]
 
     def choose(self, row: int) -> None:
-        if 0 <= row < len(self.held.lines):
-            self.setCurrentIndex(self.held.index(row))
+        if 0 <= row < len(self.held.rows):
+            self.setCurrentIndex(self.held.index(row, 0))
 
     def keyboardSearch(self, search: str) -> None:
         """Digits decide in the form beside; letters find."""
@@ -131,7 +89,7 @@ class _Painter(QStyledItemDelegate):
         return QSize(160, round(height * 2.15) + 2 * _MARGIN)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        line: Line = index.data(ID)
+        line: Line = index.data(ROW_ROLE)
         bare = QStyleOptionViewItem(option)
         self.initStyleOption(bare, index)
         bare.text = ""

@@ -55,6 +55,8 @@ class Parked(Queue):
         def named(told: Named) -> None:
             self._names.update(zip(unknown, told.records, strict=True))
             self._put(page)
+            if self.view.chosen:  # its head says the name now
+                self.choose(self.view.chosen)
 
         self.name_lines(NameThem(records=unknown), named)
 

@@ -61,10 +61,11 @@ class Queue(QWidget):
         split.setStretchFactor(1, 5)
         split.setSizes([290, 640])
         split.setChildrenCollapsible(False)
+        split.setHandleWidth(GAP + 4)
         self.setLayout(column(split, gap=0))
         self.view.selectionModel().selectionChanged.connect(lambda *_: self._chosen())
 
-    def say(self, key: str, **facts: str | int | float | None) -> str:
+    def say(self, key: str, /, **facts: str | int | float | None) -> str:
         return self.texts(f"review.{self.name}.{key}", **facts)
 
     # -- for the tab ------------------------------------------------------------------------------
@@ -75,7 +76,7 @@ class Queue(QWidget):
 
     def show_at(self, ident: str) -> None:
         """Choose a line by its ident as text, once it is there."""
-        for at, line in enumerate(self.view.held.lines):
+        for at, line in enumerate(self.view.held.rows):
             if str(line.ident) == ident:
                 self.view.choose(at)
 
@@ -92,7 +93,7 @@ class Queue(QWidget):
     def put(self, lines: Sequence[Line], count: int | None = None) -> None:
         """The list; what was chosen stays chosen, else the first is."""
         at = self.view.currentIndex().row()
-        self.view.held.put(lines)
+        self.view.held.show(lines)
         total = len(lines) if count is None else count
         self.counted.emit(total)
         self.view.setVisible(bool(lines))
@@ -121,7 +122,7 @@ class Queue(QWidget):
     def next_line(self) -> None:
         """On to the one after the one shown."""
         at = self.view.currentIndex().row()
-        if at + 1 < len(self.view.held.lines):
+        if at + 1 < len(self.view.held.rows):
             self.view.choose(at + 1)
 
     def may(self, kind: type[Request[object]]) -> bool:

@@ -24,10 +24,10 @@ class NumberCard(QPushButton):
         self.setAutoDefault(False)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.label = label("", "label", wrap=True)
-        self.value = label("", "title")
+        self.value = label("", "title", wrap=True)
         self.note = label("", "caption", wrap=True)
         inside = column(self.label, self.value, self.note, None, gap=4)
-        inside.setContentsMargins(14, 12, 14, 12)
+        inside.setContentsMargins(12, 12, 10, 12)
         self.setLayout(inside)
         for part in (self.label, self.value, self.note):
             part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)

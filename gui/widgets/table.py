@@ -13,7 +13,8 @@ ROW_PX = 34
 def table(
     model: QAbstractItemModel, name: str, *, stretch: int, widths: dict[int, int]
 ) -> QTableView:
-    """``stretch``: the column that takes what is left; ``widths``: pixels of the others."""
+    """``stretch``: the column that takes what is left; ``widths``: pixels of the others, more
+    where their title needs it."""
     view = QTableView()
     view.setModel(model)
     view.setShowGrid(False)
@@ -33,7 +34,7 @@ def table(
     across.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     across.setMinimumSectionSize(40)
     for column, width in widths.items():
-        view.setColumnWidth(column, width)
+        view.setColumnWidth(column, max(width, across.sectionSizeHint(column)))
     across.setSectionResizeMode(stretch, QHeaderView.ResizeMode.Stretch)
     a11y.table(view, name)
     return view

@@ -27,7 +27,7 @@ from gui.models.paged import PAGE, PagedModel
 from gui.models.rows import Column
 from gui.presenter.activity import TONES, ActivityRow, Filters, activity_row, wish_of
 from gui.shell import Shell
-from gui.widgets.parts import button, label, row
+from gui.widgets.parts import button, column, label, row
 from gui.widgets.progress import Progress
 from gui.widgets.table import table
 from gui.windows.tab import Tab
@@ -68,12 +68,11 @@ class Activity(Tab):
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.hide()
         self.progress = Progress(texts("activity.cancel"))
-        bar = row(self.search, self.stream, self.way, self.outcome)
-        bar.setStretch(0, 1)
-        self.body.addLayout(bar)
+        choices = row(self.stream, self.way, self.outcome, None, self.count)
+        self.body.addLayout(column(self.search, choices))
         self.body.addWidget(self.table, 1)
         self.body.addWidget(self.empty, 1)
-        self.body.addLayout(row(self.count, None, self.progress))
+        self.body.addWidget(self.progress)
         self.save = button(texts("activity.export"), self._choose_file)
         self.tools.addWidget(self.save)
         self._typed = QTimer(self)
@@ -86,7 +85,6 @@ class Activity(Tab):
         shell.link.told.connect(self._hear)
         shell.link.gap.connect(self._gapped)
         shell.theme.changed.connect(self.model.repaint)
-        a11y.order(self.search, self.stream, self.way, self.outcome, self.table)
 
     # -- the list ---------------------------------------------------------------------------------
 

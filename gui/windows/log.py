@@ -23,7 +23,7 @@ from gui.models.rows import Column
 from gui.presenter import log as words
 from gui.shell import Shell
 from gui.theme import set_tone
-from gui.widgets.parts import button, label, row
+from gui.widgets.parts import button, column, label, row
 from gui.widgets.table import table
 from gui.windows.tab import Tab
 
@@ -72,9 +72,10 @@ class Log(Tab):
         self.table.verticalHeader().setDefaultSectionSize(26)
         self.table.setProperty("kind", "dense")
         self._said = label("", "caption")
-        first = row(self.search, self.is_pattern, self.level, self.topic)
+        first = row(self.search, self.is_pattern)
         first.setStretch(0, 1)
-        self.body.addLayout(first)
+        second = row(self.level, self.topic, None)
+        self.body.addLayout(column(first, second))
         self.body.addWidget(self.table, 1)
         self.body.addLayout(row(self.follow, self._said, None, self.moment, self.jump, self.copy))
         copying = QAction(texts("log.copy"), self.table)
@@ -91,10 +92,6 @@ class Log(Tab):
         self.follow.toggled.connect(self._follow)
         self.table.verticalScrollBar().valueChanged.connect(self._scrolled)
         shell.theme.changed.connect(self.model.repaint)
-        a11y.order(
-            self.search, self.is_pattern, self.level, self.topic, self.table, self.follow,
-            self.moment, self.jump, self.copy,
-        )  # fmt: skip
 
     # -- asking -----------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ class Overview(Tab):
         self.hero = _Hero(shell)
         self.numbers = [NumberCard(self.texts) for _ in range(4)]
         self._grid = QGridLayout()
-        self._grid.setSpacing(GAP - 4)
+        self._grid.setSpacing(GAP - 6)
         self._lay_numbers(4)
         self._found = QVBoxLayout()
         self._found.setSpacing(GAP - 4)
@@ -51,14 +51,15 @@ class Overview(Tab):
         self._summary = label("", "caption", wrap=True)
         self._legend = [_Legend(shell, *each) for each in _LEGEND]
         day = column(
-            row(label(self.texts("overview.day"), "subtitle"), None, *self._legend, gap=GAP),
+            label(self.texts("overview.day"), "subtitle"),
+            row(*self._legend, None, gap=GAP),
             self.chart,
             self._summary,
         )
         self.streams = RowsModel(self._columns(), shell.theme.colour, lambda r: r.stream)
         self.table = table(
             self.streams, self.texts("overview.streams"), stretch=0,
-            widths={1: 90, 2: 90, 3: 80, 4: 80, 5: 130, 6: 150},
+            widths={1: 76, 2: 70, 3: 70, 4: 66, 5: 100, 6: 120},
         )  # fmt: skip
         self.table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.table.setFrameShape(QFrame.Shape.NoFrame)

@@ -96,7 +96,6 @@ class Window(QMainWindow):
             tab.badge_changed.connect(self.side.buttons[name].set_count)
             self._built[name] = tab
             self.pages.addWidget(tab)
-            self._order_tabs()
         return tab
 
     def _show_status(self, view: StatusView) -> None:
@@ -119,16 +118,24 @@ class Window(QMainWindow):
         super().closeEvent(event)
         self.closed.emit()
 
+    def focusNextPrevChild(self, forward: bool) -> bool:  # noqa: N802 - Qt's
+        """Tab reads the window as people do: the side, the page line by line, the notice. Tabs are
+        built late and grow cards: the order things were made in is not theirs."""
+        stops = a11y.reading_order(self.side, self.pages.currentWidget(), self.notice)
+        now = self.focusWidget()
+        if not stops:
+            return False
+        at = stops.index(now) if now in stops else -1 if forward else 0
+        reason = Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason
+        stops[(at + (1 if forward else -1)) % len(stops)].setFocus(reason)
+        return True
+
     def _restore(self) -> None:
         kept: QByteArray = self.shell.prefs.bytes("window/geometry")
         # A kept place on a screen that is gone is put right by Qt itself.
         if kept.isEmpty() or not self.restoreGeometry(kept):
             room = self.screen().availableGeometry()
             self.resize(min(USUAL[0], room.width() - 40), min(USUAL[1], room.height() - 60))
-
-    def _order_tabs(self) -> None:
-        """Tab goes down the side, then into the page."""
-        a11y.order(*self.side.buttons.values())
 
 
 class _Notice(QFrame):

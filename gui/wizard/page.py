@@ -72,7 +72,7 @@ class Page(QWidget):
         whole = column(scroll, gap=0)
         self.setLayout(whole)
 
-    def say(self, key: str, **facts: str | int | float | None) -> str:
+    def say(self, key: str, /, **facts: str | int | float | None) -> str:
         return self.shell.texts(f"wizard.{self.name}.{key}", **facts)
 
     # -- for the wizard ---------------------------------------------------------------------------
