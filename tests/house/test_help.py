@@ -24,7 +24,7 @@ def _code(page: Path) -> list[str]:
 
 def _is_command(line: str) -> bool:
     """Whether ``bridgework a b --c`` leads to a command that has these options."""
-    words = line.split("#")[0].split()[1:]
+    words = line.split("#", maxsplit=1)[0].split()[1:]
     command: click.Command = main
     context = click.Context(main)
     while words and isinstance(command, click.Group) and not words[0].startswith("-"):

@@ -1,4 +1,4 @@
-"""Every language says everything: the same keys, the same facts in them, nothing left in English."""
+"""Every language says everything: the same keys, the same facts, nothing left in English."""
 
 from __future__ import annotations
 
