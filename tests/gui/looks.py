@@ -163,9 +163,8 @@ def _contrast(root: QWidget, widget: QWidget) -> float:
     image = QImage(box.size() * SCALE, QImage.Format.Format_RGB32)
     image.setDevicePixelRatio(SCALE)
     root.render(image, QPoint(0, 0), box)  # type: ignore[call-overload]
-    counts: Counter[int] = Counter(
-        image.pixel(x, y) for x in range(0, image.width(), 2) for y in range(image.height())
-    )
+    pixels = memoryview(image.constBits()).cast("B").cast("I")
+    counts: Counter[int] = Counter(pixels[::2])
     ground = counts.most_common(1)[0][0]
     return max(contrast(ground, colour) for colour in counts)
 
