@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QWidget
 
 from agent.model.asking import MOST, Settlement
 from agent.model.records import (
@@ -145,7 +145,7 @@ class Conflicts(Queue):
         fields = ", ".join(field_name(c.line.field, self.texts) for c in record.conflicts)
         return self.say(f"why.{kind}", fields=fields)
 
-    def _matching(self, matching: dict[str, Any]) -> QObject:
+    def _matching(self, matching: dict[str, Any]) -> QWidget:
         """Hidden until wanted: what both sides hold alike."""
         grid = QGridLayout()
         grid.setHorizontalSpacing(18)
@@ -164,8 +164,8 @@ class Conflicts(Queue):
 
         opener = button(self.say("matching", n=n), toggle, "link")
         opener.setObjectName("matching")
-        holder = card(column(row(opener, None), inside), "")
-        holder.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
+        holder = QWidget()
+        holder.setLayout(column(row(opener, None), inside))
         return holder
 
     def _all(self, side: str) -> None:

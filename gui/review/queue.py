@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, TypeVar
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QScrollArea, QSplitter, QVBoxLayout, QWidget
@@ -128,14 +129,11 @@ class Queue(QWidget):
         if at + 1 < len(self.view.held.rows):
             self.view.choose(at + 1)
 
-    def may(self, kind: type[Request[object]]) -> bool:
+    def may(self, kind: type[Request[Any]]) -> bool:
         return self.shell.link.may(kind)
 
-    def age(self, moment: object) -> str:
+    def age(self, moment: datetime) -> str:
         """How long it has waited."""
-        from datetime import datetime
-
-        assert isinstance(moment, datetime)
         return self.texts.span((self.shell.now() - moment).total_seconds())
 
     def told(self, settlement: Settlement, did: str) -> None:

@@ -192,7 +192,8 @@ class DataMap(Tab):
     @property
     def line(self) -> MapLine | None:
         chosen = self.table.selectionModel().selectedRows()
-        return chosen[0].data(ROW_ROLE) if chosen else None
+        found: MapLine | None = chosen[0].data(ROW_ROLE) if chosen else None
+        return found
 
     def _chosen(self) -> None:
         clear(self.detail)
