@@ -10,6 +10,16 @@ import msgspec
 
 from agent.model.activity import CheckNow, GetPulse, ListActivity, ReadLog
 from agent.model.asking import Done, Request, Role, Settlement
+from agent.model.mapping import EditMap, ExportMap, ShowMap
+from agent.model.records import (
+    HeedParked,
+    IgnoreParked,
+    ListParked,
+    NameThem,
+    RetryParked,
+    ShowConflicts,
+    ShowRecord,
+)
 from agent.model.review import (
     ApplyUndo,
     ApproveContact,
@@ -213,4 +223,6 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     GetSafety, SetSafety, SuspendBooking, ClearSuspension,
     ListCommands, ShowCommand, VerifyAudit,
     ListActivity, GetPulse, CheckNow, ReadLog,
+    ShowRecord, ShowConflicts, NameThem, ListParked, RetryParked, IgnoreParked, HeedParked,
+    ShowMap, EditMap, ExportMap,
 )  # fmt: skip

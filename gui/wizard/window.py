@@ -33,6 +33,7 @@ PAGES: tuple[type[Page], ...] = (
     Welcome, Pair, Find, Proof, Scope, Conflicts, Hours, Preview, Done,
 )  # fmt: skip
 SIZE = (980, 640)
+_PAGE_OF = {"pms": "find"}  # what other windows call a page
 
 
 class Wizard(QMainWindow):
@@ -46,7 +47,6 @@ class Wizard(QMainWindow):
         self.shell = shell
         self.view: SetupView | None = None
         self._is_busy = False
-        self._visited = {"welcome"}
         texts = shell.texts
         self.setWindowTitle(texts("wizard.window"))
         self.setWindowIcon(shell.theme.icon("bridgework"))
@@ -141,8 +141,8 @@ class Wizard(QMainWindow):
         self._look()
 
     def go_to(self, name: str) -> None:
+        name = _PAGE_OF.get(name, name)
         page = self._kinds.get(name) or self._kinds["welcome"]
-        self._visited.add(name)
         self.pages.setCurrentWidget(page)
         self.calm()
         page.enter()
