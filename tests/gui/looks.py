@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from gui.a11y import takes_tab
 
+COLUMN_PX = 200  # the side of a window, and what is beside it
 SCALE = 2  # pictures are painted larger, so that thin strokes reach their full colour
 
 
@@ -84,15 +85,20 @@ def unreached(root: QWidget, order: list[QWidget]) -> list[str]:
 
 
 def jumps(root: QWidget, order: list[QWidget]) -> list[str]:
-    """Steps of Tab that go up without going to another column. One is how it comes round again:
-    the longest is taken for that."""
-    found: list[tuple[int, str]] = []
-    for one, other in itertools.pairwise([*order, *order[:1]]):
-        a, b = _box(one, root), _box(other, root)
-        if b.bottom() < a.top() and b.left() <= a.right():
-            found.append((a.top() - b.bottom(), f"{called(one)} -> {called(other)}"))
-    found.sort()
-    return [step for _, step in found[:-1]]
+    """Steps of Tab that go up in the same column. It begins in the leftmost column, on top; how it
+    comes round again is no jump."""
+    if not order:
+        return []
+    boxes = {widget: _box(widget, root) for widget in order}
+    first = min(order, key=lambda widget: (boxes[widget].left() // COLUMN_PX, boxes[widget].top()))
+    start = order.index(first)
+    found = []
+    for one, other in itertools.pairwise(order[start:] + order[:start]):
+        a, b = boxes[one], boxes[other]
+        is_one_column = b.left() <= a.right() and b.right() >= a.left()
+        if b.bottom() < a.top() and is_one_column:
+            found.append(f"{called(one)} -> {called(other)}")
+    return found
 
 
 def clipped(root: QWidget) -> list[str]:
