@@ -85,6 +85,10 @@ class Window(QMainWindow):
         if place:
             tab.show_at(place)
 
+    def shown_tabs(self) -> list[str]:
+        """Names of the tabs that were opened so far."""
+        return [name for name in self._kinds if name in self._built]
+
     def built(self, name: str) -> Tab:
         tab = self._built.get(name)
         if tab is None:

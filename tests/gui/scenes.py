@@ -16,6 +16,7 @@ from gui.theme import Scheme, svg_icon
 from gui.widgets.parts import label
 from gui.windows.tabs import TABS
 from tests.gui.decisions import DECISIONS
+from tests.gui.scenes_byhand import by_hand, doctor
 
 Settle = Callable[[Callable[[], bool]], None]  # runs the event loop until it holds
 Scene = Callable[[Desktop, Settle], QWidget]
@@ -61,3 +62,4 @@ def _tray_states(desktop: Desktop, _: Settle) -> QWidget:
 
 SHEETS: dict[str, Scene] = {"tray-states": _tray_states}  # pictures only, no windows of ours
 SCENES: dict[str, Scene] = {**{tab.name: _tab(tab.name) for tab in TABS}, **DECISIONS}
+SCENES |= {"by-hand": by_hand, "doctor": doctor}
