@@ -12,6 +12,16 @@ from agent.model.activity import CheckNow, GetPulse, ListActivity, ReadLog
 from agent.model.asking import Done, Request, Role, Settlement
 from agent.model.helping import MakeBundle, RunDoctor
 from agent.model.longwork import CancelJob, DropFile, FetchPart, OpenUpload, SendPart, ShowJob
+from agent.model.mapping import EditMap, ExportMap, ShowMap
+from agent.model.records import (
+    HeedParked,
+    IgnoreParked,
+    ListParked,
+    NameThem,
+    RetryParked,
+    ShowConflicts,
+    ShowRecord,
+)
 from agent.model.review import (
     ApplyUndo,
     ApproveContact,
@@ -231,4 +241,6 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     ApplyImport, ListIntakes, ShowIntakeEffects,
     RunDoctor, MakeBundle,
     ListActivity, GetPulse, CheckNow, ReadLog,
+    ShowRecord, ShowConflicts, NameThem, ListParked, RetryParked, IgnoreParked, HeedParked,
+    ShowMap, EditMap, ExportMap,
 )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QWidget
 
 from agent.model.asking import MOST, Settlement
 from agent.model.records import (
@@ -45,6 +45,7 @@ class Conflicts(Queue):
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self._open: list[ConflictLine] = []
+        self._more = False
         self._names: dict[Place, str] = {}
         self.rows: list[FieldRow] = []
         self._record: RecordView | None = None
@@ -63,6 +64,7 @@ class Conflicts(Queue):
 
     def _listed(self, page: ConflictPage) -> None:
         self._open = list(page.conflicts)
+        self._more = page.more
         places = list(dict.fromkeys(Place(line.stream, line.key) for line in self._open))
         self._put(places)
         unknown = tuple(place for place in places if place not in self._names)
@@ -85,7 +87,7 @@ class Conflicts(Queue):
             name = self._names.get(place) or where
             age = self.age(min(c.at for c in mine))
             lines.append(Line(place, name, fields, age, mine))
-        self.put(lines, len(self._open))
+        self.put(lines, -1 if self._more else len(self._open))
 
     def show_at(self, ident: str) -> None:
         for at, line in enumerate(self.view.held.rows):
@@ -143,7 +145,7 @@ class Conflicts(Queue):
         fields = ", ".join(field_name(c.line.field, self.texts) for c in record.conflicts)
         return self.say(f"why.{kind}", fields=fields)
 
-    def _matching(self, matching: dict[str, Any]) -> QObject:
+    def _matching(self, matching: dict[str, Any]) -> QWidget:
         """Hidden until wanted: what both sides hold alike."""
         grid = QGridLayout()
         grid.setHorizontalSpacing(18)
@@ -162,8 +164,8 @@ class Conflicts(Queue):
 
         opener = button(self.say("matching", n=n), toggle, "link")
         opener.setObjectName("matching")
-        holder = card(column(row(opener, None), inside), "")
-        holder.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
+        holder = QWidget()
+        holder.setLayout(column(row(opener, None), inside))
         return holder
 
     def _all(self, side: str) -> None:
@@ -237,7 +239,7 @@ class Conflicts(Queue):
     ) -> None:
         """One request after the other; then the way back."""
         if not asked:
-            self._is_saving = False
+            self._is_saving = self.is_held = False
             if done:
                 numbers = tuple(done)
                 self.undo.offer(
@@ -274,6 +276,7 @@ class Conflicts(Queue):
 
     def show_bulk(self) -> None:
         """The same choice for all conflicts of a field: chosen, looked through, done."""
+        self.is_held = True
         self.view.clearSelection()
         self.shown = None
         self.rows = []
@@ -356,4 +359,5 @@ class Conflicts(Queue):
         self._send([request], [], self.say("bulk.decided", n=len(numbers)))
 
     def _close_bulk(self) -> None:
+        self.is_held = False
         self.view.choose(0)

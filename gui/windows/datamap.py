@@ -46,6 +46,7 @@ _OWNERS = ("shared", "pms", "crm")
 _CONFLICTS = ("ask", "pms", "crm", "set_merge", "append")
 _WAYS = ("to_crm", "both", "none")
 _TYPED_MS = 150
+_NOTES = 12  # of what the live schema says beside missing columns
 
 
 class DataMap(Tab):
@@ -58,7 +59,11 @@ class DataMap(Tab):
         self.tools.addWidget(button(texts("map.csv"), lambda: self._export("csv")))
         self.tools.addWidget(button(texts("map.html"), lambda: self._export("html")))
         self.summary = label("", "", wrap=True)
-        self.body.addWidget(self.summary)
+        self.more = button("", self._toggle, "link")
+        self.more.setObjectName("more")
+        self.notes = label("", "soft", wrap=True)
+        self.notes.hide()
+        self.body.addLayout(column(self.summary, row(self.more, None), self.notes, gap=4))
         self.pending = QFrame()
         self.pending.setProperty("kind", "banner")
         set_tone(self.pending, "warn")
@@ -114,9 +119,8 @@ class DataMap(Tab):
         self.words.textChanged.connect(lambda _: self._later.start())
         for combo in (self.stream, self.show_only):
             combo.currentIndexChanged.connect(lambda _: self._filter())
-        line = row(self.words, self.stream, self.show_only, self.found)
-        line.setStretch(0, 1)
-        self.body.addLayout(line)
+        choices = row(self.stream, self.show_only, None, self.found)
+        self.body.addLayout(column(self.words, choices))
 
     def _columns(self) -> tuple[Column[MapLine], ...]:
         texts = self.texts
@@ -146,9 +150,23 @@ class DataMap(Tab):
     def _show(self, view: MapView) -> None:
         self.map = view
         self.summary.setText(mapping.summary(view, self.texts))
+        notes = [f for f in view.findings if f.code != "map.column_missing"]
+        told = [self.texts.message(f.code, f.facts).title for f in notes[:_NOTES]]
+        self.notes.setText("\n".join(told))
+        self.more.setVisible(bool(told))
+        self._look()
         self.pending.setVisible(view.pending)
         self.apply.setEnabled(self.shell.link.may(RestartEngine))
         self._filter()
+
+    def _toggle(self) -> None:
+        self.notes.setVisible(self.notes.isHidden())
+        self._look()
+
+    def _look(self) -> None:
+        key = "more" if self.notes.isHidden() else "less"
+        self.more.setText(self.texts(f"map.{key}"))
+        self.more.setAccessibleName(self.more.text())
 
     def _filter(self) -> None:
         if self.map is None:
@@ -173,7 +191,8 @@ class DataMap(Tab):
     @property
     def line(self) -> MapLine | None:
         chosen = self.table.selectionModel().selectedRows()
-        return chosen[0].data(ROW_ROLE) if chosen else None
+        found: MapLine | None = chosen[0].data(ROW_ROLE) if chosen else None
+        return found
 
     def _chosen(self) -> None:
         clear(self.detail)

@@ -121,14 +121,8 @@ class Window(QMainWindow):
     def focusNextPrevChild(self, forward: bool) -> bool:  # noqa: N802 - Qt's
         """Tab reads the window as people do: the side, the page line by line, the notice. Tabs are
         built late and grow cards: the order things were made in is not theirs."""
-        stops = a11y.reading_order(self.side, self.pages.currentWidget(), self.notice)
-        now = self.focusWidget()
-        if not stops:
-            return False
-        at = stops.index(now) if now in stops else -1 if forward else 0
-        reason = Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason
-        stops[(at + (1 if forward else -1)) % len(stops)].setFocus(reason)
-        return True
+        parts = (self.side, self.pages.currentWidget(), self.notice)
+        return a11y.step(self, parts, forward=forward)
 
     def _restore(self) -> None:
         kept: QByteArray = self.shell.prefs.bytes("window/geometry")

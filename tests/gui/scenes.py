@@ -38,7 +38,9 @@ def _tray_states(desktop: Desktop, _: Settle) -> QWidget:
     grid = QGridLayout(sheet)
     grid.setSpacing(14)
     grid.setContentsMargins(24, 24, 24, 24)
-    for at, name in enumerate((*(state.value for state in State), "idle")):
+    names = (*(state.value for state in State), "idle", "needs_review 3", "needs_review 12")
+    for at, title in enumerate(names):
+        name, _, count = title.partition(" ")
         for column, (scheme, ground) in enumerate(
             ((Scheme.LIGHT, "#f4f6f8"), (Scheme.DARK, "#12181f"), (Scheme.CONTRAST, "#000000"))
         ):
@@ -47,10 +49,12 @@ def _tray_states(desktop: Desktop, _: Settle) -> QWidget:
             line = QHBoxLayout(strip)
             for size in (16, 24, 32, 48):
                 picture = QLabel()
-                picture.setPixmap(svg_icon(f"tray/{name}", scheme).pixmap(size, size))
+                picture.setPixmap(
+                    svg_icon(f"tray/{name}", scheme, "", int(count or 0)).pixmap(size, size)
+                )
                 line.addWidget(picture)
             grid.addWidget(strip, at, column)
-        grid.addWidget(label(name.replace("_", " "), "subtitle"), at, 3)
+        grid.addWidget(label(title.replace("_", " "), "subtitle"), at, 3)
     sheet.setParent(desktop.window, sheet.windowFlags())  # lives as long
     sheet.show()
     return sheet

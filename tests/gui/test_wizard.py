@@ -127,7 +127,8 @@ def test_from_nothing_to_the_first_sync(wizard: Wizard, box: Stage, qtbot: QtBot
 
 def test_it_can_be_opened_again_and_every_field_has_a_name(wizard: Wizard, qtbot: QtBot) -> None:
     """Runs after the one above, on the computer it has set up."""
-    qtbot.waitUntil(lambda: wizard.view is not None and wizard.view.finished, timeout=WAIT_MS)
+    assert wizard.view is not None
+    assert wizard.view.finished, wizard.view
     for name in ("pair", "find", "proof", "scope", "conflicts", "hours", "preview"):
         wizard.go_to(name)
         at(wizard, name, qtbot)
