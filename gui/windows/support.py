@@ -39,7 +39,7 @@ _TONES = {Severity.OK: "good", Severity.NOTE: "good", Severity.WARNING: "warn",
           Severity.ERROR: "bad"}  # fmt: skip
 _HELP = ("front-desk", "install", "support", "incident", "data-map", "privacy")
 _HELP_KEYS = ("front", "install", "support", "incident", "map", "privacy")
-_SIDE_PX = 330
+_SIDE_PX = 290
 _THUMB_PX = 280
 _DAYS = (1, 3, 7, 14, 30)
 
@@ -89,7 +89,7 @@ class Support(Tab):
             lambda c: c.topic,
         )
         self.shell.theme.changed.connect(self.steps.repaint)
-        self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths={0: 190, 1: 90})
+        self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths={0: 165, 1: 80})
         self.list.selectionModel().currentRowChanged.connect(self._choose)
         self.detail = label("", "", wrap=True)
         self.detail.setTextInteractionFlags(
@@ -153,6 +153,7 @@ class Support(Tab):
             if at is not None:
                 self.list.selectRow(at)
                 return
+        self.list.selectRow(0)
 
     def _title(self, checked: Checked) -> str:
         """In the window's language; a step it does not know as the agent names it."""
