@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Tests of one group run on one worker. pytest-xdist 3.8 writes the group into ``_nodeid``, which
+    """Tests of one group run on one worker. pytest-xdist 3.8 writes it into ``_nodeid``, which
     pytest 9.2 no longer reads: without this no group holds together."""
     if not session.config.getoption("loadgroup", default=False):
         return

@@ -5,6 +5,8 @@ It begins at the first step that is missing and never blocks the rest of the des
 
 from __future__ import annotations
 
+import itertools
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
@@ -70,7 +72,7 @@ class Wizard(QMainWindow):
         side_box.setContentsMargins(GAP, EDGE - 4, GAP, GAP)
         side = QFrame()
         side.setProperty("kind", "side")
-        side.setFixedWidth(236)
+        side.setFixedWidth(264)
         side.setLayout(side_box)
         self.trouble = label("", "", wrap=True)
         self._banner = QFrame()
@@ -214,6 +216,12 @@ class Wizard(QMainWindow):
         made.setObjectName(f"step-{kind.name}")
         return made
 
+    def reorder(self) -> None:
+        """Tab goes through the page, then back and next, however late the page was filled."""
+        stops = [w for w in self.page.findChildren(QWidget) if a11y.takes_tab(w)]
+        for one, other in itertools.pairwise([*stops, self.back, self.next]):
+            QWidget.setTabOrder(one, other)
+
     def _look(self) -> None:
         """Marks of the steps, and what can be pressed now."""
         texts = self.shell.texts
@@ -240,3 +248,4 @@ class Wizard(QMainWindow):
         self.next.setEnabled(page.is_ready and not self._is_busy)
         self.back.setVisible(page.name not in {"welcome", "done"})
         self.back.setEnabled(not self._is_busy)
+        self.reorder()
