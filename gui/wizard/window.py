@@ -5,8 +5,6 @@ It begins at the first step that is missing and never blocks the rest of the des
 
 from __future__ import annotations
 
-import itertools
-
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
@@ -218,9 +216,7 @@ class Wizard(QMainWindow):
 
     def reorder(self) -> None:
         """Tab goes through the page, then back and next, however late the page was filled."""
-        stops = [w for w in self.page.findChildren(QWidget) if a11y.takes_tab(w)]
-        for one, other in itertools.pairwise([*stops, self.back, self.next]):
-            QWidget.setTabOrder(one, other)
+        a11y.order(*a11y.reading_order(self.page), self.back, self.next)
 
     def _look(self) -> None:
         """Marks of the steps, and what can be pressed now."""
