@@ -48,7 +48,7 @@ def check(
     Says which columns are missing, renamed, retyped or unknown to the map. Exit codes: 0 every
     stream can be read, 1 some stream cannot, 2 the map is wrong, 3 practice system unreachable.
     """
-    from agent.runtime.host import site_map
+    from agent.runtime.sources import site_map
 
     settings = app.settings()
     datamap = site_map(settings)
@@ -74,7 +74,7 @@ def check(
 @click.pass_obj
 def export(app: App, kind: str, out: Path | None) -> None:
     """The map in force, with this site's changes: CSV to edit, or a page to read."""
-    from agent.runtime.host import site_map
+    from agent.runtime.sources import site_map
 
     datamap = site_map(app.settings())
     text = page(datamap) if kind == "html" else as_csv(datamap.rows)

@@ -12,6 +12,7 @@ from agent.config.secrets import Secrets, read_secret
 from agent.errors import ConfigError
 from agent.model.reading import Finding, Severity
 from agent.ports import PmsWriter
+from agent.sync.datamap import DataMap, load_map
 from drivers.opendental.discovery import SEARCH_FOLDERS, read_config, usual_files
 from drivers.registry import (
     Diagnosable,
@@ -118,3 +119,9 @@ def config_file_findings(
             facts = {"file": str(path), "host": candidate.host, "database": candidate.database}
             found.append(Finding("pms.config_found", Severity.NOTE, {**facts}))
     return found
+
+
+def site_map(settings: Settings) -> DataMap:
+    """The shipped map of the configured PMS with the site's overrides, if any."""
+    override = Path(settings.map.file) if settings.map.file else None
+    return load_map(settings.pms.kind, override=override).without(settings.skipped_streams)

@@ -124,9 +124,8 @@ class DataMap(Tab):
         self.words.textChanged.connect(lambda _: self._later.start())
         for combo in (self.stream, self.show_only):
             combo.currentIndexChanged.connect(lambda _: self._filter())
-        line = row(self.words, self.stream, self.show_only, self.found)
-        line.setStretch(0, 1)
-        self.body.addLayout(line)
+        choices = row(self.stream, self.show_only, None, self.found)
+        self.body.addLayout(column(self.words, choices))
 
     def _columns(self) -> tuple[Column[MapLine], ...]:
         texts = self.texts

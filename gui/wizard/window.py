@@ -68,7 +68,7 @@ class Wizard(QMainWindow):
             gap=2,
         )
         side_box.setContentsMargins(GAP, EDGE - 4, GAP, GAP)
-        side = QFrame()
+        self.side = side = QFrame()
         side.setProperty("kind", "side")
         side.setFixedWidth(264)
         side.setLayout(side_box)
@@ -101,6 +101,10 @@ class Wizard(QMainWindow):
         QShortcut(QKeySequence(Qt.Key.Key_Escape), self, self.close)
         shell.link.standing_changed.connect(self._line_changed)
         self._look()
+
+    def focusNextPrevChild(self, forward: bool) -> bool:  # noqa: N802 - Qt's
+        parts = (self.side, self.pages.currentWidget(), self.back, self.next)
+        return a11y.step(self, parts, forward=forward)
 
     # -- where we are -----------------------------------------------------------------------------
 

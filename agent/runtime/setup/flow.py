@@ -36,10 +36,9 @@ from agent.model.reading import Severity
 from agent.model.setup import Step, StepLine
 from agent.model.streams import ESSENTIAL, Stream
 from agent.ports import Clock
-from agent.runtime.host import site_map
 from agent.runtime.setup import look, place
 from agent.runtime.setup.state import Remembered, place_of, recall, remember
-from agent.runtime.sources import open_writer
+from agent.runtime.sources import open_writer, site_map
 from agent.sync.datamap import DataMap, load_map
 from agent.sync.fieldgroups import FIXED, decided, groups_of
 from agent.sync.maprows import MapRow, Owner, read_map_file, read_rows
