@@ -84,17 +84,6 @@ def order(*widgets: QWidget) -> None:
         QWidget.setTabOrder(one, next_one)
 
 
-def step(window: QWidget, stops: list[QWidget], *, forward: bool) -> bool:
-    """The focus goes on to the next of ``stops``; False where there are none."""
-    now = window.focusWidget()
-    if not stops:
-        return False
-    at = stops.index(now) if now in stops else -1 if forward else 0
-    reason = Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason
-    stops[(at + (1 if forward else -1)) % len(stops)].setFocus(reason)
-    return True
-
-
 def announce(widget: QWidget, text: str) -> None:
     """Spoken by a screen reader without moving the focus."""
     QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(widget, text))

@@ -121,7 +121,6 @@ class Find(Page):
         self.test_button.setObjectName("test")
         self._form.addLayout(row(self.test_button, None))
         self._typed()
-        self.guide.reorder()
 
     def _grid(self, fields: Sequence[PlaceField], preset: dict[str, Value]) -> QGridLayout:
         grid = QGridLayout()

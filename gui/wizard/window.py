@@ -218,9 +218,9 @@ class Wizard(QMainWindow):
         made.setObjectName(f"step-{kind.name}")
         return made
 
-    def reorder(self) -> None:
-        """Tab goes through the page, then back and next, however late the page was filled."""
-        a11y.order(*a11y.reading_order(self.page), self.back, self.next)
+    def focusNextPrevChild(self, forward: bool) -> bool:  # noqa: N802 - Qt's
+        """The steps, the page as people read it, then back and next: pages are filled late."""
+        return a11y.step(self, (self._side, self.page, self.back, self.next), forward=forward)
 
     def _look(self) -> None:
         """Marks of the steps, and what can be pressed now."""
@@ -248,4 +248,3 @@ class Wizard(QMainWindow):
         self.next.setEnabled(page.is_ready and not self._is_busy)
         self.back.setVisible(page.name not in {"welcome", "done"})
         self.back.setEnabled(not self._is_busy)
-        self.reorder()
