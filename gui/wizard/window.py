@@ -218,10 +218,6 @@ class Wizard(QMainWindow):
         made.setObjectName(f"step-{kind.name}")
         return made
 
-    def focusNextPrevChild(self, forward: bool) -> bool:  # noqa: N802 - Qt's
-        """The steps, the page as people read it, then back and next: pages are filled late."""
-        return a11y.step(self, (self._side, self.page, self.back, self.next), forward=forward)
-
     def _look(self) -> None:
         """Marks of the steps, and what can be pressed now."""
         texts = self.shell.texts
