@@ -89,7 +89,7 @@ class Support(Tab):
             lambda c: c.topic,
         )
         self.shell.theme.changed.connect(self.steps.repaint)
-        self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths={0: 190, 1: 90})
+        self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths={0: 170, 1: 70})
         self.list.selectionModel().currentRowChanged.connect(self._choose)
         self.detail = label("", "", wrap=True)
         self.detail.setTextInteractionFlags(
