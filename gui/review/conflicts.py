@@ -34,6 +34,7 @@ from gui.review.fields import FieldRow, heads
 from gui.review.lines import Line
 from gui.review.queue import Queue
 from gui.shell import Shell
+from gui.widgets.flow import Flow
 from gui.widgets.parts import button, card, clear, column, label, row
 
 PREVIEWED = 60  # shown of a decision for many
@@ -53,7 +54,7 @@ class Conflicts(Queue):
         self.remember = QCheckBox()
         self.bulk_button = button(self.say("many"), self.show_bulk)
         self.bulk_button.setObjectName("many")
-        self.above.addWidget(self.bulk_button)
+        self.head(self.bulk_button)
         self.above.addStretch(1)
         self.view.installEventFilter(self)
 
@@ -129,14 +130,15 @@ class Conflicts(Queue):
         self.remember.setToolTip(self.say("remember_about"))
         self.save = button(self.say("save"), self.save_and_next, "primary")
         self.save.setObjectName("save")
-        every = row(
+        every = Flow(
             button(self.say("all_pms"), lambda: self._all("pms")),
             button(self.say("all_crm"), lambda: self._all("crm")),
-            None,
             button(self.say("later"), self.next_line),
             self.save,
+            right=True,
         )
-        self.feet.addLayout(column(self.remember, every, label(self.say("keys"), "caption")))
+        keys = label(self.say("keys"), "caption", wrap=True)
+        self.feet.addLayout(column(self.remember, every, keys))
         self._look()
 
     def _why(self, record: RecordView) -> str:
@@ -294,7 +296,7 @@ class Conflicts(Queue):
         for word in ("pms", "crm"):
             self.side.addItem(self.say(f"bulk.sides.{word}"), word)
         self.side.setAccessibleName(self.say("bulk.side"))
-        box.addLayout(row(self.kind, self.side, None))
+        box.addLayout(row(column(self.kind, self.side), None))
         self._preview = column(gap=6)
         box.addLayout(self._preview)
         box.addStretch(1)
@@ -303,7 +305,7 @@ class Conflicts(Queue):
         self.apply = button("", self._apply_bulk, "primary")
         self.apply.setObjectName("apply")
         cancel = button(self.texts("review.cancel"), self._close_bulk)
-        self.feet.addLayout(column(self.remember, row(None, cancel, self.apply)))
+        self.feet.addLayout(column(self.remember, Flow(cancel, self.apply, right=True)))
         for combo in (self.kind, self.side):
             combo.currentIndexChanged.connect(lambda _: self._look_through())
         self._look_through()

@@ -43,7 +43,7 @@ class People(Queue):
             self.state.addItem(self.say(f"states.{word}"), word)
         self.state.setAccessibleName(self.say("which"))
         self.state.currentIndexChanged.connect(lambda _: self._turn())
-        self.above.addWidget(self.state)
+        self.head(self.state)
         self.above.addStretch(1)
         self._names: dict[str, str] = {}
         self._alike: list[ContactLine] = []

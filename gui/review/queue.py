@@ -118,6 +118,11 @@ class Queue(QWidget):
         """Show what is chosen at the right."""
         raise NotImplementedError
 
+    def head(self, widget: QWidget) -> None:
+        """Above the list, and before it for the Tab key."""
+        self.above.addWidget(widget)
+        QWidget.setTabOrder(widget, self.view)
+
     def fresh(self) -> QVBoxLayout:
         clear(self.detail)
         clear(self.feet)

@@ -85,6 +85,11 @@ class DataMap(Tab):
             stretch=3,
             widths={0: 104, 1: 156, 2: 176, 4: 92, 5: 124, 6: 100},
         )
+        across = self.table.horizontalHeader()
+        for at in (0, 1, 2, 4, 5, 6):  # a language with longer heads gets wider columns
+            self.table.setColumnWidth(
+                at, max(self.table.columnWidth(at), across.sectionSizeHint(at))
+            )
         self.detail = QVBoxLayout()
         self.detail.setContentsMargins(0, 0, 0, 0)
         self.detail.setSpacing(10)
@@ -242,8 +247,8 @@ class DataMap(Tab):
             edit = QLineEdit(now)
             edit.setObjectName(f"cell-{cell}")
             self.cells[cell] = edit.text
-            self._cell(grid, 3 + at, cell, edit)
-        grid.setColumnStretch(4, 1)
+            self._cell(grid, at, cell, edit, line=2, span=1 + at)
+        grid.setColumnStretch(2, 1)
         self.verdict = label("", "", wrap=True)
         self.verdict.hide()
         self.check = button(texts("map.check"), lambda: self._edit(line, save=False))
@@ -256,11 +261,13 @@ class DataMap(Tab):
         foot.addWidget(self.save)
         return column(grid, self.verdict, foot, gap=8)
 
-    def _cell(self, grid: QGridLayout, at: int, cell: str, field: QWidget) -> None:
+    def _cell(
+        self, grid: QGridLayout, at: int, cell: str, field: QWidget, line: int = 0, span: int = 1
+    ) -> None:
         text = label(self.texts(f"map.cells.{cell}"), "label")
         a11y.buddy(text, field)
-        grid.addWidget(text, 0, at)
-        grid.addWidget(field, 1, at)
+        grid.addWidget(text, line, at, 1, span)
+        grid.addWidget(field, line + 1, at, 1, span)
 
     def _changes(self, line: MapLine) -> dict[str, str]:
         now = {

@@ -19,7 +19,8 @@ from gui.review.policies import Policies
 from gui.review.queue import Queue
 from gui.review.tasks import Tasks, Unsure
 from gui.shell import Shell
-from gui.widgets.parts import button, row
+from gui.widgets.flow import Flow
+from gui.widgets.parts import button
 from gui.windows.tab import Tab
 
 QUEUES: tuple[type[Queue], ...] = (Conflicts, People, Tasks, Unsure, Parked, Policies)
@@ -41,7 +42,7 @@ class Review(Tab):
         self._counts: dict[str, int] = {}
         self._wanted = ""
         self.stack = QStackedWidget()
-        bar = row(gap=4)
+        bar = Flow(gap=4)
         for kind in QUEUES:
             queue = kind(shell)
             chip = button("", lambda name=kind.name: self.show_queue(name), "nav")
@@ -52,7 +53,6 @@ class Review(Tab):
             queue.counted.connect(lambda n, name=kind.name: self._count(name, n))
             self.stack.addWidget(queue)
             bar.addWidget(chip)
-        bar.addStretch(1)
         self.body.addLayout(bar)
         self.body.addWidget(self.stack, 1)
         self._later = QTimer(self)

@@ -70,7 +70,7 @@ class Wizard(QMainWindow):
         side_box.setContentsMargins(GAP, EDGE - 4, GAP, GAP)
         self.side = side = QFrame()
         side.setProperty("kind", "side")
-        side.setFixedWidth(236)
+        side.setFixedWidth(264)
         side.setLayout(side_box)
         self.trouble = label("", "", wrap=True)
         self._banner = QFrame()

@@ -80,11 +80,10 @@ def test_a_conflict_by_keyboard_and_taken_back(review: Review, office: Stage, qt
     queue = shown(review, "conflicts", qtbot)
     assert isinstance(queue, Conflicts)
     qtbot.waitUntil(lambda: len(queue.rows) == 2, timeout=WAIT_MS)
-    names = [line.title for line in queue.view.held.rows]
+    before = waiting.wait(office, lambda s: s.open_conflicts > 0).open_conflicts
     qtbot.waitUntil(
         lambda: all("patient" not in line.title for line in queue.view.held.rows), timeout=WAIT_MS
     )
-    assert len(names) == 4
     first = queue.view.chosen[0].ident
     assert not queue.save.isEnabled()
     queue.view.setFocus()
@@ -96,12 +95,12 @@ def test_a_conflict_by_keyboard_and_taken_back(review: Review, office: Stage, qt
     assert held[queue.rows[1].field] in {"Birch Hollow", queue.rows[1].crm.text()}
     qtbot.keyClick(queue.view, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: queue.undo.isVisible(), timeout=WAIT_MS)
-    waiting.wait(office, lambda s: s.open_conflicts == 6)
+    waiting.wait(office, lambda s: s.open_conflicts == before - 2)
     qtbot.waitUntil(
         lambda: bool(queue.view.chosen) and queue.view.chosen[0].ident != first, timeout=WAIT_MS
     )
     qtbot.mouseClick(queue.undo.button, Qt.MouseButton.LeftButton)
-    waiting.wait(office, lambda s: s.open_conflicts == 8)
+    waiting.wait(office, lambda s: s.open_conflicts == before)
 
 
 def test_the_same_choice_for_many(review: Review, office: Stage, qtbot: QtBot) -> None:
