@@ -4,6 +4,7 @@ and (for the administrator) this site's own rows over it."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
@@ -241,7 +242,7 @@ class DataMap(Tab):
                 combo.addItem(texts(f"map.{kind}.{word}"), word)
             combo.setCurrentIndex(max(combo.findData(now), 0))
             combo.setObjectName(f"cell-{cell}")
-            self.cells[cell] = lambda c=combo: str(c.currentData())
+            self.cells[cell] = partial(_chosen, combo)
             self._cell(grid, at, cell, combo)
         for at, (cell, now) in enumerate((("column", line.column), ("transform", line.transform))):
             edit = QLineEdit(now)
@@ -340,3 +341,7 @@ class DataMap(Tab):
 
 def _key(line: MapLine) -> tuple[str, str, str, str]:
     return (line.stream, line.field, line.table, line.column)
+
+
+def _chosen(combo: QComboBox) -> str:
+    return str(combo.currentData())

@@ -117,9 +117,7 @@ def test_a_row_older_than_the_visit_undoes_nothing(desk: Desk) -> None:
     stale = visit["version"] - 1
     text = f"Appointment No,Version,Status\n{key},{stale},cancelled\n"
     _, rows = desk.preview(text, Reading())
-    assert [(row.verdict, row.code) for row in rows] == [
-        (Verdict.REJECTED, "sheet.changed_since")
-    ]
+    assert [(row.verdict, row.code) for row in rows] == [(Verdict.REJECTED, "sheet.changed_since")]
 
 
 def test_a_booking_needs_its_place_and_takes_names_for_it(desk: Desk) -> None:
