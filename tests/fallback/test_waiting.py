@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from agent.config import Paths
+from agent.config import Paths, open_secrets
 from agent.config.settings import Settings
 from agent.control.client import Client
 from agent.errors import JournalError
 from agent.model.helping import BundleMade, Diagnosis, MakeBundle, RunDoctor
 from agent.model.longwork import FetchPart, Job, ShowJob
+from agent.runtime.clock import SystemClock
 from agent.runtime.setup.flow import Setup
 from agent.runtime.waiting import Waiting
 
