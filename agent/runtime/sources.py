@@ -16,7 +16,6 @@ from agent.ports import PmsWriter
 from agent.runtime.signin import CONNECTION, SIGNED_IN, SignedSource, SignIn, Told
 from agent.sync.datamap import DataMap, load_map
 from agent.sync.maprows import Way
-from agent.sync.datamap import DataMap, load_map
 from drivers.opendental.discovery import SEARCH_FOLDERS, read_config, usual_files
 from drivers.registry import (
     Diagnosable,
@@ -117,7 +116,8 @@ def site_map(settings: Settings) -> DataMap:
         "length_unit_min": pms.length_unit_min,
         "int_time": pms.int_time,
     }
-    return load_map(pms.kind, override=override, values=values)
+    shipped = load_map(pms.kind, override=override, values=values)
+    return shipped.without(settings.skipped_streams)
 
 
 def source_settings(settings: Settings, secrets: Secrets) -> SourceSettings:
@@ -205,9 +205,3 @@ def config_file_findings(
             facts = {"file": str(path), "host": candidate.host, "database": candidate.database}
             found.append(Finding("pms.config_found", Severity.NOTE, {**facts}))
     return found
-
-
-def site_map(settings: Settings) -> DataMap:
-    """The shipped map of the configured PMS with the site's overrides, if any."""
-    override = Path(settings.map.file) if settings.map.file else None
-    return load_map(settings.pms.kind, override=override).without(settings.skipped_streams)
