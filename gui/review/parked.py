@@ -86,7 +86,11 @@ class Parked(Queue):
             box.addWidget(card(told))
             key = "ignored_since" if parked.ignored else "since"
             next_try = self.texts.when(parked.due_at, self.shell.now())
-            facts = {"age": self.age(parked.since), "tries": parked.tries, "next": next_try}
+            facts: dict[str, str | int | float | None] = {
+                "age": self.age(parked.since),
+                "tries": parked.tries,
+                "next": next_try,
+            }
             box.addWidget(label(self.say(key, **facts), "caption", wrap=True))
         else:
             box.addWidget(label(self.say("several", n=len(lines)), "title"))

@@ -4,6 +4,7 @@ and (for the administrator) this site's own rows over it."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
@@ -241,7 +242,7 @@ class DataMap(Tab):
                 combo.addItem(texts(f"map.{kind}.{word}"), word)
             combo.setCurrentIndex(max(combo.findData(now), 0))
             combo.setObjectName(f"cell-{cell}")
-            self.cells[cell] = lambda c=combo: str(c.currentData())
+            self.cells[cell] = partial(_chosen_word, combo)
             self._cell(grid, at, cell, combo)
         for at, (cell, now) in enumerate((("column", line.column), ("transform", line.transform))):
             edit = QLineEdit(now)
@@ -336,6 +337,10 @@ class DataMap(Tab):
             self.shell.tell(self.texts("map.not_written", why=error.strerror or ""), "bad")
         else:
             self.shell.tell(self.texts("map.written", file=str(path)), "good")
+
+
+def _chosen_word(combo: QComboBox) -> str:
+    return str(combo.currentData())
 
 
 def _key(line: MapLine) -> tuple[str, str, str, str]:

@@ -6,6 +6,7 @@ changed. Texts: ``assets/messages/window/<language>/review.toml``.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QTimer
@@ -45,12 +46,12 @@ class Review(Tab):
         bar = Flow(gap=4)
         for kind in QUEUES:
             queue = kind(shell)
-            chip = button("", lambda name=kind.name: self.show_queue(name), "nav")
+            chip = button("", partial(self.show_queue, kind.name), "nav")
             chip.setCheckable(True)
             chip.setObjectName(f"queue-{kind.name}")
             self.queues[kind.name] = queue
             self.chips[kind.name] = chip
-            queue.counted.connect(lambda n, name=kind.name: self._count(name, n))
+            queue.counted.connect(partial(self._count, kind.name))
             self.stack.addWidget(queue)
             bar.addWidget(chip)
         self.body.addLayout(bar)
