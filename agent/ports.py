@@ -20,6 +20,7 @@ from agent.model.reading import (
     Digest,
     Key,
     Page,
+    Past,
     ServerClock,
     SourceFacts,
     SourceGuard,
@@ -83,6 +84,25 @@ class PmsReader(Protocol):
     def read_range(self, stream: Stream, lo: Key | None, hi: Key | None, limit: int) -> Page: ...
     def read_keys(self, stream: Stream, keys: Sequence[Key]) -> Page:
         """At most 1,000 keys. Keys absent from the page's rows do not exist right now."""
+
+    def past_end(self, stream: Stream) -> Key | None:
+        """The newest copy the PMS keeps of records as they were; None where it keeps none."""
+
+    def past(
+        self,
+        stream: Stream,
+        above: Key,
+        limit: int,
+        *,
+        key: Key | None = None,
+        patient: Key | None = None,
+    ) -> list[Past]:
+        """Copies, oldest first: of one record, newer than ``above`` (see ``past_end``); or of a
+        patient's records whose own key is above ``above``."""
+
+    def entered(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, bool]:
+        """Who entered these records, as far as the PMS's own log says: True a program, False a
+        person; not in it: the log does not say."""
 
     def digest(self, stream: Stream, lo: Key | None, hi: Key | None) -> Digest: ...
     def key_digest(self, stream: Stream, lo: Key | None, hi: Key | None) -> Digest:

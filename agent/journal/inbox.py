@@ -128,6 +128,12 @@ class Inbox(Writer):
             (CommandState.WAITING.value, to_micros(due_at), self._at, command_id),
         )
 
+    def hurry(self) -> None:
+        """What waits for another try is due at once."""
+        self._db.execute(
+            "UPDATE command SET due_at = ?1 WHERE state = 'waiting' AND due_at > ?1", (self._at,)
+        )
+
     def reported(self, command_id: str, outcome: CommandOutcome) -> None:
         """The CRM acknowledged this outcome. Ignored when another one holds by now."""
         if self._command(command_id)[2] == outcome:

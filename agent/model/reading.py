@@ -142,6 +142,15 @@ class Page(msgspec.Struct, frozen=True):
         return max(ends, default=None)
 
 
+class Past(msgspec.Struct, frozen=True):
+    """A record as it stood right after one change, from a copy the PMS kept. ``page``: its one row
+    (none where it cannot be read); ``is_new``: the change was its creation."""
+
+    key: Key
+    is_new: bool
+    page: Page
+
+
 class Hint(msgspec.Struct, frozen=True):
     """A log row named this key. ``deleted`` only says the log claims so; the reader re-reads."""
 

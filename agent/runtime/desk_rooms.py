@@ -56,7 +56,7 @@ class Undoing(Protocol):
 
 
 class Linking(Protocol):
-    """People of both sides: agent.sync.link."""
+    """People of both sides: agent.sync.linkdesk."""
 
     def approve(self, cloud_id: str, key: Key, *, actor: str) -> None: ...
     def reject(self, cloud_id: str, keys: Sequence[Key], *, actor: str) -> None: ...

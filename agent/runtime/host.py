@@ -26,6 +26,7 @@ from agent.crm.native import NativeCrm
 from agent.errors import AgentError
 from agent.journal.journal import Journal
 from agent.model.hours import is_open, parse_hours
+from agent.model.prepare import prepare_structs
 from agent.model.reading import Finding, Severity, SourceFacts
 from agent.model.streams import Stream
 from agent.ports import PmsSource
@@ -115,6 +116,7 @@ class Host:
         # Lanes hand work to each other all the time; the interpreter's usual 5 ms between threads
         # would be most of a change's way to the CRM while the load computes.
         sys.setswitchinterval(0.0005)
+        prepare_structs()
         self.obey_pause()
         self._lane("watch", self.engine.watch)
         self._lane("bulk", self.engine.bulk)
@@ -134,7 +136,7 @@ class Host:
             group=self.settings.control.group,
             resolver=self.twoway.resolver,
             undoer=self.twoway.undoer,
-            linker=self.twoway.people,
+            linker=self.twoway.linker,
             closer=self.twoway,
             safety=self.twoway.safety,
             counter=self.counter,

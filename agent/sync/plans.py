@@ -184,6 +184,11 @@ class Ground:
         merged = merge(base, current, edit, rules)
         return merged.write, merged.kept
 
+    @staticmethod
+    def shown(command: Command) -> dict[str, Any]:
+        """What the CRM showed when the decision was made, as far as it says."""
+        return _expected(command)
+
     def check_shown(
         self, command: Command, key: Key, current: Mapping[str, Any] | None, *, ends_as: str = ""
     ) -> None:

@@ -194,13 +194,14 @@ def check_source(reader: PmsReader, journal: Journal, session: Session, *, sure:
     ``sure``: a doubt is remembered until a person decides. Otherwise it may pass by itself: a
     MyISAM table that crashed shows too few keys until the server has mended it.
     """
-    guard = reader.guard()
     known = journal.source()
     identity, state, marks = known if known is not None else (None, "", {})
     # The log tails are newer than the last stored marks: a backup restored between two looks at
     # the guard still shows as a log that became shorter.
     read = {table: mark for table, mark in session.watch.marks.items() if table in marks}
     marks = merge_marks(marks, read)
+    # Last: another lane may read on meanwhile; what it has read is no sign of an older database.
+    guard = reader.guard()
     verdict = judge_source(
         guard, identity=identity, version=session.facts.version, high_marks=marks
     )
