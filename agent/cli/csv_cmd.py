@@ -6,6 +6,7 @@ import drivers.
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,8 @@ def _row_line(row: RowLine) -> str:
     if row.verdict is Verdict.REJECTED:
         return f"{head}{who}{key}. {_say(row.code, row.facts)}"
     changes = ", ".join(f"{c.field} {_value(c.now)} -> {_value(c.then)}" for c in row.changes[:6])
+    if row.verdict is Verdict.KNOWN:
+        return f"  row {row.number}: brought in before, or twice in this file:{who}{key}"
     return f"{head}{who}{key}{': ' if changes else ''}{changes}"
 
 
@@ -344,12 +347,16 @@ def undo(app: App, number: int, yes: bool, as_json: bool) -> ExitCode:
         if not numbers:
             click.echo("That import wrote nothing.")
             return ExitCode.OK
-        can = 0
+        can, why = 0, Tally[str]()
         for start in range(0, len(numbers), _AT_ONCE):
             scope = UndoScope(numbers=numbers[start : start + _AT_ONCE])
-            can += sum(not step.code for step in desk.ask(PreviewUndo(scope)).steps)
+            steps = desk.ask(PreviewUndo(scope)).steps
+            can += sum(not step.code for step in steps)
+            why.update(step.code for step in steps if step.code)
         if not as_json:
             click.echo(f"{can:,} of {len(numbers):,} writes can be taken back.")
+            for code, count in why.most_common():
+                click.echo(f"  {count:,} not: {_say(code, {})}")
         if can:
             confirm(f"Take back {can:,} writes?", yes=yes or as_json)
         done, not_done = 0, 0

@@ -8,6 +8,7 @@ import click
 
 from agent.cli.asking import JSON, parse_moment, print_json, reception
 from agent.cli.root import App
+from agent.journal.rows import OutageRow
 from agent.model.sheets import ListOutages, OutageLine
 from agent.support.messages import Catalogue
 
@@ -32,13 +33,13 @@ def outages(app: App, since: str | None, limit: int, as_json: bool) -> None:
         click.echo("\n".join(outage_lines(outage)))
 
 
-def outage_lines(outage: OutageLine) -> list[str]:
+def outage_lines(outage: OutageLine | OutageRow) -> list[str]:
     """``CRM offline 10:02-10:47 (45 min), 37 changes waited, all sent.`` and the cause."""
     title = Catalogue.load().render(outage.code).title
     return [f"{SIDES[outage.side]} {_period(outage)}{_waited(outage)}", f"  {title}"]
 
 
-def _period(outage: OutageLine) -> str:
+def _period(outage: OutageLine | OutageRow) -> str:
     start = outage.started_at.astimezone()
     if outage.ended_at is None:
         return f"offline since {start:%Y-%m-%d %H:%M}"
@@ -47,7 +48,7 @@ def _period(outage: OutageLine) -> str:
     return f"offline {start:%Y-%m-%d %H:%M}-{until} ({_span(start, end)})"
 
 
-def _waited(outage: OutageLine) -> str:
+def _waited(outage: OutageLine | OutageRow) -> str:
     if outage.ended_at is None or outage.side == "agent":
         return ""
     if not outage.waited:

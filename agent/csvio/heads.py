@@ -116,13 +116,13 @@ def fold(text: str) -> str:
 
 
 def kind_of(heads: Sequence[str]) -> Kind | None:
-    """By the names: what says when is a visit; a start or date column decides."""
+    """By the names: what says when, or numbers a visit, is a visit."""
     folded = {fold(head) for head in heads}
     visits = NAMES[Kind.APPOINTMENTS]
-    times = {*visits["start"], *visits["date"], *visits["booking_id"]}
-    if folded & times or "appointment key" in folded or "aptnum" in folded:
-        return Kind.APPOINTMENTS
     people = NAMES[Kind.PATIENTS]
+    telling = {*visits["start"], *visits["date"], *visits["booking_id"], *visits["key"]}
+    if folded & (telling - set(people["key"])):
+        return Kind.APPOINTMENTS
     hits = sum(bool(folded & set(names)) for names in people.values())
     return Kind.PATIENTS if hits >= 2 else None
 

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
-from PySide6.QtWidgets import QComboBox, QFileDialog, QMessageBox, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QMessageBox,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from agent.errors import AgentError
 from agent.model.longwork import Job, JobState
@@ -30,7 +40,7 @@ from gui import a11y
 from gui.handing import Fetcher, Follower
 from gui.presenter.manual import intake_ends, outage_text
 from gui.shell import Shell
-from gui.widgets.parts import GAP, button, card, clear, column, label, row
+from gui.widgets.parts import GAP, button, card, clear, column, label, row, shrinks
 from gui.widgets.progress import Progress
 from gui.windows.sheetin import SheetIn
 from gui.windows.tab import Tab
@@ -60,7 +70,10 @@ class Manual(Tab):
         )
         lists.setStretch(0, 3)
         lists.setStretch(1, 2)
-        page = column(row(self._out, self.sheet_in.drop, gap=GAP), self.sheet_in, lists, None)
+        cards = row(self._out, self.sheet_in.drop, gap=GAP)
+        cards.setStretch(0, 3)
+        cards.setStretch(1, 2)
+        page = column(cards, self.sheet_in, lists, None)
         page.setSpacing(GAP)
         page.setContentsMargins(0, 0, 8, 0)
         inside = QWidget()
@@ -69,8 +82,10 @@ class Manual(Tab):
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setWidget(inside)
-        scroll.setFocusPolicy(scroll.focusPolicy().NoFocus)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         a11y.name(scroll, say("tabs.manual.title"))
+        self.sheet_in.looked.connect(partial(scroll.ensureWidgetVisible, self.sheet_in, 0, GAP))
         self.body.addWidget(scroll)
         shell.link.gap.connect(self._ask_if_seen)
 
@@ -92,6 +107,7 @@ class Manual(Tab):
         for key, field in (("kind", self.kind), ("days", self.days), ("for", self.reader)):
             title = label(say(f"manual.out.{key}"), "label")
             a11y.buddy(title, field)
+            shrinks(field)
             fields.append(column(title, field, gap=4))
         self.records = button(say("manual.out.records"), self._save_records)
         self.progress = Progress(say("manual.cancel"))
@@ -101,7 +117,7 @@ class Manual(Tab):
                 self._waiting,
                 row(self.pending, None),
                 8,
-                row(*fields, None, gap=GAP),
+                _fields(fields),
                 row(self.records, None),
                 self.progress,
                 label(say("manual.out.names"), "caption", wrap=True),
@@ -245,6 +261,14 @@ class Manual(Tab):
             self.shell.link.ask(ApplyUndo(UndoScope(numbers=some)), take, owner=self)
 
         portion(0)
+
+
+def _fields(fields: list[QVBoxLayout]) -> QHBoxLayout:
+    """The kind of record has the longest words."""
+    made = row(*fields, gap=GAP)
+    for at, share in enumerate((4, 3, 2)):
+        made.setStretch(at, share)
+    return made
 
 
 def save_as(

@@ -32,7 +32,7 @@ from gui.models.rows import Column, RowsModel
 from gui.presenter.manual import TONES, field_name, intake_ends, summary, what_row
 from gui.shell import Shell
 from gui.theme import set_tone
-from gui.widgets.parts import GAP, button, card, clear, column, label, row
+from gui.widgets.parts import GAP, button, card, clear, column, label, row, shrinks
 from gui.widgets.progress import Progress
 from gui.widgets.table import table
 
@@ -95,6 +95,7 @@ class SheetIn(QWidget):
     """Hidden until a file is there. ``drop`` is the card it comes from."""
 
     finished = Signal()  # something was brought in
+    looked = Signal()  # a preview can be read
 
     def __init__(self, shell: Shell) -> None:
         super().__init__()
@@ -132,8 +133,8 @@ class SheetIn(QWidget):
         self.table.setMinimumHeight(210)
         shell.theme.changed.connect(self.model.repaint)
         inside = column(
-            self.title, self.summary, self.notes, self.mapping, self.table,
-            row(self.apply, self.rejected, self.columns, self.progress, None, self.other),
+            row(self.title, None, self.other), self.summary, self.notes, self.mapping, self.table,
+            row(self.apply, self.rejected, self.columns, self.progress, None),
         )  # fmt: skip
         box = QVBoxLayout()
         box.setContentsMargins(0, 0, 0, 0)
@@ -245,6 +246,7 @@ class SheetIn(QWidget):
     def _cell(self, place: int, title: str, box: QComboBox, spoken: str = "") -> None:
         head = label(title, "label")
         head.setBuddy(box)
+        shrinks(box)
         a11y.name(box, spoken or title)
         self._grid.addLayout(column(head, box, gap=2), place // _ACROSS, place % _ACROSS)
 
@@ -287,6 +289,7 @@ class SheetIn(QWidget):
 
     def _show_rows(self, page: RowPage) -> None:
         self.model.show(page.rows)
+        self.looked.emit()
         if page.total > len(page.rows):
             more = self.texts("manual.in.more", shown=len(page.rows), total=page.total)
             self.notes.setText(f"{self.notes.text()} {more}".strip())

@@ -39,7 +39,7 @@ _TONES = {Severity.OK: "good", Severity.NOTE: "good", Severity.WARNING: "warn",
           Severity.ERROR: "bad"}  # fmt: skip
 _HELP = ("front-desk", "install", "support", "incident", "data-map", "privacy")
 _HELP_KEYS = ("front", "install", "support", "incident", "map", "privacy")
-_SIDE_PX = 330
+_SIDE_PX = 290
 _THUMB_PX = 280
 _DAYS = (1, 3, 7, 14, 30)
 
@@ -81,7 +81,7 @@ class Support(Tab):
         self.verdict = label(say("support.doctor.wait"), "soft", wrap=True)
         self.steps = RowsModel[Checked](
             [
-                Column(say("support.doctor.step"), lambda c: c.title),
+                Column(say("support.doctor.step"), self._title),
                 Column(say("support.doctor.result"), self._result, tone=self._tone),
                 Column(say("support.doctor.found"), self._found, tip=self._found),
             ],
@@ -89,7 +89,7 @@ class Support(Tab):
             lambda c: c.topic,
         )
         self.shell.theme.changed.connect(self.steps.repaint)
-        self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths={0: 190, 1: 90})
+        self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths={0: 165, 1: 80})
         self.list.selectionModel().currentRowChanged.connect(self._choose)
         self.detail = label("", "", wrap=True)
         self.detail.setTextInteractionFlags(
@@ -153,6 +153,12 @@ class Support(Tab):
             if at is not None:
                 self.list.selectRow(at)
                 return
+        self.list.selectRow(0)
+
+    def _title(self, checked: Checked) -> str:
+        """In the window's language; a step it does not know as the agent names it."""
+        key = f"support.steps.{checked.topic}"
+        return self.texts(key) if self.texts.has(key) else checked.title
 
     def _result(self, checked: Checked) -> str:
         if checked.skipped:
@@ -167,7 +173,8 @@ class Support(Tab):
             return self.texts("support.doctor.skipped")
         worst = _worst(checked)
         shown = [f for f in checked.findings if f.severity is worst] or list(checked.findings)
-        return " ".join(self.texts.message(f.code, f.facts).title for f in shown[:3])
+        told = " ".join(self.texts.message(f.code, f.facts).title for f in shown[:3])
+        return told or self.texts("support.doctor.fine")
 
     def _choose(self) -> None:
         checked = self.steps.row(self.list.currentIndex().row())
@@ -185,7 +192,7 @@ class Support(Tab):
     def _copy(self) -> None:
         lines = []
         for checked in self._diagnosis.checks:
-            lines.append(f"{self._result(checked):<10} {checked.title}")
+            lines.append(f"{self._result(checked):<10} {self._title(checked)}")
             for finding in checked.findings:
                 if _is_bad(finding.severity):
                     text = self.texts.message(finding.code, finding.facts)

@@ -1,4 +1,4 @@
-"""Help pages: every command they name exists, every link and picture is there, the index knows all."""
+"""Help pages: commands they name exist, links and pictures are there, the index knows all."""
 
 from __future__ import annotations
 
