@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
-    QWidget,
 )
 
 from gui import a11y
@@ -94,11 +93,11 @@ class _Painter(QStyledItemDelegate):
         bare = QStyleOptionViewItem(option)
         self.initStyleOption(bare, index)
         bare.text = ""  # type: ignore[attr-defined]
-        widget: QWidget | None = bare.widget  # type: ignore[attr-defined]
+        widget = bare.widget  # type: ignore[attr-defined]
         style = widget.style() if widget is not None else QApplication.style()
         style.drawControl(QStyle.ControlElement.CE_ItemViewItem, bare, painter, widget)
-        place: QRect = option.rect  # type: ignore[attr-defined]
-        room = QRect(place).adjusted(_MARGIN, _MARGIN - 2, -_MARGIN, -_MARGIN + 2)
+        box: QRect = option.rect  # type: ignore[attr-defined]
+        room = QRect(box).adjusted(_MARGIN, _MARGIN - 2, -_MARGIN, -_MARGIN + 2)
         painter.save()
         strong, small = self._theme.font("body", strong=True), self._theme.font("caption")
         painter.setFont(small)

@@ -86,12 +86,10 @@ class Parked(Queue):
             box.addWidget(card(told))
             key = "ignored_since" if parked.ignored else "since"
             next_try = self.texts.when(parked.due_at, self.shell.now())
-            facts: dict[str, str | int | float | None] = {
-                "age": self.age(parked.since),
-                "tries": parked.tries,
-                "next": next_try,
-            }
-            box.addWidget(label(self.say(key, **facts), "caption", wrap=True))
+            age, tries = self.age(parked.since), parked.tries
+            box.addWidget(
+                label(self.say(key, age=age, tries=tries, next=next_try), "caption", wrap=True)
+            )
         else:
             box.addWidget(label(self.say("several", n=len(lines)), "title"))
             box.addWidget(label("\n".join(line.title for line in lines[:20]), "soft", wrap=True))

@@ -242,7 +242,7 @@ class DataMap(Tab):
                 combo.addItem(texts(f"map.{kind}.{word}"), word)
             combo.setCurrentIndex(max(combo.findData(now), 0))
             combo.setObjectName(f"cell-{cell}")
-            self.cells[cell] = partial(_chosen_word, combo)
+            self.cells[cell] = partial(_chosen, combo)
             self._cell(grid, at, cell, combo)
         for at, (cell, now) in enumerate((("column", line.column), ("transform", line.transform))):
             edit = QLineEdit(now)
@@ -339,9 +339,9 @@ class DataMap(Tab):
             self.shell.tell(self.texts("map.written", file=str(path)), "good")
 
 
-def _chosen_word(combo: QComboBox) -> str:
-    return str(combo.currentData())
-
-
 def _key(line: MapLine) -> tuple[str, str, str, str]:
     return (line.stream, line.field, line.table, line.column)
+
+
+def _chosen(combo: QComboBox) -> str:
+    return str(combo.currentData())
