@@ -84,7 +84,7 @@ class DataMap(Tab):
             self.model,
             texts("map.table"),
             stretch=3,
-            widths={0: 104, 1: 156, 2: 176, 4: 92, 5: 124, 6: 100},
+            widths={0: 104, 1: 150, 2: 170, 4: 90, 5: 142, 6: 98},
         )
         across = self.table.horizontalHeader()
         for at in (0, 1, 2, 4, 5, 6):  # a language with longer heads gets wider columns
