@@ -264,7 +264,7 @@ class SimReader:
         return []
 
     def entered(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, bool]:
-        return self._run("entered", 0.002, lambda: {})  # type: ignore[no-any-return]
+        return self._run("entered", 0.002, dict)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         self._is_lost = True
