@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 BUSY_TIMEOUT_MS = 10_000
 CHECKPOINT_PAGES = 2_000
+READER_CACHE_KB = 256  # a dozen threads hold one each; what they read is in the system's cache
 WAL_KEEP_BYTES = 64 * 1024 * 1024
 _LOCK_BYTE = 1 << 30  # far behind the pid, which stays readable while the byte is locked
 _SIDES = ("", "-wal", "-shm")
@@ -142,6 +143,7 @@ def connect_reader(path: Path) -> apsw.Connection:
     """A connection of one thread for snapshots; it cannot write."""
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     db.set_busy_timeout(BUSY_TIMEOUT_MS)
+    db.pragma("cache_size", -READER_CACHE_KB)
     db.create_aggregate_function("xor64", _Xor)
     return db
 

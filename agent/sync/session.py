@@ -44,7 +44,7 @@ class Tuning:
     overlap_s: float = 1200.0
     rotation: Rotation = Rotation(600.0, 3600.0, 86400.0)  # noqa: RUF009 (frozen)
     page_rows: int = 1000
-    page_ms: float = 10.0
+    page_ms: float = 6.0
     load_duty: float = 0.5
     sweep_duty: float = 0.1
     confirm_delete_s: float = 900.0
@@ -97,6 +97,9 @@ def open_session(
     held, findings = _hold_back(journal, datamap, facts, maps)
     for stream in held:
         maps.pop(stream, None)
+    # Records are held of it and the site has no such table just now: it may come back.
+    known = {count.stream for count in journal.stream_counts() if count.present}
+    held |= (known & {*datamap.streams}) - {*maps}
     for stream, mapped in maps.items():
         source.bind(stream, mapped.columns)
 

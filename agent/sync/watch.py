@@ -7,7 +7,7 @@ these rungs miss, the sweep finds: they buy latency, never correctness.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -19,7 +19,7 @@ from agent.journal.rows import Urgency
 from agent.model.reading import Hint, Key, LaneFacts, Page, ServerClock, SourceFacts, Stamped
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader
-from agent.sync.capture import Capture
+from agent.sync.capture import Capture, PageRead
 from agent.sync.polling import Polls
 from agent.sync.streammap import StreamMap
 
@@ -223,13 +223,10 @@ class Watch:
             raise
 
     def _round(self, reader: PmsReader, skip: frozenset[Stream]) -> int:
-        server = reader.clock()
-        self._note_clock(server.now)
         wanted: dict[Stream, set[Key]] = {}
         deleted: dict[Stream, set[Key]] = {}
         tail = reader.tail(self._marks, TAIL_LIMIT)
         self._collect_hints(tail.hints, wanted, deleted)
-        low = next_low(server.now, server.oldest_open)
         looks: list[Found] = []
         new_keys: dict[Stream, list[int]] = {}
         polled = self._polls.look(reader, skip)
@@ -239,12 +236,16 @@ class Watch:
         for stream, due in self._capture.settling_due().items():
             wanted.setdefault(stream, set()).update(due)
         chosen = self._streams_to_look_at(reader)
-        for stream, lane in self._lanes_to_look_at(chosen):
-            if not lane.indexed and self._scan_credit_s <= 0:
-                continue
-            found = self._look(reader, stream, lane, low, server)
-            looks.append(found)
-            wanted.setdefault(stream, set()).update(hit.key for hit in found.hits)
+        if lanes := self._lanes_to_look_at(chosen):
+            # Before any of them is read; while nothing moves nobody needs the server's time.
+            server = reader.clock()
+            self._note_clock(server.now)
+            for stream, lane in lanes:
+                if not lane.indexed and self._scan_credit_s <= 0:
+                    continue
+                found = self._look(reader, stream, lane, server)
+                looks.append(found)
+                wanted.setdefault(stream, set()).update(hit.key for hit in found.hits)
         for stream in chosen:
             facts = self._facts.streams[stream]
             if not facts.lanes and facts.rows <= TINY_ROWS:
@@ -265,11 +266,11 @@ class Watch:
             # After the reads and before any is taken: a backup restored in between would show old
             # rows, and a guard looked at earlier would not know.
             self._believe(reader)
-            changed += sum(self._take(looked, deleted) for looked in some)
+            changed += self._take(some, deleted)
         for stream, fresh in new_keys.items():
             self._tails[stream].advance(fresh, self._clock.mono())
         self._polls.remember()
-        self._remember(tail.marks, looks, server)
+        self._remember(tail.marks, looks)
         return changed
 
     def _collect_hints(
@@ -346,7 +347,6 @@ class Watch:
         reader: PmsReader,
         stream: Stream,
         lane: LaneFacts,
-        low: datetime,
         server: ServerClock,
     ) -> Found:
         state = self._lanes[stream, lane.name]
@@ -370,6 +370,7 @@ class Watch:
             state.slow_scans += took_s > SCAN_LIMIT_S
             if state.slow_scans == SLOW_SCANS:
                 log.info("watch.lane_too_slow", stream=stream.value, table=lane.table)
+        low = next_low(server.now, server.oldest_open)
         return Found(stream, lane.name, state, news, low, server, wide)
 
     def _start_key_tail(self, reader: PmsReader, stream: Stream, turn: Turn) -> None:
@@ -403,27 +404,33 @@ class Watch:
             read_lsn = self._capture.last_lsn
             yield Looked(stream, asked, read_lsn, reader.read_keys(stream, asked))
 
-    def _take(self, looked: Looked, deleted: Mapping[Stream, set[Key]]) -> int:
-        taken = self._capture.take(
-            self._maps[looked.stream],
-            looked.page,
-            read_lsn=looked.read_lsn,
-            urgency=Urgency.LIVE,
-            asked=looked.asked,
-            log_says_deleted=deleted.get(looked.stream, set()),
-        )
-        tail = self._tails.get(looked.stream)
-        if tail is not None:
-            found = (row[0] for row in looked.page.rows if isinstance(row[0], int))
-            tail.advance(found, self._clock.mono())
-        return taken.changed
+    def _take(self, looked: Sequence[Looked], deleted: Mapping[Stream, set[Key]]) -> int:
+        """In as few turns as there are pages of one stream among them."""
+        changed = 0
+        left = list(looked)
+        while left:
+            now = list({one.stream: one for one in reversed(left)}.values())[::-1]
+            left = [one for one in left if one not in now]
+            reads = [
+                PageRead(
+                    self._maps[one.stream],
+                    one.page,
+                    one.read_lsn,
+                    one.asked,
+                    deleted.get(one.stream, set()),
+                )
+                for one in now
+            ]
+            for taken in self._capture.take_together(reads, urgency=Urgency.LIVE):
+                changed += taken.changed
+        for one in looked:
+            tail = self._tails.get(one.stream)
+            if tail is not None:
+                found = (row[0] for row in one.page.rows if isinstance(row[0], int))
+                tail.advance(found, self._clock.mono())
+        return changed
 
-    def _remember(
-        self,
-        marks: dict[str, int],
-        looks: list[Found],
-        server: ServerClock,
-    ) -> None:
+    def _remember(self, marks: dict[str, int], looks: list[Found]) -> None:
         """Advance watermarks; written now and then only, a restart just re-reads a little more."""
         now = self._clock.mono()
         self._unsaved_marks.update(
@@ -455,6 +462,7 @@ class Watch:
                 turn.set_mark(KEY_TAIL + stream.value, str(high))
             self._saved_highs.update(highs)
             for found, begin in due:
+                server = found.server
                 turn.open_span(
                     found.stream, found.lane, begin, found.low, server.now, server.oldest_open
                 )
