@@ -4,8 +4,8 @@ The reader gives key and hash of every record of some days; what differs from th
 and read by key. Days near today are compared about every half second and at least every two
 seconds, the whole window less often, a year around today now and then, all within a share of the
 time. A key that vanished was moved out of the window or deleted: it is read at once, and once more
-before a deletion is believed. Names keys only; what is read and believed is decided where every lane
-decides it.
+before a deletion is believed. Names keys only; what is read and believed is decided where every
+lane decides it.
 """
 
 from __future__ import annotations
