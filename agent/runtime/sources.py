@@ -107,17 +107,29 @@ def site_routes(settings: Settings) -> tuple[WriteRoute, ...]:
     return tuple(found)
 
 
+def shipped_map(settings: Settings) -> DataMap:
+    """The map of the configured PMS as shipped, with what only the site can tell."""
+    return load_map(settings.pms.kind, values=_told_by_site(settings))
+
+
+def whole_map(settings: Settings) -> DataMap:
+    """The same with the site's overrides, if any."""
+    override = settings.map.file or None
+    return load_map(settings.pms.kind, override=override, values=_told_by_site(settings))
+
+
 def site_map(settings: Settings) -> DataMap:
-    """The shipped map of the configured PMS with the site's overrides, if any."""
-    override = Path(settings.map.file) if settings.map.file else None
+    """What is really read here: the whole map without the streams the practice left out."""
+    return whole_map(settings).without(settings.skipped_streams)
+
+
+def _told_by_site(settings: Settings) -> dict[str, str]:
     pms = settings.pms
-    values = {
+    return {
         "excluded_chairs": pms.excluded_chairs,
         "length_unit_min": pms.length_unit_min,
         "int_time": pms.int_time,
     }
-    shipped = load_map(pms.kind, override=override, values=values)
-    return shipped.without(settings.skipped_streams)
 
 
 def source_settings(settings: Settings, secrets: Secrets) -> SourceSettings:
