@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FENCE_S = 8.0  # a guard is looked at every two seconds, and what is under way may land
 FENCE_ITEMS = 20
+FOREIGN_KEYS = 1000  # above them only the other practice has any
 SETTLE_S = 1.8  # two reads of a new patient two seconds apart agree before it leaves
 #: kinds that make a record's history moot: other columns, other rows, unreadable rows
 UNPLAIN = frozenset(
@@ -161,8 +162,9 @@ class Oracles:
         wrong = self._wrong_since
         if wrong is not None and kernel.now - wrong > FENCE_S and not self.has_forgotten:
             self.wrong_pushes += 1
-            if self.wrong_pushes > FENCE_ITEMS:
-                raise Violation("S9", "pushed from a source that is not ours")
+        is_foreign = int(change.key) > FOREIGN_KEYS and change.verb is Verb.UPSERT
+        if (is_foreign and not self.has_forgotten) or self.wrong_pushes > FENCE_ITEMS:
+            raise Violation("S9", "pushed from a source that is not ours")
         if change.verb is Verb.DELETE:
             self.deletions = [at for at in self.deletions if kernel.now - at < 600] + [kernel.now]
             if len(self.deletions) > 6 * (TUNING.brake_rows + 1) and self.allowed_at < 0:
