@@ -15,13 +15,15 @@ from agent.config import Paths, Settings, load_settings
 
 _SERVERS = {
     "mariadb": ("mariadbd", "mysqld"),
+    "odbc": ("isql",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "panel": ("trayer",),
 }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a server run on one worker; without the program they say why they skip.
+    """Tests that share a server run on one worker, unless they say that they have a group of their
+    own. Without the program they say why they skip.
 
     ``dev.py test`` names in BRIDGEWORK_REQUIRE what it made sure of: there nothing skips.
     """
@@ -30,7 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, programs in _SERVERS.items():
             if item.get_closest_marker(marker) is None:
                 continue
-            item.add_marker(pytest.mark.xdist_group(marker))
+            if item.get_closest_marker("xdist_group") is None:
+                item.add_marker(pytest.mark.xdist_group(marker))
             path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
             found = any(shutil.which(program, path=path) for program in programs)
             if not found and marker not in required:

@@ -28,6 +28,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tray": ("agent.cli.tray_cmd:tray", "The icon by the clock, and the window."),
     "status": ("agent.cli.status_cmd:status", "What agrees, what waits, what needs a person."),
     "doctor": ("agent.cli.doctor_cmd:doctor", "Check every step and name the remedy."),
+    "diagnose": (
+        "agent.cli.diagnose_cmd:diagnose",
+        "Look at a Dentrix or Eaglesoft site: one page, one file.",
+    ),
     "sync": ("agent.cli.sync_cmd:sync", "Prove records equal now."),
     "pause": ("agent.cli.pause_cmd:pause", "Stand still for a while."),
     "resume": ("agent.cli.pause_cmd:resume", "End a pause."),

@@ -15,7 +15,7 @@ import msgspec
 
 from agent.journal import audit
 from agent.journal.activities import ActivityReads
-from agent.journal.contents import content_of
+from agent.journal.contents import content_of, contents_of
 from agent.journal.coverage import CHUNK_COLUMNS, chunk_of
 from agent.journal.fallback_reads import FallbackReads
 from agent.journal.meta import read_meta
@@ -132,6 +132,11 @@ class Reads(PullReads, ActivityReads, FallbackReads):
         """Canonical content last seen, for streams that keep it."""
         with self._snapshot() as db:
             return content_of(db, self._seal, stream, self._streams[stream], key)
+
+    def contents(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, bytes]:
+        """The same of many keys (of one type); those without one are left out."""
+        with self._snapshot() as db:
+            return contents_of(db, self._seal, stream, self._streams[stream], keys)
 
     def missing(
         self, before: datetime, limit: int, streams: Sequence[Stream] | None = None

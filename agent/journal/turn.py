@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from agent.journal import coverage
+from agent.journal import coverage, waits
 from agent.journal.activities import ACTIVITY_KEPT, Activities
 from agent.journal.conflicts import Conflicts
 from agent.journal.effects import Effects
@@ -135,6 +135,12 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities, Fa
             " merged_into = excluded.merged_into, state = 'merged'",
             (self._streams[stream], loser, winner, self.lsn),
         )
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def clock_set_back(self, by: timedelta) -> None:
+        """The wall clock was set back so far: our own waits go with it."""
+        waits.move_back(self._db, int(by.total_seconds() * 1_000_000))
 
     # --- quarantine --------------------------------------------------------------------------
 

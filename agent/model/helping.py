@@ -31,6 +31,7 @@ class RunDoctor(Request[Job], frozen=True):
     """Changes nothing. The job's result is a ``Diagnosis`` that grows."""
 
     method = "doctor.run"
+    role = Role.MANAGER
 
 
 class BundlePart(msgspec.Struct, frozen=True):

@@ -28,10 +28,12 @@ def build_help(
     settings: Settings,
     paths: Paths,
     secrets: Secrets,
-    journal: Reads,
+    journal: Reads | None,
     files: Files,
     report: Callable[[], Any],
 ) -> Help:
+    """``journal`` None: there is none to look into."""
+
     def diagnose(ticket: Ticket) -> Diagnosis:
         checks = all_checks(settings, paths)
 

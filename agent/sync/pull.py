@@ -31,7 +31,7 @@ from agent.sync.effects import KINDS_OF
 from agent.sync.handwork import NOTHING_SEEN, Handiwork
 from agent.sync.link import report_of
 from agent.sync.outcomes import LOCAL, Say
-from agent.sync.pace import Backoff
+from agent.sync.pace import Backoff, WallWatch
 from agent.sync.payloads import Invalid, moment
 from agent.sync.safety import Safety
 
@@ -97,7 +97,14 @@ class Pull:
     def run(self, stopping: threading.Event) -> None:
         while not stopping.is_set():
             self._awake.clear()
-            wait_s = self.step(stopping)
+            try:
+                wait_s = self.step(stopping)
+            except JournalError as error:
+                log.warning("pull.journal", code=error.code)
+                wait_s = self._backoff.failed()
+            except Exception as error:  # a bug must not end the lane: nothing would be heard again
+                log.error("pull.bug", error=type(error).__name__, exc_info=error)
+                wait_s = max(self._backoff.failed(), 2.0)
             if wait_s > 0 and not stopping.is_set():
                 self._awake.wait(wait_s)
 
@@ -218,6 +225,7 @@ class Tell:
         self._lock = threading.Lock()
         self._chores_mono = 0.0
         self._not_before = 0.0
+        self._wall = WallWatch(clock)
 
     def wake(self) -> None:
         self._awake.set()
@@ -249,6 +257,7 @@ class Tell:
         now = self._clock.mono()
         if now - self._chores_mono >= CHORES_EVERY_S:
             self._chores_mono = now
+            self._heed_clock()
             self.expire()
         if now < self._not_before:
             return 0
@@ -268,6 +277,15 @@ class Tell:
         if told:
             self._backoff.succeeded()
         return told
+
+    def _heed_clock(self) -> None:
+        """Whatever waits in wall time goes with a wall clock that was set back."""
+        back_s = self._wall.set_back_s()
+        if back_s:
+            log.warning("clock.set_back", seconds=round(back_s, 1))
+            with self._journal.turn() as turn:
+                turn.clock_set_back(timedelta(seconds=back_s))
+            self._wall.heeded()
 
     # -- what waits too long ----------------------------------------------------------------------
 

@@ -62,6 +62,7 @@ class DataMap(Tab):
         self.summary = label("", "", wrap=True)
         self.more = button("", self._toggle, "link")
         self.more.setObjectName("more")
+        self.more.hide()  # until there is something to say
         self.notes = label("", "soft", wrap=True)
         self.notes.hide()
         self.body.addLayout(column(self.summary, row(self.more, None), self.notes, gap=4))

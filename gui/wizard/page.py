@@ -22,6 +22,7 @@ from agent.model.setup import (
     Step,
     TestPms,
 )
+from gui.link import ASKERS
 from gui.shell import Shell
 from gui.widgets.parts import EDGE, GAP, clear, column, label
 
@@ -117,16 +118,18 @@ class Page(QWidget):
             self.guide.calm()
             then(answer)
 
-        def refused(error: AgentError) -> None:
-            # The engine began anew since: what changes nothing is simply asked again.
-            if error.code == "control.lost" and isinstance(request, _LOOKS):
-                self.shell.link.ask(
-                    request, taken, failed=self.guide.complain, owner=self, timeout_s=timeout_s
-                )
-            else:
-                self.guide.complain(error)
+        def send(tries: int) -> None:
+            def refused(error: AgentError) -> None:
+                # The engine began anew since: what changes nothing is simply asked again, on each
+                # of the lines that broke.
+                if error.code == "control.lost" and tries and isinstance(request, _LOOKS):
+                    send(tries - 1)
+                else:
+                    self.guide.complain(error)
 
-        self.shell.link.ask(request, taken, failed=refused, owner=self, timeout_s=timeout_s)
+            self.shell.link.ask(request, taken, failed=refused, owner=self, timeout_s=timeout_s)
+
+        send(ASKERS)
 
     def fresh(self) -> QVBoxLayout:
         """The content, emptied."""

@@ -7,7 +7,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.csvio.cells import heard, is_scientific, told
@@ -106,6 +106,7 @@ def test_what_excel_would_mangle_is_kept_as_text() -> None:
     assert told("+17205550170", excel=False) == "+17205550170"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(*[st.text(max_size=20)] * 3), min_size=1, max_size=8), st.booleans())
 def test_what_is_written_is_read_back(cells: list[tuple[str, str, str]], excel: bool) -> None:
     """Up to what no cell can hold: control signs, white space around."""

@@ -31,7 +31,47 @@ class Help:
     bundle: Callable[[helping.MakeBundle, Ticket], helping.BundleMade]
 
 
-class Counter:
+Answers = dict[type[Request[Any]], Callable[[Any, Caller], object]]
+
+
+class HelpCounter:
+    """What works without a journal too: files, jobs, doctor, bundle."""
+
+    def __init__(self, files: Files, jobs: Jobs, help_: Help) -> None:
+        self.files = files
+        self.jobs = jobs
+        self._help = help_
+
+    def answers(self) -> Answers:
+        return {
+            longwork.OpenUpload: lambda w, _: longwork.Upload(self.files.open(w.name, w.size)),
+            longwork.SendPart: self._send,
+            longwork.FetchPart: lambda w, _: self.files.fetch(w.token, w.at),
+            longwork.DropFile: self._drop,
+            longwork.ShowJob: lambda w, _: self.jobs.show(w.number),
+            longwork.CancelJob: lambda w, _: self.jobs.cancel(w.number),
+            helping.RunDoctor: lambda _, __: self.jobs.start("doctor", self._help.diagnose),
+            helping.MakeBundle: lambda w, _: self.jobs.start(
+                "bundle", lambda ticket: self._help.bundle(w, ticket)
+            ),
+        }
+
+    def close(self) -> None:
+        self.jobs.stop()
+        self.files.close()
+
+    def _send(self, wish: longwork.SendPart, _: Caller) -> Done:
+        self.files.send(wish.token, wish.at, wish.content)
+        return Done()
+
+    def _drop(self, wish: longwork.DropFile, _: Caller) -> Done:
+        self.files.drop(wish.token)
+        return Done()
+
+
+class Counter(HelpCounter):
+    """All of it."""
+
     def __init__(
         self,
         journal: Reads,
@@ -42,22 +82,14 @@ class Counter:
         help_: Help,
         say: Callable[[str, Mapping[str, Any]], str],
     ) -> None:
+        super().__init__(files, jobs, help_)
         self._journal = journal
-        self.files = files
-        self.jobs = jobs
         self._exporting = exporting
         self._importing = importing
-        self._help = help_
         self._say = say
 
-    def answers(self) -> dict[type[Request[Any]], Callable[[Any, Caller], object]]:
-        return {
-            longwork.OpenUpload: lambda w, _: longwork.Upload(self.files.open(w.name, w.size)),
-            longwork.SendPart: self._send,
-            longwork.FetchPart: lambda w, _: self.files.fetch(w.token, w.at),
-            longwork.DropFile: self._drop,
-            longwork.ShowJob: lambda w, _: self.jobs.show(w.number),
-            longwork.CancelJob: lambda w, _: self.jobs.cancel(w.number),
+    def answers(self) -> Answers:
+        return super().answers() | {
             sheets.ListOutages: self._outages,
             sheets.CountPending: lambda _, __: sheets.PendingCount(
                 self._journal.waiting_by_stream()
@@ -70,25 +102,7 @@ class Counter:
             sheets.ApplyImport: self._apply,
             sheets.ListIntakes: self._intakes,
             sheets.ShowIntakeEffects: self._effects,
-            helping.RunDoctor: lambda _, __: self.jobs.start("doctor", self._help.diagnose),
-            helping.MakeBundle: lambda w, _: self.jobs.start(
-                "bundle", lambda ticket: self._help.bundle(w, ticket)
-            ),
         }
-
-    def close(self) -> None:
-        self.jobs.stop()
-        self.files.close()
-
-    # -- files ------------------------------------------------------------------------------------
-
-    def _send(self, wish: longwork.SendPart, _: Caller) -> Done:
-        self.files.send(wish.token, wish.at, wish.content)
-        return Done()
-
-    def _drop(self, wish: longwork.DropFile, _: Caller) -> Done:
-        self.files.drop(wish.token)
-        return Done()
 
     # -- outages and export -----------------------------------------------------------------------
 
