@@ -18,6 +18,7 @@ from agent.model.effects import Effect, WriterFacts, Written
 from agent.model.reading import (
     Column,
     Digest,
+    Hash,
     Key,
     Page,
     Past,
@@ -112,6 +113,14 @@ class PmsReader(Protocol):
         """The n-th key above ``lo`` (1-based), or None when fewer exist: chunk boundaries."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class PollingReader(PmsReader, Protocol):
+    """A reader of a source with ``polled`` streams (``StreamFacts``)."""
+
+    def hashes_in_window(self, stream: Stream, first: date, last: date) -> list[Hash]:
+        """Key and hash, as a page has them, of every record of these local days, both included."""
 
 
 class PmsSource(Protocol):

@@ -25,19 +25,30 @@ from agent.support.messages import Catalogue
 # name -> where it lives, and its line of the help, so that showing help imports nothing.
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("agent.cli.run_cmd:run", "Run the agent until stopped."),
+    "tray": ("agent.cli.tray_cmd:tray", "The icon by the clock, and the window."),
     "status": ("agent.cli.status_cmd:status", "What agrees, what waits, what needs a person."),
     "doctor": ("agent.cli.doctor_cmd:doctor", "Check every step and name the remedy."),
+    "diagnose": (
+        "agent.cli.diagnose_cmd:diagnose",
+        "Look at a Dentrix or Eaglesoft site: one page, one file.",
+    ),
     "sync": ("agent.cli.sync_cmd:sync", "Prove records equal now."),
     "pause": ("agent.cli.pause_cmd:pause", "Stand still for a while."),
     "resume": ("agent.cli.pause_cmd:resume", "End a pause."),
     "verify": ("agent.cli.verify_cmd:verify", "Five go-live tests, with a signed report."),
     "conflicts": ("agent.cli.conflicts_cmd:conflicts", "Fields both sides changed: decide."),
     "match": ("agent.cli.match_cmd:match", "Who in the CRM is which patient: decide."),
+    "parked": ("agent.cli.parked_cmd:parked", "Records set aside: retry, ignore."),
     "tasks": ("agent.cli.tasks_cmd:tasks", "What must be done by hand."),
+    "csv": ("agent.cli.csv_cmd:csv_", "By hand while a line is down: export, import."),
+    "outages": ("agent.cli.outages_cmd:outages", "When a side could not be reached."),
     "commands": ("agent.cli.commands_cmd:commands", "What the CRM asked for."),
     "undo": ("agent.cli.undo_cmd:undo", "Take back what the agent wrote."),
     "safety": ("agent.cli.safety_cmd:safety", "Limit what the agent may write."),
     "audit": ("agent.cli.audit_cmd:audit", "Prove the record of what was done."),
+    "logs": ("agent.cli.logs_cmd:logs", "Show the log; it holds no patient data."),
+    "bundle": ("agent.cli.bundle_cmd:bundle", "One file for support, without patient data."),
+    "setup": ("agent.cli.setup_cmd:setup", "Set this computer up, step by step."),
     "pair": ("agent.cli.pair_cmd:pair", "Link this computer to the CRM."),
     "config": ("agent.cli.config_cmd:config", "Show and change settings."),
     "map": ("agent.cli.map_cmd:map_", "Check and export the data map."),
@@ -77,6 +88,10 @@ class App:
             self._settings = load_settings(self._flags, home=self._home)
             self.start_log(self._settings)
         return self._settings
+
+    def reload(self) -> Settings:
+        """The settings as they stand now, whatever was loaded before."""
+        return load_settings(self._flags, home=self._home)
 
     def secrets(self) -> Secrets:
         return open_secrets(self.paths)

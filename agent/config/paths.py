@@ -56,6 +56,16 @@ class Paths:
         return self.log_dir / "bridgework-cli.log"
 
     @property
+    def handoff_dir(self) -> Path:
+        """Files between a person and the agent, for as long as they are being worked on."""
+        return self.home / "handoff"
+
+    @property
+    def bundle_dir(self) -> Path:
+        """Bundles for support; those older than a week go."""
+        return self.home / "bundles"
+
+    @property
     def secrets_dir(self) -> Path:
         """Only used where no keyring exists."""
         return self.home / "secrets"
@@ -73,6 +83,16 @@ class Paths:
     def pause_file(self) -> Path:
         """Holds the end of a pause; the running agent looks at it every second."""
         return self.home / "paused-until"
+
+    @property
+    def setup_file(self) -> Path:
+        """What the first-run wizard was told; absent where it was never used."""
+        return self.home / "setup.json"
+
+    @property
+    def site_map(self) -> Path:
+        """The site's own rows of the data map, unless the setting map.file names another."""
+        return self.home / "site-map.csv"
 
     @property
     def control_socket(self) -> Path:

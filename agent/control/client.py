@@ -17,7 +17,8 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from agent.control.line import Line, connect
+from agent.control.ends import Line
+from agent.control.line import connect
 from agent.control.protocol import (
     EVENT,
     HELLO,
@@ -100,6 +101,10 @@ class Client:
                 return None
             self._take_note(answer)
         return self._events.popleft()
+
+    def hang_up(self) -> None:
+        """From any thread: whoever waits for an answer here gets control.lost."""
+        self._line.hang_up()
 
     def close(self) -> None:
         self._line.close()

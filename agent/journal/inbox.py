@@ -102,6 +102,10 @@ class Inbox(Writer):
         self._db.execute(
             "UPDATE command SET outcome = ?, reported = 0 WHERE id = ?", (sealed, command_id)
         )
+        self._db.execute(
+            "UPDATE intake_command SET ended = ? WHERE command = ?",
+            (outcome.state.value, command_id),
+        )
         self.audit(
             f"command.{outcome.state.value}",
             {

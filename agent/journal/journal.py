@@ -170,6 +170,7 @@ class Journal(Reads):
             if self.restored and side is not None:
                 turn.audit("journal.restored", {"epoch": side.epoch, "seq": side.seq})
                 turn.note("journal.restored", None, 1)
+            turn.break_intakes()
             turn.audit("journal.opened", {"epoch": self.epoch, "uuid": self.uuid})
             turn.finish()
             turn.end()

@@ -108,6 +108,7 @@ class ParkClass(StrEnum):
     TOO_BIG = "too_big"
     SCHEMA = "schema"
     UNKNOWN_OUTCOME = "unknown_outcome"
+    IGNORED = "ignored"  # a person said so; counts no more and is not tried until it changes
 
 
 class Parked(msgspec.Struct, frozen=True):
@@ -161,6 +162,34 @@ class StreamCount(msgspec.Struct, frozen=True):
     waiting: int
     parked: int
     gone: int = 0  # tombstones kept
+
+
+class OutageRow(msgspec.Struct, frozen=True):
+    """A time in which ``side`` ("pms", "crm", "agent") could not be reached. ``waited``: how much
+    waited at its end; ``sent_at``: when all of that had left (None: not yet)."""
+
+    number: int
+    side: str
+    code: str
+    started_at: datetime
+    ended_at: datetime | None
+    waited: int
+    last_batch: int | None
+    sent_at: datetime | None
+
+
+class IntakeRow(msgspec.Struct, frozen=True):
+    """A file a person brought in. ``digest``: of its bytes; ``state``: running, done, cancelled,
+    broken; ``counts``: rows by what became of them."""
+
+    number: int
+    at: datetime
+    actor: str
+    kind: str
+    digest: str
+    counts: dict[str, int]
+    state: str
+    ended_at: datetime | None
 
 
 class StatusSnapshot(msgspec.Struct, frozen=True):

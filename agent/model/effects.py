@@ -78,6 +78,7 @@ class WriterFacts(msgspec.Struct, frozen=True):
     abilities: frozenset[EffectKind] = frozenset()
     missing: dict[EffectKind, str] = {}
     findings: tuple[Finding, ...] = ()
+    rest_by_desk: bool = False  # what is missing is offered all the same, as desk tasks
 
 
 class WriteRefused(Exception):

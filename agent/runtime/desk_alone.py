@@ -6,6 +6,7 @@ What needs a running agent is refused with ``desk.needs_agent``.
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,10 +29,15 @@ from agent.model.desk import (
     SetSafety,
     SuspendBooking,
 )
+from agent.model.records import HeedParked, IgnoreParked, RetryParked
 from agent.model.review import ForgetPolicy
 from agent.model.status import Report
 from agent.runtime.clock import SystemClock
-from agent.runtime.desk import Desk, Rooms
+from agent.runtime.desk import Desk
+from agent.runtime.desk_looks import Looks
+from agent.runtime.desk_rooms import Rooms
+from agent.runtime.fallback.build import build_counter
+from agent.runtime.mapping import Chart
 from agent.runtime.pause import clear_pause, write_pause
 from agent.support.health import offline_report
 from agent.sync.safety import Safety
@@ -39,7 +45,15 @@ from agent.sync.switches import FILE, Switch, of_settings
 
 # What a person may do to a journal nobody works on.
 WRITES: frozenset[type[Request[Any]]] = frozenset(
-    {SetSafety, SuspendBooking, ClearSuspension, ForgetPolicy}
+    {
+        SetSafety,
+        SuspendBooking,
+        ClearSuspension,
+        ForgetPolicy,
+        RetryParked,
+        IgnoreParked,
+        HeedParked,
+    }
 )
 
 
@@ -49,10 +63,16 @@ def reading_desk(settings: Settings, paths: Paths) -> Iterator[Desk]:
     journal.absent, journal.older, journal.key_missing."""
     file = _existing(settings, paths)
     seal = PayloadSeal.from_store(open_secrets(paths), may_create=False)
-    with visiting(file, seal) as (_, visitor):
+    with visiting(file, seal) as (_, visitor), tempfile.TemporaryDirectory() as folder:
         # The switches only read marks here: no request that writes comes to this desk.
         safety = _Switches(Safety(cast("Journal", visitor), SystemClock(), **_QUIET), settings)
-        yield Desk(_rooms(settings, paths, visitor, safety))
+        rooms = _rooms(settings, paths, visitor, safety)
+        counter = build_counter(
+            settings, paths, open_secrets(paths), visitor, SystemClock(),
+            report=rooms.report, folder=Path(folder) / "handoff",
+        )  # fmt: skip
+        yield Desk(dataclasses.replace(rooms, beside=counter.answers()))
+        counter.close()
 
 
 @contextmanager
@@ -100,6 +120,16 @@ def _rooms(settings: Settings, paths: Paths, journal: Reads, safety: _Switches) 
         verify_audit=lambda anchor: verify_file(file, anchor),
         set_pause=set_pause,
         safety=safety,
+        chart=Chart(
+            lambda: settings,
+            paths,
+            None,
+            lambda: None,
+            why=lambda: "desk.needs_agent",
+            strangers=dict,
+        ),
+        names=settings.practice.names_in_lists,
+        looks=Looks(journal, paths.agent_log),
     )
 
 

@@ -152,7 +152,7 @@ class Apply:
         facts = self.writer_line.facts
         offered = set(HARMLESS)
         if facts is not None:
-            by_desk = facts.kind == "none"
+            by_desk = facts.kind == "none" or facts.rest_by_desk
             offered |= {
                 command_type
                 for command_type, kinds in KINDS_OF.items()

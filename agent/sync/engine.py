@@ -20,10 +20,11 @@ from agent.errors import (
     PmsDrift,
     PmsError,
     PmsRefused,
+    PmsSetup,
     PmsUnavailable,
 )
 from agent.journal.journal import Journal
-from agent.journal.rows import Urgency
+from agent.journal.rows import Tier, Urgency
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from agent.ports import Clock, CrmPort, PmsReader, PmsSource
@@ -42,6 +43,7 @@ GUARD_EVERY_S = 2.0
 REFUSED_WAIT_S = 300.0  # a wrong password is never hammered: it would lock the account
 RIGHT_MISSING = "pms.right_missing"
 DRIFT_WAIT_S = 5.0
+SETUP_WAIT_S = 60.0
 IDLE_S = 0.25
 HELD_RETRY_S = 10.0
 DOUBT_S = 30.0  # how long a damaged database may look restored before that is remembered
@@ -240,6 +242,8 @@ class Engine:
             case PmsDrift():
                 self.reprobe()
                 return self._pms_failed(lane, error, DRIFT_WAIT_S)
+            case PmsSetup():
+                return self._pms_failed(lane, error, SETUP_WAIT_S)
             case PmsUnavailable():
                 return self._pms_failed(lane, error, backoff.failed())
             case JournalError():
@@ -330,7 +334,7 @@ class Engine:
 
     def _pms_failed(self, lane: str, error: PmsError, wait_s: float) -> float:
         log.info("lane.pms", lane=lane, code=error.code, wait_s=round(wait_s, 2))
-        if lane == "watch" or isinstance(error, PmsRefused):
+        if lane == "watch" or isinstance(error, (PmsRefused, PmsSetup)):
             self._set_code(error.code)
         return wait_s
 
@@ -414,6 +418,12 @@ class Engine:
             return
         self._reconciled_mono = now
         self.reconcile(reader, session)
+
+    def check_now(self) -> None:
+        """A person's wish: what waits is sent without waiting longer, the busy part proven anew."""
+        with self._journal.turn() as turn:
+            turn.due_all_chunks(None, Tier.HOT)
+        self.dispatcher.hurry()
 
     @property
     def sweeps_done(self) -> bool:

@@ -353,10 +353,8 @@ class People:
         at: Key | None = None
         while True:
             end = self._journal.nth_key(Stream.PATIENT, at, READ_ROWS)
-            for key in self._journal.held_range(Stream.PATIENT, at, end):
-                canon = self._journal.content(Stream.PATIENT, key)
-                if canon:
-                    yield canon
+            keys = list(self._journal.held_range(Stream.PATIENT, at, end))
+            yield from self._journal.contents(Stream.PATIENT, keys).values()
             if end is None:
                 return
             at = end

@@ -83,6 +83,7 @@ class Pull:
         self._awake = threading.Event()
         self.paused = False
         self.error: str | None = None  # code, while the last poll failed
+        self.is_answered = False  # some poll was, since the last that failed
 
     def hint(self) -> None:
         """The CRM says that something waits: a back-off is cut short."""
@@ -128,18 +129,18 @@ class Pull:
                 wait_s=self._poll_wait_s,
             )
         except CrmAuthError as error:
-            self.error = error.code
+            self.error, self.is_answered = error.code, False
             return AUTH_WAIT_S
         except CrmUnavailable as error:
-            self.error = error.code
+            self.error, self.is_answered = error.code, False
             wait_s = self._backoff.failed(error.retry_after_s)
             log.info("pull.unavailable", code=error.code, wait_s=round(wait_s, 2))
             return wait_s
         except CrmError as error:
-            self.error = error.code
+            self.error, self.is_answered = error.code, False
             log.warning("pull.failed", code=error.code)
             return max(self._backoff.failed(), 5.0)
-        self.error = None
+        self.error, self.is_answered = None, True
         self._backoff.succeeded()
         del self._ack[: len(ack)]
         for ident in errs:

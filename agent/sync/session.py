@@ -24,6 +24,7 @@ from agent.sync.keysets import KeySets
 from agent.sync.load import Load
 from agent.sync.narrowing import Bound, narrowed
 from agent.sync.pace import Pace, Paces
+from agent.sync.polling import Polls
 from agent.sync.streammap import StreamMap
 from agent.sync.sweep import Rotation, Sweep
 from agent.sync.watch import KEY_TAIL, TAIL, Watch
@@ -43,7 +44,7 @@ class Tuning:
     overlap_s: float = 1200.0
     rotation: Rotation = Rotation(600.0, 3600.0, 86400.0)  # noqa: RUF009 (frozen)
     page_rows: int = 1000
-    page_ms: float = 10.0
+    page_ms: float = 6.0
     load_duty: float = 0.5
     sweep_duty: float = 0.1
     confirm_delete_s: float = 900.0
@@ -115,7 +116,14 @@ def open_session(
         held=held,
         opened_mono=clock.mono(),
         watch=Watch(
-            journal, capture, clock, facts, maps, overlap_s=tuning.overlap_s, believe=believe
+            journal,
+            capture,
+            clock,
+            facts,
+            maps,
+            overlap_s=tuning.overlap_s,
+            polls=Polls(journal, clock, facts, maps, zone=zone, days=tuning.window_days),
+            believe=believe,
         ),
         load=Load(
             journal,

@@ -19,8 +19,8 @@ from drivers.opendental.schema import (
     unreadable_tables,
 )
 from drivers.opendental.session import Login, MySqlSession
-from drivers.opendental.zones import fixed_zone, utc_now, zone_of
 from drivers.sqltext import MariaDbText
+from drivers.zones import fixed_zone, utc_now, zone_of
 
 
 class OpenDentalSource(TableSource):

@@ -27,7 +27,7 @@ from tests.e2e.two_sided import (
     what_went_wrong,
 )
 
-pytestmark = [pytest.mark.mariadb, pytest.mark.xdist_group("mariadb")]
+pytestmark = [pytest.mark.mariadb, pytest.mark.xdist_group("two-way")]
 
 
 def concurrent_edits(rig: TwoSided, count: int) -> set[tuple[str, str]]:

@@ -29,7 +29,7 @@ class SimThreading:
         self.process = process
         self.local = SimpleNamespace  # one connection serves all tasks over a given VFS
 
-    def Event(self) -> Event:  # noqa: N802 - threading's name
+    def Event(self) -> Event:
         return Event(self.kernel)
 
     def Lock(self) -> Lock:  # noqa: N802

@@ -261,7 +261,7 @@ def test_the_index_forgets_how_people_were_called(desk: Desk) -> None:
     desk.engine.send_again(desk.reader, desk.session, Stream.PATIENT, [key])
     with desk.two.people._lock:
         now = desk.two.people._index_now()
-    assert str(key) not in now._names[was]
+    assert str(key) not in now.people.sharing(iter([was]))
     assert now.people[str(key)].last_name == "Otherwise"
 
 
