@@ -440,9 +440,9 @@ class Oracles:
         if self.restores or self.has_forgotten:
             return  # a backup may have taken it; what was lost so, nobody can promise
         command = world.crm.asked[ident].command
-        if command.type is CommandType.COMMLOG_APPEND and not self._spells(world):
-            if f"commlog:{command.payload['note']}" not in self.seen:
-                raise Violation("S3", f"{ident} was applied and nothing was ever written")
+        is_note = command.type is CommandType.COMMLOG_APPEND and not self._spells(world)
+        if is_note and f"commlog:{command.payload['note']}" not in self.seen:
+            raise Violation("S3", f"{ident} was applied and nothing was ever written")
         for row in process.journal.effects_of(ident):
             if row.state is not EffectState.VERIFIED or row.effect.kind not in CREATES:
                 continue
