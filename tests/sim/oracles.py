@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import AgentError, JournalDamaged
 from agent.journal.pulled import CommandState, EffectState
-from agent.model.commands import EndState
+from agent.model.commands import CommandType, EndState
 from agent.model.effects import CREATES, Effect, EffectKind
 from agent.model.status import State
 from agent.model.streams import Stream
@@ -321,6 +321,8 @@ class Oracles:
 
     def _check_green(self, process: Process) -> None:
         world = self.world
+        if self.has_forgotten:
+            return  # a new journal believes the first database it meets
         if self._wrong_since is not None and world.kernel.now - self._wrong_since > 30.0:
             raise Violation("V5", "green while another database answers")
         if world.kernel.now < world.faults.pms_down_until - 30.0:
@@ -437,6 +439,10 @@ class Oracles:
         world = self.world
         if self.restores or self.has_forgotten:
             return  # a backup may have taken it; what was lost so, nobody can promise
+        command = world.crm.asked[ident].command
+        is_note = command.type is CommandType.COMMLOG_APPEND and not self._spells(world)
+        if is_note and f"commlog:{command.payload['note']}" not in self.seen:
+            raise Violation("S3", f"{ident} was applied and nothing was ever written")
         for row in process.journal.effects_of(ident):
             if row.state is not EffectState.VERIFIED or row.effect.kind not in CREATES:
                 continue
@@ -445,6 +451,11 @@ class Oracles:
                 continue
             if not self._was_deleted(table, row.key):
                 raise Violation("S3", f"{ident} was applied and its record is nowhere")
+
+    @staticmethod
+    def _spells(world: World) -> bool:
+        """Whether the practice stores texts otherwise than they were said."""
+        return Kind.NORMALISES in world.faults.plan.rates
 
     def _was_deleted(self, table: str, key: Any) -> bool:
         return (table, key) in self.world.pms.deleted
