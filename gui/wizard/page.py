@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Protocol, TypeVar
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from agent.errors import AgentError
@@ -22,11 +22,12 @@ from agent.model.setup import (
     Step,
     TestPms,
 )
-from gui.link import ASKERS
+from gui.link import ASKERS, Standing
 from gui.shell import Shell
 from gui.widgets.parts import EDGE, GAP, clear, column, label
 
 T = TypeVar("T")
+_AGAIN_MS = 500
 _LOOKS = (FindPms, GetHours, GetPolicies, GetPreview, GetProof, GetScope, GetSetup, TestPms)
 
 
@@ -62,6 +63,7 @@ class Page(QWidget):
         self.guide = guide
         self.is_ready = False
         self.view: SetupView | None = None
+        self._unasked: Callable[[], None] | None = None  # what found no agent to ask
         self.setObjectName(f"page-{self.name}")
         self.content = QVBoxLayout()
         self.content.setContentsMargins(0, 0, 0, 0)
@@ -113,6 +115,7 @@ class Page(QWidget):
     ) -> None:
         """Progress shows while the agent works; a refusal is told in words and leaves the page."""
         self.guide.busy(busy)
+        self._unasked = None
 
         def taken(answer: T) -> None:
             self.guide.calm()
@@ -121,15 +124,26 @@ class Page(QWidget):
         def send(tries: int) -> None:
             def refused(error: AgentError) -> None:
                 # The engine began anew since: what changes nothing is simply asked again, on each
-                # of the lines that broke.
-                if error.code == "control.lost" and tries and isinstance(request, _LOOKS):
+                # of the lines that broke, and once more when it answers.
+                is_look = isinstance(request, _LOOKS)
+                if error.code == "control.lost" and tries and is_look:
                     send(tries - 1)
-                else:
-                    self.guide.complain(error)
+                    return
+                if is_look and error.code in {"control.lost", "control.no_agent"}:
+                    self._unasked = lambda: self.ask(request, then, busy, timeout_s)
+                    if self.shell.link.standing is Standing.UP:  # the line has not noticed yet
+                        QTimer.singleShot(_AGAIN_MS, self, self.resume)
+                self.guide.complain(error)
 
             self.shell.link.ask(request, taken, failed=refused, owner=self, timeout_s=timeout_s)
 
         send(ASKERS)
+
+    def resume(self) -> None:
+        """The agent answers again: what found none is asked now."""
+        again, self._unasked = self._unasked, None
+        if again is not None and self.isVisible():
+            again()
 
     def fresh(self) -> QVBoxLayout:
         """The content, emptied."""

@@ -47,6 +47,7 @@ class Wizard(QMainWindow):
         self.shell = shell
         self.view: SetupView | None = None
         self._is_busy = False
+        self._moves = 0  # how often a page was gone to
         texts = shell.texts
         self.setWindowTitle(texts("wizard.window"))
         self.setWindowIcon(shell.theme.icon("bridgework"))
@@ -129,8 +130,12 @@ class Wizard(QMainWindow):
         if not self.shell.link.may(PairByCode):
             self._tell(self.shell.texts("wizard.not_admin"), "warn")
 
+        moves = self._moves
+
         def stands(view: SetupView) -> None:
             self.stands(view)
+            if self._moves != moves:
+                return  # a person has gone on meanwhile: never pulled away from there
             begun = any(line.done for line in view.steps)
             first = view.next.value if view.next and begun else "welcome"
             self.go_to(name or first)
@@ -147,6 +152,7 @@ class Wizard(QMainWindow):
     def go_to(self, name: str) -> None:
         name = _PAGE_OF.get(name, name)
         page = self._kinds.get(name) or self._kinds["welcome"]
+        self._moves += 1
         self.pages.setCurrentWidget(page)
         self.calm()
         page.enter()
@@ -209,6 +215,8 @@ class Wizard(QMainWindow):
             self._banner.hide()
             if self.view is None:
                 self.refresh()
+            else:
+                self.page.resume()
         elif standing is Standing.DOWN and self.page.name != "done":
             self._tell(self.shell.texts("wizard.no_agent"), "warn")
 

@@ -18,6 +18,7 @@ from gui.wizard.decide import Conflicts, Scope
 from gui.wizard.pair import Pair
 from gui.wizard.place import Find
 from gui.wizard.window import Wizard
+from tests.gui import looks
 
 WAIT_MS = 20_000
 
@@ -122,6 +123,34 @@ def test_from_nothing_to_the_first_sync(wizard: Wizard, box: Stage, qtbot: QtBot
     box.wait_loaded(60)
     assert 'skip_streams = "claim"' in box.paths.config_file.read_text(encoding="utf-8")
     assert "phone_mobile" in box.paths.site_map.read_text(encoding="utf-8")
+    _opened_again(wizard, qtbot)
+
+
+def _opened_again(wizard: Wizard, qtbot: QtBot) -> None:
+    """On the computer just set up: every step is done, can be seen again, and has names."""
+    qtbot.waitUntil(lambda: wizard.shell.link.standing is Standing.UP, timeout=WAIT_MS)
+    wizard.bring_up("pair")
+    qtbot.waitUntil(lambda: wizard.view is not None and wizard.view.finished, timeout=WAIT_MS)
+    for name in ("pair", "find", "proof", "scope", "conflicts", "hours", "preview"):
+        wizard.go_to(name)
+        at(wizard, name, qtbot)
+        assert looks.nameless(wizard.page) == [], name
+        assert wizard.steps[name].isChecked()
+        assert "done" in wizard.steps[name].accessibleName()
+
+
+def test_a_page_that_found_nobody_asks_again_by_itself(
+    wizard: Wizard, box: Stage, qtbot: QtBot
+) -> None:
+    wizard.go_to("find")
+    at(wizard, "find", qtbot)
+    box.stop_agent()
+    wizard.go_to("find")
+    qtbot.waitUntil(lambda: wizard.trouble.isVisible(), timeout=WAIT_MS)
+    assert not wizard.page.is_ready
+    box.start_agent()
+    at(wizard, "find", qtbot)
+    assert not wizard.trouble.isVisible()
 
 
 def _choose(page: Find, start: str) -> None:
