@@ -51,7 +51,7 @@ class Looks:
             ListActivity: self.list_activity,
             GetPulse: self.pulse,
             CheckNow: self.check_now,
-            ReadLog: self.read_log,
+            ReadLog: lambda wish, _: read_log(self.log_file, wish),
         }
 
     def list_activity(self, wish: ListActivity, _: Caller) -> ActivityPage:
@@ -72,16 +72,16 @@ class Looks:
         self.check()
         return Done()
 
-    def read_log(self, wish: ReadLog, _: Caller) -> LogPage:
-        _bounded(wish.limit)
-        if wish.level not in LEVELS:
-            raise LookError("desk.bad_value", name="level", allowed=", ".join(LEVELS))
-        try:
-            return LogView(self.log_file).page(wish)
-        except ValueError:
-            raise LookError(
-                "desk.bad_value", name="place", allowed="as an answer gave it"
-            ) from None
+
+def read_log(file: Path, wish: ReadLog) -> LogPage:
+    """Needs neither journal nor engine. LookError: desk.bad_value."""
+    _bounded(wish.limit)
+    if wish.level not in LEVELS:
+        raise LookError("desk.bad_value", name="level", allowed=", ".join(LEVELS))
+    try:
+        return LogView(file).page(wish)
+    except ValueError:
+        raise LookError("desk.bad_value", name="place", allowed="as an answer gave it") from None
 
 
 def _bounded(limit: int) -> None:

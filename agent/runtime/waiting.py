@@ -18,8 +18,10 @@ from agent.control.protocol import ControlError
 from agent.control.server import Caller, ControlServer, Offer
 from agent.errors import AgentBusy, AgentError
 from agent.model import desk as ask
+from agent.model.activity import ReadLog
 from agent.model.reading import Finding, Severity
 from agent.model.status import Report
+from agent.runtime.desk_looks import read_log
 from agent.runtime.fallback.counter import HelpCounter
 from agent.runtime.fallback.files import Files
 from agent.runtime.fallback.jobs import Jobs
@@ -40,11 +42,15 @@ class Waiting:
         self._settings = settings
         self._paths = paths
         self._trouble = trouble
-        # Where the engine does not start, doctor and bundle are wanted most.
+        # Where the engine does not start, log, doctor and bundle are wanted most.
         files = Files(paths.handoff_dir)
         help_ = build_help(settings, paths, open_secrets(paths), None, files, self.report)
         self._help = HelpCounter(files, Jobs(), help_)
-        offers = [*setup.offers(), Offer(ask.GetStatus, self._status)]
+        offers = [
+            *setup.offers(),
+            Offer(ask.GetStatus, self._status),
+            Offer(ReadLog, lambda wish, _: read_log(paths.agent_log, wish)),
+        ]
         offers += [Offer(kind, answer) for kind, answer in self._help.answers().items()]
         self.server = ControlServer(
             paths.control_socket, offers, agent_version=__version__, group=settings.control.group
