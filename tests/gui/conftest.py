@@ -91,8 +91,16 @@ def desktop_at(app: QApplication, prefs: Prefs) -> Iterator[Callable[[Path], Des
 
     yield make
     for desktop in made:
-        desktop.close()
-        desktop.deleteLater()
+        end(desktop)
+
+
+def end(desktop: Desktop) -> None:
+    """Its windows go too: a style sheet would dress them for every test that follows."""
+    desktop.close()
+    for widget in (desktop._window, desktop._wizard):
+        if widget is not None:
+            widget.deleteLater()
+    desktop.deleteLater()
 
 
 @pytest.fixture

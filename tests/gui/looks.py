@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from functools import cache, lru_cache
 
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QAccessible, QColor, QImage
@@ -165,15 +166,18 @@ def faint(root: QWidget, least: float = 4.5) -> list[str]:
         seen = widget.visibleRegion().boundingRect()
         if has_text and not is_picture and not seen.isEmpty():
             place = QRect(widget.mapTo(root, seen.topLeft()) * SCALE, seen.size() * SCALE)
-            reached = _contrast(picture.copy(place))
+            part = picture.copy(place)  # kept while its bits are read
+            reached = _contrast(bytes(part.constBits()))
             if reached < least:
                 found.append(f"{called(widget)} {reached:.1f}")
     return found
 
 
-def _contrast(image: QImage) -> float:
-    """The ground is what there is most of, the strokes what stands out most from it."""
-    counts = Counter(memoryview(image.constBits()).cast("B").cast("I"))
+@lru_cache(maxsize=2000)
+def _contrast(pixels: bytes) -> float:
+    """The ground is what there is most of, the strokes what stands out most from it. A text that
+    looks the same on many pages is looked at once."""
+    counts = Counter(memoryview(pixels).cast("I"))
     ground = counts.most_common(1)[0][0]
     return max(contrast(ground, colour) for colour in counts)
 
@@ -183,6 +187,7 @@ def contrast(one: int, other: int) -> float:
     return (bright + 0.05) / (dark + 0.05)
 
 
+@cache
 def _light(rgb: int) -> float:
     colour = QColor(rgb)
     parts = (colour.redF(), colour.greenF(), colour.blueF())

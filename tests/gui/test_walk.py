@@ -7,8 +7,8 @@ when it grows by 40 % in the smallest window, and every text can be read in ever
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from PySide6.QtWidgets import (
@@ -25,50 +25,77 @@ from pytestqt.qtbot import QtBot
 from agent.cli.stage import Stage
 from gui.app import Desktop
 from gui.i18n import PSEUDO
-from gui.link import Standing
+from gui.link import Asked, Standing
 from gui.prefs import Prefs
-from gui.theme import Scheme
+from gui.theme import Scheme, Theme
 from tests.gui import looks
+from tests.gui.conftest import end
 from tests.gui.scenes import SCENES
 
 SMALLEST = (1024, 640)
 _SETTLE_S = 4.0
+_AT_REST = 3  # rounds of the event loop in which nothing was left to do
 
 
-def settle(until: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _SETTLE_S
-    while not until() and time.monotonic() < deadline:
-        QApplication.processEvents()
-        time.sleep(0.01)
-    calm = time.monotonic() + 0.15
-    while time.monotonic() < calm:
-        QApplication.processEvents()
-        time.sleep(0.005)
+class Seen:
+    """A desktop in the smallest window it must fit, and whether it still waits for an answer."""
 
-
-@pytest.fixture
-def opened(
-    practice: Stage, desktop_at: Callable[[Path], Desktop], prefs: Prefs, qtbot: QtBot
-) -> Callable[[str], Desktop]:
-    """``opened(language)``: the desktop, connected, in the smallest window it must fit."""
-
-    def make(language: str) -> Desktop:
+    def __init__(self, app: QApplication, practice: Stage, prefs: Prefs, language: str) -> None:
         prefs.put("language", language)
         prefs.put("theme", "light")
-        desktop = desktop_at(practice.paths.home)
-        desktop.start()
-        qtbot.waitUntil(lambda: desktop.link.standing is Standing.UP, timeout=20_000)
-        desktop.window.resize(*SMALLEST)
-        return desktop
+        self.desktop = Desktop(app, practice.paths.home, prefs=prefs)
+        self._open: list[Asked] = []
+        self._asks = self.desktop.link.ask
+        self.desktop.link.ask = self._ask  # type: ignore[method-assign]
+        self.desktop.start()
+        self.settle(lambda: self.desktop.link.standing is Standing.UP)
+        self.desktop.window.resize(*SMALLEST)
 
-    return make
+    def _ask(self, *args: Any, **more: Any) -> Asked:
+        asked = self._asks(*args, **more)
+        self._open.append(asked)
+        return asked
+
+    def _is_answered(self) -> bool:
+        self._open = [asked for asked in self._open if not asked.is_over]
+        return not self._open
+
+    def settle(self, until: Callable[[], bool]) -> None:
+        """Until it holds, everything asked is answered, and what that changes is laid out."""
+        deadline, rest = time.monotonic() + _SETTLE_S, 0
+        while rest < _AT_REST and time.monotonic() < deadline:
+            QApplication.processEvents()
+            rest = rest + 1 if until() and self._is_answered() else 0
+            time.sleep(0.002)
+
+    def scenes(self) -> Iterator[tuple[str, QWidget]]:
+        for name, scene in SCENES.items():
+            yield name, scene(self.desktop, self.settle)
 
 
-def test_everything_has_a_name_and_is_reached_in_order(opened: Callable[[str], Desktop]) -> None:
-    desktop = opened("en")
+@pytest.fixture(scope="module")
+def seen_in(
+    practice: Stage, qapp: QApplication, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Seen]]:
+    """``seen_in(language)``: one desktop each, for all tests here."""
+    made: dict[str, Seen] = {}
+
+    def make(language: str) -> Seen:
+        if language not in made:
+            prefs = Prefs(str(tmp_path_factory.mktemp("prefs") / "window.ini"))
+            made[language] = Seen(qapp, practice, prefs, language)
+        return made[language]
+
+    yield make
+    for seen in made.values():
+        end(seen.desktop)
+    for theme in qapp.findChildren(Theme):
+        theme.deleteLater()
+
+
+def test_everything_has_a_name_and_is_reached_in_order(seen_in: Callable[[str], Seen]) -> None:
     wrong: dict[str, dict[str, list[str]]] = {}
-    for name, scene in SCENES.items():
-        root = scene(desktop, settle)
+    for name, root in seen_in("en").scenes():
         order = looks.walked(root)
         found = {
             "nameless": looks.nameless(root),
@@ -79,19 +106,18 @@ def test_everything_has_a_name_and_is_reached_in_order(opened: Callable[[str], D
     assert {name: each for name, each in wrong.items() if each} == {}
 
 
-def test_no_text_is_clipped_when_it_grows(opened: Callable[[str], Desktop]) -> None:
-    desktop = opened(PSEUDO)
-    found = {name: looks.clipped(scene(desktop, settle)) for name, scene in SCENES.items()}
+def test_every_text_can_be_read(seen_in: Callable[[str], Seen]) -> None:
+    seen = seen_in("en")
+    found: dict[str, list[str]] = {}
+    for scheme in Scheme:
+        seen.desktop.theme.choose(scheme)  # dressing everything anew is the dear part
+        for name, root in seen.scenes():
+            found[f"{name} {scheme.value}"] = looks.faint(root)
     assert {name: each for name, each in found.items() if each} == {}
 
 
-def test_every_text_can_be_read(opened: Callable[[str], Desktop]) -> None:
-    desktop = opened("en")
-    found: dict[str, list[str]] = {}
-    for scheme in Scheme:
-        desktop.theme.choose(scheme)  # dressing everything anew is the dear part
-        for name, scene in SCENES.items():
-            found[f"{name} {scheme.value}"] = looks.faint(scene(desktop, settle))
+def test_no_text_is_clipped_when_it_grows(seen_in: Callable[[str], Seen]) -> None:
+    found = {name: looks.clipped(root) for name, root in seen_in(PSEUDO).scenes()}
     assert {name: each for name, each in found.items() if each} == {}
 
 
