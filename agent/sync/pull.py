@@ -126,7 +126,9 @@ class Pull:
                 ack=ack,
                 errs=errs,
                 most=min(room, MOST_A_POLL),
-                wait_s=self._poll_wait_s,
+                # After a failure the first answer is wanted at once: until it comes the line counts
+                # as down, and nothing said for the whole wait would look like it.
+                wait_s=0 if self.error else self._poll_wait_s,
             )
         except CrmAuthError as error:
             self.error, self.is_answered = error.code, False

@@ -94,6 +94,7 @@ class MockPort:
     def __init__(self) -> None:
         self.queue: list[Command] = []
         self.acked: list[str] = []
+        self.waits: list[int] = []
         self.errs: dict[str, str] = {}
         self.told: list[tuple[str, CommandOutcome]] = []
         self.people: list[Contact] = []
@@ -118,6 +119,7 @@ class MockPort:
         self._fail()
         self.capabilities = capabilities
         self.acked += ack
+        self.waits.append(wait_s)
         self.errs.update(errs)
         self.queue = [c for c in self.queue if c.command_id not in {*ack, *errs}]
         found, refused = tuple(self.queue[:most]), tuple(self.refused)

@@ -84,6 +84,21 @@ def test_outcomes_are_repeated_until_the_crm_takes_them(desk: Desk) -> None:
     assert row.reported
 
 
+def test_after_a_failure_the_first_answer_is_wanted_at_once(desk: Desk) -> None:
+    """The CRM would hold a poll for its whole wait; so long the line would still count as down."""
+    pull = desk.two.pull
+    pull._poll_wait_s = 25
+    desk.port.trouble = CrmUnavailable("crm.unreachable")
+    pull.step()
+    assert pull.error == "crm.unreachable"
+    desk.port.trouble = None
+    pull.step()
+    assert pull.error is None
+    desk.port.wake()
+    pull.step()
+    assert desk.port.waits == [0, 25]
+
+
 def test_while_the_practice_is_down_commands_are_taken_wait_and_expire(desk: Desk) -> None:
     desk.engine.pms.code = "pms.unreachable"
     expires = datetime.fromtimestamp(desk.clock.now().timestamp() + 20, UTC).isoformat()
