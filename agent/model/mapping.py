@@ -69,7 +69,8 @@ class ShowMap(Request[MapView], frozen=True):
 
 class MapEdit(msgspec.Struct, frozen=True):
     """``changes``: owner, on_conflict, direction, transform, table, column, note. Empty: back to
-    the shipped row."""
+    the shipped row. A ``field`` "custom.<name>" or "extra.<name>" the map has not is added where
+    ``changes`` names its column."""
 
     stream: str
     field: str

@@ -42,7 +42,12 @@ class ConflictPage(msgspec.Struct, frozen=True):
 
 
 class ConflictView(msgspec.Struct, frozen=True):
-    """One field both sides changed. ``who``: whose record, for the person who decides."""
+    """One field both sides changed. ``who``: whose record, for the person who decides.
+
+    ``pms_at``: when the agent read the practice's value, by its own clock; ``crm_at``: when the CRM
+    says that it was asked for, by the CRM's; None where no command brought it. Two clocks: neither
+    says which side is newer. Who did it is known of neither.
+    """
 
     line: ConflictLine
     who: str
@@ -50,6 +55,8 @@ class ConflictView(msgspec.Struct, frozen=True):
     pms: Any
     crm: Any
     result: Any
+    pms_at: datetime | None = None
+    crm_at: datetime | None = None
 
 
 class ListConflicts(Request[ConflictPage], frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -47,6 +48,12 @@ class Contents(Protocol):
     """The journal's last canonical content of a record of a two-way stream."""
 
     def content(self, stream: Stream, key: Key) -> bytes | None: ...
+
+
+class Told(Contents, Protocol):
+    """… and the commands that came."""
+
+    def command(self, command_id: str) -> CommandRow | None: ...
 
 
 def fields_held(journal: Contents, stream: Stream, key: Key | None) -> dict[str, Any]:
@@ -116,7 +123,8 @@ def conflict_line(row: ConflictRow) -> ConflictLine:
     )
 
 
-def conflict_view(journal: Contents, row: ConflictRow) -> ConflictView:
+def conflict_view(journal: Told, row: ConflictRow) -> ConflictView:
+    asked = journal.command(row.command_id) if row.command_id else None
     return ConflictView(
         line=conflict_line(row),
         who=who(journal, row.stream, row.key),
@@ -124,7 +132,18 @@ def conflict_view(journal: Contents, row: ConflictRow) -> ConflictView:
         pms=row.pms,
         crm=row.crm,
         result=row.result,
+        pms_at=row.at,
+        crm_at=None if asked is None else _instant(asked.command.created_at),
     )
+
+
+def _instant(text: str) -> datetime | None:
+    """The CRM's word; None where it is no instant."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def contact_line(row: ContactRow) -> ContactLine:

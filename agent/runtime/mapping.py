@@ -21,7 +21,7 @@ from agent.runtime.sources import shipped_map
 from agent.support.map_page import page
 from agent.sync.datamap import DataMap
 from agent.sync.maprows import MapRow, as_csv, read_map_file, read_rows
-from agent.sync.sitemap import checked, differing, edited, in_force
+from agent.sync.sitemap import Edits, checked, differing, edited, in_force
 
 CELLS = ("owner", "on_conflict", "direction", "transform", "table", "column", "note")
 _STATES = {
@@ -93,6 +93,7 @@ class Chart:
             edits[place] = _changes(each.changes) if each.changes else _as_shipped(shipped, place)
         rows = edited(shipped, site, edits)
         text = checked(shipped, rows)
+        self._check_columns(shipped, rows, edits)
         then = in_force(shipped, rows)
         findings = tuple(
             f
@@ -115,6 +116,22 @@ class Chart:
         if kind == "html":
             return ask.ExportedMap("bridgework-data-map.html", page(held))
         return ask.ExportedMap("bridgework-data-map.csv", as_csv(held.rows))
+
+    def _check_columns(self, shipped: DataMap, rows: Sequence[MapRow], edits: Edits) -> None:
+        """A new field must have its column, as far as the live schema is known, and none that is
+        never read."""
+        facts = self._facts()
+        private = {
+            (r.stream, r.real, r.column) for r in shipped.rows if r.note.startswith("private")
+        }
+        old = {(row.stream, row.field) for row in shipped.rows}
+        for row in rows:
+            table = None if facts is None else facts.tables.get(row.real)
+            is_new = (row.stream, row.field) in edits and (row.stream, row.field) not in old
+            if is_new and (row.stream, row.real, row.column) in private:
+                raise ConfigError("map.column_private", table=row.real, column=row.column)
+            if is_new and table is not None and row.column not in table.columns:
+                raise ConfigError("map.no_such_column", table=row.real, column=row.column)
 
     # -- pieces -----------------------------------------------------------------------------------
 
@@ -194,6 +211,9 @@ def _differences(now: DataMap, then: DataMap) -> tuple[ask.MapDifference, ...]:
     for row in then.rows:
         was = before.get((row.stream, row.field)) if row.field else None
         if was is None:
+            if row.field:  # a new one
+                added = ask.MapDifference(row.stream.value, row.field, "column", "", row.column)
+                found.append(added)
             continue
         for cell in CELLS:
             old, new = _cell(was, cell), _cell(row, cell)

@@ -14,7 +14,7 @@ import msgspec
 from agent.errors import ConfigError
 from agent.model.streams import Stream
 from agent.sync.datamap import DataMap
-from agent.sync.maprows import MapRow, OnConflict, Owner, Way, as_csv, overlay
+from agent.sync.maprows import GATHERED, MapRow, OnConflict, Owner, Way, as_csv, overlay
 
 Edits = Mapping[tuple[Stream, str], Mapping[str, Any]]
 """(stream, field) -> what its row shall say: ``owner``, ``on_conflict``, ``direction``,
@@ -24,11 +24,14 @@ ORIGIN = "site map"
 
 
 def edited(shipped: DataMap, site: Sequence[MapRow], edits: Edits) -> list[MapRow]:
-    """The site's rows after the edits. ConfigError ``map.field`` for a field the map has not."""
+    """The site's rows after the edits. A field ``custom.<name>`` or ``extra.<name>`` that names its
+    column is added; ConfigError ``map.field`` for another the map has not."""
     own = {(row.stream, row.field or row.column): row for row in site}
     base = {(row.stream, row.field): row for row in shipped.rows if row.field}
     for place, wanted in edits.items():
         row = own.get(place) or base.get(place)
+        if row is None and wanted.get("column"):
+            row = _fresh(shipped, *place)
         if row is None:
             raise ConfigError("map.field", file=ORIGIN, row=0, field=place[1])
         changed = msgspec.structs.replace(row, **_typed(wanted))
@@ -38,6 +41,20 @@ def edited(shipped: DataMap, site: Sequence[MapRow], edits: Edits) -> list[MapRo
         else:
             own[place] = changed
     return list(own.values())
+
+
+def _fresh(shipped: DataMap, stream: Stream, field: str) -> MapRow | None:
+    """A field of the site's own, read from a column of the stream's base table."""
+    kind, dot, name = field.partition(".")
+    if kind not in GATHERED or not dot or not name.isidentifier():
+        return None
+    base = shipped.base_of(stream)
+    return MapRow(
+        line=0, origin=ORIGIN, stream=stream, field=field, crm_type="text",
+        table=base.table, real=base.real, column="", source_type="varchar",
+        transform="text", written="text", direction=Way.TO_CRM, owner=Owner.PMS,
+        on_conflict=OnConflict.PMS, trigger="", required=False, since="", note="",
+    )  # fmt: skip
 
 
 def checked(shipped: DataMap, site: Sequence[MapRow]) -> str:

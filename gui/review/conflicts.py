@@ -117,7 +117,8 @@ class Conflicts(Queue):
         grid.setHorizontalSpacing(14)
         grid.setVerticalSpacing(10)
         heads(grid, self.texts)
-        self.rows = [FieldRow(conflict, self.texts) for conflict in record.conflicts]
+        now = self.shell.now()
+        self.rows = [FieldRow(conflict, self.texts, now) for conflict in record.conflicts]
         line = 1
         for each in self.rows:
             line = each.add_to(grid, line)

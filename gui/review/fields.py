@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
@@ -11,6 +12,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QRadioButton,
     QSizePolicy,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -34,9 +36,10 @@ class FieldRow(QObject):
 
     changed = Signal()
 
-    def __init__(self, conflict: ConflictView, texts: Texts) -> None:
+    def __init__(self, conflict: ConflictView, texts: Texts, now: datetime) -> None:
         super().__init__()
         self.conflict = conflict
+        self._now = now
         self.number = conflict.line.number
         self._texts = texts
         field = conflict.line.field
@@ -78,12 +81,27 @@ class FieldRow(QObject):
         base = shown(self.conflict.base, self._texts) or self._texts("review.not_known")
         grid.addWidget(label(self.field, "", wrap=True), line, 0)
         grid.addWidget(label(base, "soft", wrap=True), line, 1)
-        grid.addWidget(self.pms, line, 2)
-        grid.addWidget(self.crm, line, 3)
+        grid.addLayout(self._side(self.pms, "pms", self.conflict.pms_at), line, 2)
+        grid.addLayout(self._side(self.crm, "crm", self.conflict.crm_at), line, 3)
         last = column(self.other, self.typed, self.result, gap=2)
         grid.addLayout(last, line, 4)
         self._look()
         return line + 1
+
+    def _side(self, option: QRadioButton, side: str, at: datetime | None) -> QVBoxLayout:
+        """The value, and when it was read here or asked for there. The clocks are two, so nothing
+        offers to take the newer one."""
+        box = column(option, gap=0)
+        if at is not None:
+            when = self._texts.when(at, self._now)
+            told = label(
+                self._texts(f"review.conflicts.at_{side}", when=when), "caption", wrap=True
+            )
+            told.setToolTip(f"{at.astimezone():%Y-%m-%d %H:%M:%S %Z}")
+            option.setAccessibleDescription(told.text())
+            box.addWidget(told)
+        box.addStretch(1)
+        return box
 
     # -- what was chosen --------------------------------------------------------------------------
 

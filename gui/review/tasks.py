@@ -110,11 +110,10 @@ class Tasks(Queue):
         self.note.textChanged.connect(lambda text: cannot.setEnabled(bool(text.strip())))
         done = button(self.say("done"), lambda: self._close(number, done=True), "primary")
         done.setObjectName("done")
-        upper = row(column(reason, self.note, gap=3), column(None, cannot, gap=0))
-        lower = row(column(record, self.key, gap=3), column(None, done, gap=0))
-        for line in (upper, lower):
+        for text, field, act in ((reason, self.note, cannot), (record, self.key, done)):
+            line = row(field, act)
             line.setStretch(0, 1)
-        self.feet.addLayout(column(upper, lower))
+            self.feet.addLayout(column(text, line, gap=3))
 
     def _close(self, number: int, *, done: bool) -> None:
         key = self.key.text().strip()

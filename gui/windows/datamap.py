@@ -3,7 +3,7 @@ and (for the administrator) this site's own rows over it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -41,12 +41,15 @@ from gui.shell import Shell
 from gui.theme import set_tone
 from gui.widgets.parts import GAP, button, card, clear, column, label, row
 from gui.widgets.table import table
+from gui.windows.mapnew import NewField
 from gui.windows.tab import Tab
 
 _OWNERS = ("shared", "pms", "crm")
 _CONFLICTS = ("ask", "pms", "crm", "set_merge", "append")
 _WAYS = ("to_crm", "both", "none")
 _TYPED_MS = 150
+_NONE = "–"  # noqa: RUF001
+_CELL_PAD = 28  # left and right of a cell's text
 _NOTES = 12  # of what the live schema says beside missing columns
 
 
@@ -57,6 +60,9 @@ class DataMap(Tab):
         super().__init__(shell)
         self.map: MapView | None = None
         texts = self.texts
+        self.add = button(texts("map.new.add"), self.add_field)
+        self.add.setObjectName("add")
+        self.tools.addWidget(self.add)
         self.tools.addWidget(button(texts("map.csv"), lambda: self._export("csv")))
         self.tools.addWidget(button(texts("map.html"), lambda: self._export("html")))
         self.summary = label("", "", wrap=True)
@@ -85,7 +91,7 @@ class DataMap(Tab):
             self.model,
             texts("map.table"),
             stretch=3,
-            widths={0: 104, 1: 150, 2: 170, 4: 90, 5: 142, 6: 98},
+            widths={0: 100, 1: 146, 2: 162, 4: self._widest("ways", _WAYS), 5: 130, 6: 90},
         )
         across = self.table.horizontalHeader()
         for at in (0, 1, 2, 4, 5, 6):  # a language with longer heads gets wider columns
@@ -102,6 +108,11 @@ class DataMap(Tab):
         self.body.addWidget(holder)
         self.table.selectionModel().selectionChanged.connect(lambda *_: self._chosen())
         shell.theme.changed.connect(self.model.repaint)
+
+    def _widest(self, kind: str, words: Sequence[str]) -> int:
+        """Room for each word of a column, in this language."""
+        reach = self.fontMetrics().horizontalAdvance
+        return max(reach(self.texts(f"map.{kind}.{word}")) for word in words) + _CELL_PAD
 
     def _filters(self) -> None:
         texts = self.texts
@@ -164,6 +175,7 @@ class DataMap(Tab):
         self._look()
         self.pending.setVisible(view.pending)
         self.apply.setEnabled(self.shell.link.may(RestartEngine))
+        self.add.setVisible(self.shell.link.may(EditMap))
         self._filter()
 
     def _toggle(self) -> None:
@@ -224,6 +236,17 @@ class DataMap(Tab):
         elif line.field:
             box.addWidget(label(texts("map.not_admin"), "caption", wrap=True))
         self.detail.addWidget(card(box))
+
+    def add_field(self) -> None:
+        """A column of the practice's own; an administrator's."""
+        self.table.clearSelection()
+        clear(self.detail)
+        self.new = NewField(
+            self.texts, lambda edit, save: self._send(edit, save=save), self._chosen
+        )
+        self.verdict = self.new.verdict
+        self.detail.addWidget(card(column(self.new)))
+        self.new.column.setFocus()
 
     def _editor(self, line: MapLine) -> QVBoxLayout:
         texts = self.texts
@@ -299,7 +322,10 @@ class DataMap(Tab):
                 return
             parts = [
                 self.texts(
-                    "map.becomes", cell=self.texts(f"map.cells.{d.cell}"), now=d.now, then=d.then
+                    "map.becomes",
+                    cell=self.texts(f"map.cells.{d.cell}"),
+                    now=d.now or _NONE,
+                    then=d.then,
                 )
                 for d in edited.differences
             ]

@@ -25,6 +25,7 @@ LOOKS = {
     "light": ("light", "en", 1.0, ""),
     "dark": ("dark", "en", 1.0, "-dark"),
     "big": ("light", "en", 1.5, "-150"),
+    "huge": ("light", "en", 2.0, "-200"),
     "contrast": ("contrast", "en", 1.0, "-contrast"),
     "pseudo": ("light", "pseudo", 1.0, "-pseudo"),
     "small": ("light", "en", 1.0, "-small"),

@@ -74,3 +74,31 @@ def test_a_site_row_is_checked_saved_and_waits_for_a_restart(
     copy = tmp_path / "map.csv"
     tab.write(copy, "stream\n")
     assert copy.read_text(encoding="utf-8") == "stream\n"
+
+
+def test_a_field_of_the_practices_own_is_tried_then_added(
+    tab: DataMap, untouched: Path, qtbot: QtBot
+) -> None:
+    qtbot.mouseClick(tab.add, Qt.MouseButton.LeftButton)
+    new = tab.new
+    assert not new.save.isEnabled()
+    new.column.setText("NoSuchColumn")
+    new.name.setText("employer note")
+    assert not new.save.isEnabled()  # no name for a field
+    new.name.setText("ward")
+    qtbot.mouseClick(new.save, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "no column 'NoSuchColumn'" in new.verdict.text(), timeout=WAIT_MS)
+    assert not untouched.exists()
+    new.column.setText("SSN")
+    qtbot.mouseClick(new.save, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "SSN is private" in new.verdict.text(), timeout=WAIT_MS)
+    assert not untouched.exists()
+    new.column.setText("Ward")
+    qtbot.mouseClick(new.check, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "becomes Ward" in new.verdict.text(), timeout=WAIT_MS)
+    assert not untouched.exists()
+    qtbot.mouseClick(new.save, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(tab.pending.isVisible, timeout=WAIT_MS)
+    assert "patient,custom.ward,text,patient,Ward," in untouched.read_text(encoding="utf-8")
+    tab.words.setText("custom.ward")
+    qtbot.waitUntil(lambda: [line.site for line in tab.model.rows] == [True], timeout=WAIT_MS)

@@ -40,10 +40,13 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             stage.wait_loaded(60)
             waiting.conflicts(stage, 4)
             waiting.task(stage, numbers[14])
+            waiting.task(stage, numbers[15])
             waiting.parked(stage, numbers[16:18])
             waiting.wait(
                 stage,
-                lambda s: (s.open_conflicts, s.parked) == (8, 2) and s.tasks_open and s.suspects,
+                lambda s: (
+                    (s.open_conflicts, s.parked) == (8, 2) and s.tasks_open == 2 and s.suspects
+                ),
             )
             yield stage
 
@@ -81,6 +84,9 @@ def test_a_conflict_by_keyboard_and_taken_back(review: Review, office: Stage, qt
     assert isinstance(queue, Conflicts)
     qtbot.waitUntil(lambda: len(queue.rows) == 2, timeout=WAIT_MS)
     before = waiting.wait(office, lambda s: s.open_conflicts > 0).open_conflicts
+    told = [found.text() for found in queue.findChildren(QLabel)]
+    assert sum(text.startswith("read ") for text in told) == 2  # when each side's value came
+    assert sum(text.startswith("asked ") and "CRM's clock" in text for text in told) == 2
     qtbot.waitUntil(
         lambda: all("patient" not in line.title for line in queue.view.held.rows), timeout=WAIT_MS
     )
@@ -146,6 +152,36 @@ def test_a_person_is_linked(review: Review, office: Stage, qtbot: QtBot) -> None
         lambda: [r.detail for r in queue.view.held.rows] == [f"patient {candidate}"],
         timeout=WAIT_MS,
     )
+
+
+def test_two_people_of_the_crm_are_joined_and_taken_apart(
+    review: Review, office: Stage, qtbot: QtBot
+) -> None:
+    """The patient linked before turns up a second time in the CRM."""
+    number = waiting.patients(office, 20)[12]
+    twin = waiting.suspect(office, number)
+    waiting.wait(office, lambda s: s.suspects == 1)
+    queue = shown(review, "people", qtbot)
+    assert isinstance(queue, People)
+    assert queue.view.chosen[0].ident == twin
+    press(queue, "merge", qtbot)
+    waiting.wait(office, lambda s: s.suspects == 0)
+    qtbot.waitUntil(lambda: queue.undo.isVisible(), timeout=WAIT_MS)
+    queue.state.setCurrentIndex(queue.state.findData("merged"))
+    qtbot.waitUntil(lambda: [r.ident for r in queue.view.held.rows] == [twin], timeout=WAIT_MS)
+    press(queue, "unmerge", qtbot)
+    qtbot.waitUntil(lambda: not queue.view.held.rows, timeout=WAIT_MS)
+    # For itself again, as somebody who is nobody of the practice until a person says so.
+    waiting.wait(office, lambda s: s.suspects <= 1)
+
+
+def test_a_task_is_done_and_the_agent_finds_it(review: Review, office: Stage, qtbot: QtBot) -> None:
+    queue = shown(review, "tasks", qtbot)
+    assert isinstance(queue, Tasks)
+    qtbot.waitUntil(lambda: queue.findChild(QPushButton, "done") is not None, timeout=WAIT_MS)
+    open_before = waiting.wait(office, lambda s: s.tasks_open > 0).tasks_open
+    press(queue, "done", qtbot)
+    waiting.wait(office, lambda s: s.tasks_open == open_before - 1)
 
 
 def test_a_task_cannot_be_done_and_the_crm_hears(
