@@ -116,11 +116,12 @@ class Notices:
 
 def _broken(view: StatusView, texts: Texts, *, again: bool) -> Notice:
     title = texts("notices.still", head=view.head) if again else view.head
-    return Notice(BROKEN, title, view.body, view.tone, texts("notices.look"), ("overview", ""))
+    go = ("overview", view.code)  # its finding there says what to do, with a button
+    return Notice(BROKEN, title, view.body, view.tone, texts("notices.look"), go)
 
 
 def _review(view: StatusView, texts: Texts) -> Notice:
     return Notice(
         REVIEW, texts("notices.review.title", n=view.to_review), texts("notices.review.body"),
-        "warn", texts("notices.review.button"), ("review", ""),
+        "warn", texts("notices.review.button"), ("review", view.review_queue),
     )  # fmt: skip

@@ -37,6 +37,7 @@ class StatusView:
     last_read: str
     last_write: str
     to_review: int = 0
+    review_queue: str = ""  # of Review, where the first of it waits
     is_calling: bool = False  # nothing was heard yet
     is_office_open: bool = True
     code: str = ""  # of what stopped, for the small print
@@ -71,9 +72,21 @@ def status_view(
         last_read=_at(s.last_read_at, "read", now, texts),
         last_write=_at(s.last_write_at, "write", now, texts),
         to_review=s.to_review,
+        review_queue=next((name for name, n in review_counts(s).items() if n), ""),
         is_office_open=s.is_office_open,
         code=code,
     )
+
+
+def review_counts(s: Snapshot) -> dict[str, int]:
+    """What waits for a person, by the queues of the tab Review, in their order."""
+    return {
+        "conflicts": s.open_conflicts,
+        "people": s.suspects,
+        "tasks": s.tasks_open,
+        "unsure": s.effects_unknown,
+        "parked": s.parked,
+    }
 
 
 def _without_report(

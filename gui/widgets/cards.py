@@ -70,6 +70,7 @@ class FindingCard(QFrame):
         self._texts = texts
         self._act = act
         self._remedy: Remedy | None = None
+        self.code = ""
         self.setProperty("kind", "banner")
         self._mark = label("", "pill")
         self._title = label("", "subtitle", wrap=True)
@@ -91,6 +92,7 @@ class FindingCard(QFrame):
         self._ask_no_more()
 
     def show_finding(self, view: FindingView) -> None:
+        self.code = view.code
         set_tone(self, view.tone)
         set_tone(self._mark, view.tone)
         self._mark.setText(view.mark)
@@ -107,6 +109,11 @@ class FindingCard(QFrame):
             self.button.setText(view.remedy.label)
             a11y.name(self.button, f"{view.remedy.label} {view.title}")
         a11y.name(self, f"{view.mark}: {view.title} {view.body}")
+
+    def take_focus(self) -> None:
+        """Its button where it has one; said aloud in any case."""
+        self.button.setFocus(Qt.FocusReason.OtherFocusReason)
+        a11y.announce(self, self.accessibleName())
 
     def _pressed(self) -> None:
         remedy = self._remedy

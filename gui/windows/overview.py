@@ -40,6 +40,7 @@ class Overview(Tab):
         super().__init__(shell)
         self._pulse: Pulse | None = None
         self._cards: dict[str, FindingCard] = {}
+        self._wanted = ""  # code of the finding somebody opened us for
         self.hero = _Hero(shell)
         self.numbers = [NumberCard(self.texts) for _ in range(4)]
         self._grid = QGridLayout()
@@ -120,6 +121,18 @@ class Overview(Tab):
         if self.table.height() != height:
             self.table.setFixedHeight(height)
 
+    def show_at(self, place: str) -> None:
+        """The finding of that code, in view and with the focus."""
+        self._wanted = place
+        self._go_to_wanted()
+
+    def _go_to_wanted(self) -> None:
+        card = next((c for c in self._cards.values() if c.code == self._wanted), None)
+        if self._wanted and card is not None:
+            self._wanted = ""
+            self._scroller.ensureWidgetVisible(card)
+            card.take_focus()
+
     def _show_findings(self, views: list[FindingView]) -> None:
         """Cards that stay keep their focus and their question."""
         for key in set(self._cards) - {view.key for view in views}:
@@ -132,6 +145,8 @@ class Overview(Tab):
                 shown = self._cards[view.key] = FindingCard(self.texts, self._mend)
                 self._found.insertWidget(at, shown)
             shown.show_finding(view)
+        self._go_to_wanted()
+        self._wanted = ""  # what is over by now is not waited for
 
     def _ask_pulse(self) -> None:
         if self.shell.link.may(GetPulse):

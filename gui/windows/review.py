@@ -13,6 +13,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QPushButton, QStackedWidget
 
 from agent.control.protocol import Event
+from gui.presenter.status import review_counts
 from gui.review.conflicts import Conflicts
 from gui.review.parked import Parked
 from gui.review.people import People
@@ -90,14 +91,7 @@ class Review(Tab):
         """Shows what waits, not an empty list beside a full one."""
         report = self.shell.link.report
         if report is not None and not self._wanted:
-            s = report.snapshot
-            waiting = {
-                "conflicts": s.open_conflicts,
-                "people": s.suspects,
-                "tasks": s.tasks_open,
-                "unsure": s.effects_unknown,
-                "parked": s.parked,
-            }
+            waiting = review_counts(report.snapshot)
             self._counts.update(waiting)
             if not waiting.get(self.queue.name):
                 first = next((name for name, n in waiting.items() if n), None)

@@ -139,6 +139,7 @@ class Watch:
         self.notices = Notices(0.0)
         self.told: list[str] = []
         self.gone: list[str] = []
+        self.went: list[tuple[str, str]] = []
         self.off: set[str] = set()
 
     def pass_by(self, seconds: float, view: StatusView, step_s: float = 10.0) -> None:
@@ -152,6 +153,7 @@ class Watch:
             view, now=self.now, mono=self.mono, may=lambda kind: kind not in self.off, texts=TEXTS
         )
         self.told += [notice.kind for notice in turn.show]
+        self.went += [notice.go for notice in turn.show]
         self.gone += turn.withdraw
 
     def sleep(self, seconds: float) -> None:
@@ -237,6 +239,15 @@ def test_review_is_told_once_a_day_and_withdrawn(watch: Watch) -> None:
     assert watch.told == [REVIEW] * 2
     watch.pass_by(10, seen())
     assert watch.gone == [REVIEW]
+
+
+def test_a_notice_opens_what_it_is_about(watch: Watch) -> None:
+    watch.pass_by(600, seen(suspects=1, parked=2))
+    assert watch.went == [("review", "people")]
+    view = seen(**BAD)
+    watch.pass_by(600, view)
+    assert watch.went[1:] == [("overview", view.code)]
+    assert view.code
 
 
 # --- the menu ------------------------------------------------------------------------------------

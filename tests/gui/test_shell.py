@@ -14,6 +14,10 @@ from agent.model.review import ListConflicts
 from agent.model.status import Report, State
 from gui.app import Desktop
 from gui.link import Standing
+from gui.presenter.notices import BROKEN, REVIEW, Notice
+from gui.presenter.overview import FindingView, Remedy
+from gui.windows.overview import Overview
+from gui.windows.review import Review
 from gui.windows.tabs import TABS
 from gui.windows.window import Window
 
@@ -87,6 +91,35 @@ def test_without_an_agent_it_says_so(desktop_at: object, tmp_path: Path, qtbot: 
     desktop.refresh()
     assert desktop.view is not None
     assert desktop.view.head == "The sync service is not running"
+
+
+def test_a_click_on_a_notice_opens_its_item_until_it_is_over(
+    window: Window, desktop: Desktop, qtbot: QtBot
+) -> None:
+    def notice(kind: str, go: tuple[str, str]) -> Notice:
+        return Notice(kind, "Title", "Body", "warn", "Look", go)
+
+    desktop.notifier.show(notice(REVIEW, ("review", "parked")))
+    desktop.tray.pressed.emit()
+    tab = window.tab
+    assert isinstance(tab, Review)
+    assert tab.queue.name == "parked"
+    desktop.notifier.show(notice(BROKEN, ("overview", "disk.full")))
+    desktop.tray.pressed.emit()
+    overview = window.tab
+    assert isinstance(overview, Overview)
+    found = [
+        FindingView(code, "bad", "!", code, "", "", code, Remedy("Mend", go=("support", "doctor")))
+        for code in ("pms.login_refused", "disk.full")
+    ]
+    overview._show_findings(found)
+    card = overview._cards["disk.full"]
+    assert window.focusWidget() is card.button
+    desktop.notifier.withdraw(BROKEN)  # it is over: a late click goes nowhere
+    window.open_at("log")
+    desktop.tray.pressed.emit()
+    assert window.tab is not None
+    assert window.tab.name == "log"
 
 
 @pytest.mark.parametrize("wish", ["settings", "about"])
