@@ -4,12 +4,14 @@ python3 dev.py setup          make or refresh .venv from requirements.lock
 python3 dev.py demo [--once]  a sample practice, a CRM to look at, the agent between them
 python3 dev.py test [...]     every check; --fast, --all, other arguments go to pytest
 python3 dev.py run [...]      bridgework, inside the environment
-python3 dev.py shot           take the pictures of the CRM page again
+python3 dev.py shot [...]     take the pictures of the window again (arguments: names of scenes)
+python3 dev.py shot crm       ... of the CRM page
 python3 dev.py lock           resolve the dependencies anew
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import importlib.util
 import os
@@ -26,6 +28,33 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / ".bridgework-lock"
+
+# What Qt's wheels expect of a Debian, by the library that shows it is there.
+QT_LIBRARIES: dict[str, tuple[str, ...]] = {
+    "libegl1": ("libEGL.so.1",),
+    "libgl1": ("libGL.so.1",),
+    "libopengl0": ("libOpenGL.so.0",),
+    "libfontconfig1": ("libfontconfig.so.1",),
+    "libglib2.0-0": ("libglib-2.0.so.0",),
+    "libdbus-1-3": ("libdbus-1.so.3",),
+    "libxkbcommon0": ("libxkbcommon.so.0",),
+    "fonts-dejavu-core": ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",),
+}
+PANEL: dict[str, tuple[str, ...]] = {  # a virtual screen with a panel, for the tray
+    "xvfb": ("Xvfb",),
+    "trayer": ("trayer",),
+    "openbox": ("openbox",),
+    "xdotool": ("xdotool",),
+    "libxkbcommon-x11-0": ("libxkbcommon-x11.so.0",),
+    "libxcb-cursor0": ("libxcb-cursor.so.0",),
+    "libxcb-icccm4": ("libxcb-icccm.so.4",),
+    "libxcb-keysyms1": ("libxcb-keysyms.so.1",),
+    "libxcb-image0": ("libxcb-image.so.0",),
+    "libxcb-render-util0": ("libxcb-render-util.so.0",),
+    "libxcb-shape0": ("libxcb-shape.so.0",),
+    "libxcb-xkb1": ("libxcb-xkb.so.1",),
+}
+FONTS = {"fonts-inter": ("/usr/share/fonts/opentype/inter/Inter-Regular.otf",)}
 
 FAST = "not slow and not bench and not mariadb and not chromium"
 USUAL = "not slow and not bench"
@@ -70,8 +99,16 @@ def run(rest: list[str]) -> int:
 
 
 def shot(rest: list[str]) -> int:
-    if not ensure_environment() or not ensure_packages({"chromium": ("chromium",)}):
+    if not ensure_environment():
         return 1
+    if rest[:1] != ["crm"]:
+        if not ensure_packages({**QT_LIBRARIES, **FONTS}):
+            return 1
+        command = [str(PYTHON), "-m", "tests.gui.shots", *rest]
+        return subprocess.run(command, cwd=ROOT).returncode
+    if not ensure_packages({"chromium": ("chromium",)}):
+        return 1
+    rest = rest[1:]
     environ = dict(os.environ, PYTHONPATH=str(ROOT), BRIDGEWORK_KEEP_PICTURES="1")
     command = [str(PYTHON), "-m", "pytest", "-q", "tests/sandbox/crm/test_page_chromium.py", *rest]
     return subprocess.run(command, cwd=ROOT, env=environ).returncode
@@ -85,7 +122,8 @@ def lock(rest: list[str]) -> int:
     if not Path(_tool("uv")).exists() and not _quiet(resolver, "install the resolver"):
         return 1
     command = [
-        _tool("uv"), "pip", "compile", "pyproject.toml", "--group", "dev", "--universal",
+        _tool("uv"), "pip", "compile", "pyproject.toml", "--group", "dev", "--extra", "gui",
+        "--universal",
         "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--quiet",
         "--custom-compile-command", "python3 dev.py lock", "-o", LOCK.name, *rest,
     ]  # fmt: skip
@@ -100,19 +138,20 @@ def test(rest: list[str]) -> int:
         return 1
     environ = dict(os.environ, PYTHONPATH=str(ROOT), NO_COLOR="1")
     if not fast:
-        wanted: dict[str, tuple[str, ...]] = {"mariadb-server": ("mariadbd", "mysqld")}
+        wanted = {"mariadb-server": ("mariadbd", "mysqld"), **QT_LIBRARIES}
         if everything:
             wanted["chromium"] = ("chromium", "chromium-browser", "google-chrome")
+            wanted.update(PANEL)
         if not ensure_packages(wanted):
             return 1
         # A missing server must fail these tests here, not skip them.
-        environ["BRIDGEWORK_REQUIRE"] = "mariadb chromium" if everything else "mariadb"
+        environ["BRIDGEWORK_REQUIRE"] = "mariadb chromium panel" if everything else "mariadb"
 
     python = str(PYTHON)
     checks: list[tuple[str, list[str]]] = [
         ("format", [_tool("ruff"), "format", "--check", "."]),
         ("lint", [_tool("ruff"), "check", "."]),
-        ("types", [python, "-m", "mypy", "--strict", "agent", "drivers"]),
+        ("types", [python, "-m", "mypy", "--strict", "agent", "drivers", "gui"]),
         ("walls", [_tool("lint-imports"), "--no-cache"]),
         ("licences", [python, "-m", "tests.house.licences"]),
     ]
@@ -198,8 +237,9 @@ def _make_venv() -> bool:
 
 
 def ensure_packages(wanted: dict[str, tuple[str, ...]]) -> bool:
-    """Debian packages by the programs they bring; installed if we may, else the exact command."""
-    missing = [p for p, programs in wanted.items() if not any(_which(x) for x in programs)]
+    """Debian packages by the programs, libraries or files they bring; installed if we may, else
+    the exact command."""
+    missing = [p for p, brings in wanted.items() if not any(_is_here(x) for x in brings)]
     return not missing or _install_packages(missing)
 
 
@@ -213,6 +253,18 @@ def _install_packages(names: list[str]) -> bool:
     print(f"Installing {', '.join(names)} ...", flush=True)
     environ = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     return _quiet(["sh", "-c", command], f"install {', '.join(names)}", environ)
+
+
+def _is_here(brought: str) -> bool:
+    if brought.startswith("/"):
+        return Path(brought).exists()
+    if ".so" not in brought:
+        return _which(brought) is not None
+    try:
+        ctypes.CDLL(brought)
+    except OSError:
+        return os.name == "nt"
+    return True
 
 
 def _which(program: str) -> str | None:

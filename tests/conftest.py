@@ -15,6 +15,7 @@ from agent.config import Paths, Settings, load_settings
 _SERVERS = {
     "mariadb": ("mariadbd", "mysqld"),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
+    "panel": ("trayer",),
 }
 
 

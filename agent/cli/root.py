@@ -25,6 +25,7 @@ from agent.support.messages import Catalogue
 # name -> where it lives, and its line of the help, so that showing help imports nothing.
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("agent.cli.run_cmd:run", "Run the agent until stopped."),
+    "tray": ("agent.cli.tray_cmd:tray", "The icon by the clock, and the window."),
     "status": ("agent.cli.status_cmd:status", "What agrees, what waits, what needs a person."),
     "doctor": ("agent.cli.doctor_cmd:doctor", "Check every step and name the remedy."),
     "sync": ("agent.cli.sync_cmd:sync", "Prove records equal now."),

@@ -101,6 +101,10 @@ class Client:
             self._take_note(answer)
         return self._events.popleft()
 
+    def hang_up(self) -> None:
+        """From any thread: whoever waits for an answer here gets control.lost."""
+        self._line.hang_up()
+
     def close(self) -> None:
         self._line.close()
 

@@ -37,6 +37,12 @@ BREACHES = {
         "only drivers and the sample practice speak to MySQL",
     ),
     "agent/runtime/breach_keys.py": ("keyring", "only config knows the keyring"),
+    "gui/breach.py": (
+        "agent.journal",
+        "the window knows the control channel, the model and the texts only",
+    ),
+    "gui/presenter/breach.py": ("PySide6", "presenters know no Qt"),
+    "gui/widgets/breach.py": ("gui.windows", "what windows are made of knows no windows"),
 }
 # What the walls allow, so that a wall that forbids everything is found too.
 DOORS = {
@@ -48,6 +54,9 @@ DOORS = {
     "agent/runtime/host.py": "drivers",
     "agent/config/door.py": "keyring",
     "drivers/sample/door.py": "sqlite3",
+    "gui/i18n.py": "agent.support.messages",
+    "gui/windows/door.py": "agent.config.paths",
+    "gui/theme.py": "PySide6",
 }
 
 
@@ -60,8 +69,13 @@ def bare_tree(tmp_path: Path) -> Path:
     for room in ("agent", "drivers", "drivers/sample", *(f"agent/{r}" for r in rooms)):
         (tmp_path / room).mkdir()
         (tmp_path / room / "__init__.py").touch()
-    for module in ("errors", "ports"):
-        (tmp_path / "agent" / f"{module}.py").touch()
+    for room in ("gui", *(f"gui/{r}" for r in ("models", "presenter", "widgets", "windows"))):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "__init__.py").touch()
+    modules = ("agent/errors", "agent/ports", "agent/support/messages", "agent/config/paths",
+               "gui/app", "gui/i18n", "gui/link", "gui/theme", "gui/tray")  # fmt: skip
+    for module in modules:
+        (tmp_path / f"{module}.py").touch()
     return tmp_path
 
 

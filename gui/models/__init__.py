@@ -1,0 +1,1 @@
+"""Models of the window's lists: changed by difference, so selection and focus stay."""

@@ -1,0 +1,52 @@
+"""What every part of the window is given: the line, texts, looks, and how to go elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from PySide6.QtCore import QObject, Signal
+
+from agent.errors import AgentError
+from gui.i18n import Texts
+from gui.link import Link
+from gui.prefs import Prefs
+from gui.theme import Theme
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Shell(QObject):
+    """``go("review", "conflict:17")`` opens that tab there; ``tell`` shows a passing line."""
+
+    going = Signal(str, str)  # tab, place
+    telling = Signal(str, str)  # text, tone
+
+    def __init__(
+        self,
+        link: Link,
+        texts: Texts,
+        theme: Theme,
+        prefs: Prefs,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        super().__init__()
+        self.link = link
+        self.texts = texts
+        self.theme = theme
+        self.prefs = prefs
+        self.now = now
+        link.refused.connect(self.tell_error)
+
+    def go(self, tab: str, place: str = "") -> None:
+        self.going.emit(tab, place)
+
+    def tell(self, text: str, tone: str = "") -> None:
+        self.telling.emit(text, tone)
+
+    def tell_error(self, error: AgentError) -> None:
+        """In the words of the catalogue: what stopped and the next step."""
+        message = self.texts.message(error.code, error.facts)
+        self.tell(" ".join(part for part in (message.title, message.next_step) if part), "bad")

@@ -1,0 +1,10 @@
+"""The tabs, in the order they stand. A new one is registered here, and nowhere else."""
+
+from __future__ import annotations
+
+from gui.windows.activity import Activity
+from gui.windows.log import Log
+from gui.windows.overview import Overview
+from gui.windows.tab import Tab
+
+TABS: tuple[type[Tab], ...] = (Overview, Activity, Log)

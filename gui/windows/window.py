@@ -1,0 +1,149 @@
+"""The one window: the side with the tabs, the page, and a line for what was just done."""
+
+from __future__ import annotations
+
+import itertools
+
+from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+
+from gui import a11y
+from gui.presenter.status import StatusView
+from gui.shell import Shell
+from gui.theme import set_tone
+from gui.widgets.parts import button, label, row
+from gui.windows.side import Side
+from gui.windows.tab import Tab
+from gui.windows.tabs import TABS
+
+SMALLEST = (900, 560)
+USUAL = (1120, 740)
+_TOLD_MS = 8000
+
+
+class Window(QMainWindow):
+    """Closing hides it; the agent does not care whether it is open."""
+
+    closed = Signal()
+
+    def __init__(self, shell: Shell, tabs: tuple[type[Tab], ...] = TABS) -> None:
+        super().__init__()
+        self.shell = shell
+        self._kinds = {tab.name: tab for tab in tabs}
+        self._built: dict[str, Tab] = {}
+        self.setWindowTitle(shell.texts("shell.product"))
+        self.setWindowIcon(shell.theme.icon("bridgework"))
+        self.setMinimumSize(*SMALLEST)
+        self.side = Side(shell, tabs)
+        self.pages = QStackedWidget()
+        self.notice = _Notice(shell)
+        main = QVBoxLayout()
+        main.setContentsMargins(0, 0, 0, 0)
+        main.setSpacing(0)
+        main.addWidget(self.pages, 1)
+        main.addWidget(self.notice)
+        whole = QHBoxLayout()
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        whole.addWidget(self.side)
+        whole.addLayout(main, 1)
+        centre = QWidget()
+        centre.setLayout(whole)
+        self.setCentralWidget(centre)
+        self.side.chosen.connect(self.open_at)
+        shell.going.connect(self.open_at)
+        shell.telling.connect(self.notice.tell)
+        for place, name in enumerate(self._kinds, 1):
+            QShortcut(QKeySequence(f"Ctrl+{place}"), self, lambda n=name: self.open_at(n))
+        QShortcut(QKeySequence.StandardKey.Close, self, self.close)
+        self._restore()
+
+    @property
+    def tab(self) -> Tab | None:
+        """The one shown."""
+        shown = self.pages.currentWidget()
+        return shown if isinstance(shown, Tab) else None
+
+    def open_at(self, name: str, place: str = "") -> None:
+        """Shows a tab, building it the first time; an unknown name is the first one."""
+        name = name if name in self._kinds else next(iter(self._kinds))
+        tab = self.built(name)
+        self.side.choose(name)
+        self.pages.setCurrentWidget(tab)
+        self.setWindowTitle(
+            self.shell.texts("shell.window", tab=self.shell.texts(f"tabs.{name}.title"))
+        )
+        if place:
+            tab.show_at(place)
+
+    def built(self, name: str) -> Tab:
+        tab = self._built.get(name)
+        if tab is None:
+            tab = self._kinds[name](self.shell)
+            tab.badge_changed.connect(self.side.buttons[name].set_count)
+            self._built[name] = tab
+            self.pages.addWidget(tab)
+            self._order_tabs()
+        return tab
+
+    def show_status(self, view: StatusView) -> None:
+        self.side.show_status(view)
+        if "review" in self.side.buttons:
+            self.side.buttons["review"].set_count(view.to_review)
+
+    def bring_up(self, name: str = "", place: str = "") -> None:
+        """In front, where the click meant."""
+        if name or self.tab is None:
+            self.open_at(name, place)
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.shell.prefs.put("window/geometry", self.saveGeometry())
+        self.shell.prefs.save()
+        super().closeEvent(event)
+        self.closed.emit()
+
+    def _restore(self) -> None:
+        kept: QByteArray = self.shell.prefs.bytes("window/geometry")
+        # A kept place on a screen that is gone is put right by Qt itself.
+        if kept.isEmpty() or not self.restoreGeometry(kept):
+            room = self.screen().availableGeometry()
+            self.resize(min(USUAL[0], room.width() - 40), min(USUAL[1], room.height() - 60))
+
+    def _order_tabs(self) -> None:
+        """Tab goes down the side, then into the page."""
+        buttons = list(self.side.buttons.values())
+        for one, next_one in itertools.pairwise(buttons):
+            QWidget.setTabOrder(one, next_one)
+
+
+class _Notice(QFrame):
+    """A passing line at the foot: said aloud, gone by itself, and by its button."""
+
+    def __init__(self, shell: Shell) -> None:
+        super().__init__()
+        self.setProperty("kind", "banner")
+        self._text = label("", "", wrap=True)
+        self._text.setObjectName("notice")
+        inside = row(self._text, button(shell.texts("shell.dismiss"), self.hide, "link"))
+        inside.setStretch(0, 1)
+        inside.setContentsMargins(16, 8, 12, 8)
+        self.setLayout(inside)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.hide)
+        self.hide()
+
+    def tell(self, text: str, tone: str) -> None:
+        self._text.setText(text)
+        set_tone(self, tone)
+        self.show()
+        a11y.announce(self, text)
+        if tone != "bad":  # what went wrong stays until it was read
+            self._timer.start(_TOLD_MS)
+        else:
+            self._timer.stop()

@@ -1,0 +1,1 @@
+"""The desktop against a real Qt event loop and a real agent process."""

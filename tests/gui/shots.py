@@ -1,0 +1,108 @@
+"""Pictures of every scene and tray state: light, dark, 150 %, high contrast, pseudo-language.
+
+``python3 dev.py shot [scene ...]`` writes light, dark and 150 % under ``assets/help``;
+``--to FOLDER`` elsewhere, ``--looks light,contrast,pseudo`` others. A real agent with a sample
+practice serves them all; one process a look, for Qt takes its scale at the start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HELP = ROOT / "assets" / "help"
+SIZE = (1120, 740)
+# look -> scheme, language, scale, ending of the file's name
+LOOKS = {
+    "light": ("light", "en", 1.0, ""),
+    "dark": ("dark", "en", 1.0, "-dark"),
+    "big": ("light", "en", 1.5, "-150"),
+    "contrast": ("contrast", "en", 1.0, "-contrast"),
+    "pseudo": ("light", "pseudo", 1.0, "-pseudo"),
+    "small": ("light", "en", 1.0, "-small"),
+    "spanish": ("light", "es", 1.0, "-es"),
+}
+USUAL = "light,dark,big"
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scenes", nargs="*")
+    parser.add_argument("--looks", default=USUAL)
+    parser.add_argument("--to", type=Path, default=HELP)
+    parser.add_argument("--home", type=Path, help="of an agent that runs already")
+    parser.add_argument("--look", help="internal: take this look's pictures in this process")
+    wish = parser.parse_args(arguments)
+    if wish.look:
+        return _take(wish.look, wish.home, wish.to, wish.scenes)
+    wish.to.mkdir(parents=True, exist_ok=True)
+    if wish.home:
+        return _looks(wish.home, wish.looks.split(","), wish.to, wish.scenes)
+    from tests.gui.showcase import showcase
+
+    folder = tempfile.TemporaryDirectory(prefix="bridgework-shots-")
+    with folder as made, showcase(Path(made)) as home:
+        return _looks(home, wish.looks.split(","), wish.to, wish.scenes)
+
+
+def _looks(home: Path, looks: Sequence[str], to: Path, scenes: Sequence[str]) -> int:
+    failed = 0
+    for look in looks:
+        environ = dict(os.environ, QT_SCALE_FACTOR=str(LOOKS[look][2]), PYTHONPATH=str(ROOT))
+        command = [sys.executable, "-m", "tests.gui.shots", "--look", look, "--home", str(home)]
+        command += ["--to", str(to), *scenes]
+        failed |= subprocess.run(command, env=environ, cwd=ROOT, check=False).returncode
+    return failed
+
+
+def _take(look: str, home: Path, to: Path, wanted: Sequence[str]) -> int:
+    from tests.gui.screen import unseen
+
+    unseen()
+    from PySide6.QtWidgets import QApplication
+
+    from gui.app import Desktop
+    from gui.link import Standing
+    from gui.prefs import Prefs
+    from tests.gui.scenes import SCENES
+
+    scheme, language, _, ending = LOOKS[look]
+    app = QApplication([])
+    app.setQuitOnLastWindowClosed(False)
+    with tempfile.TemporaryDirectory() as folder:
+        prefs = Prefs(f"{folder}/window.ini")
+        prefs.put("theme", scheme)
+        prefs.put("language", language)
+        desktop = Desktop(app, home, prefs=prefs)
+
+        def settle(until: Callable[[], bool]) -> None:
+            deadline = time.monotonic() + 15
+            while not until() and time.monotonic() < deadline:
+                app.processEvents()
+                time.sleep(0.01)
+            calm = time.monotonic() + 0.4  # what was asked is answered
+            while time.monotonic() < calm:
+                app.processEvents()
+                time.sleep(0.01)
+
+        desktop.start()
+        settle(lambda: desktop.link.standing is Standing.UP)
+        desktop.window.resize(*((1024, 640) if look == "small" else SIZE))
+        for name, scene in SCENES.items():
+            if not wanted or name in wanted:
+                picture = scene(desktop, settle).grab()
+                picture.save(str(to / f"window-{name}{ending}.png"))
+                print(f"window-{name}{ending}.png")
+        desktop.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

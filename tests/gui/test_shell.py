@@ -1,0 +1,88 @@
+"""The window's shell: it opens, goes where it is told, and says what the agent says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from agent.cli.stage import Stage
+from agent.errors import AgentError
+from agent.model.desk import GetStatus, ListCommands
+from agent.model.review import ListConflicts
+from agent.model.status import Report
+from gui.app import Desktop
+from gui.windows.tabs import TABS
+from gui.windows.window import Window
+
+
+def test_every_tab_opens(window: Window) -> None:
+    for tab in TABS:
+        window.open_at(tab.name)
+        assert window.tab is not None
+        assert window.tab.name == tab.name
+        assert window.side.buttons[tab.name].isChecked()
+
+
+def test_the_state_is_in_words(window: Window, desktop: Desktop, qtbot: QtBot) -> None:
+    qtbot.waitUntil(lambda: desktop.view is not None and desktop.view.head != "", timeout=5000)
+    assert desktop.view is not None
+    assert desktop.view.last_read.startswith("Last read from the practice")
+
+
+def test_an_answer_comes_on_the_ui_thread(window: Window, desktop: Desktop, qtbot: QtBot) -> None:
+    got: list[Report] = []
+    desktop.link.ask(GetStatus(), got.append, owner=window)
+    qtbot.waitUntil(lambda: bool(got), timeout=5000)
+    assert got[0].snapshot.is_running
+
+
+def test_a_refusal_is_told(window: Window, desktop: Desktop, qtbot: QtBot) -> None:
+    refused: list[AgentError] = []
+    desktop.link.ask(ListConflicts(limit=9999), failed=refused.append, owner=window)
+    qtbot.waitUntil(lambda: bool(refused), timeout=5000)
+    assert refused[0].code == "desk.bad_value"
+    desktop.link.ask(ListCommands(limit=0))
+    qtbot.waitUntil(window.notice.isVisible, timeout=5000)
+
+
+def test_what_was_cancelled_is_not_delivered(
+    desktop: Desktop, window: Window, qtbot: QtBot
+) -> None:
+    got: list[Report] = []
+    desktop.link.ask(GetStatus(), got.append).cancel()
+    later: list[Report] = []
+    desktop.link.ask(GetStatus(), later.append)
+    qtbot.waitUntil(lambda: bool(later), timeout=5000)
+    assert got == []
+
+
+def test_events_come_every_second(window: Window, desktop: Desktop, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(desktop.link.report_changed, timeout=5000):
+        pass
+
+
+def test_the_window_remembers_its_size(window: Window, desktop: Desktop, practice: Stage) -> None:
+    window.resize(1010, 650)
+    window.close()
+    again = Window(desktop.shell)
+    assert (again.width(), again.height()) == (1010, 650)
+    again.deleteLater()
+
+
+@pytest.mark.parametrize("place", ["nowhere", ""])
+def test_an_unknown_tab_is_the_first(window: Window, place: str) -> None:
+    window.open_at(place)
+    assert window.tab is not None
+    assert window.tab.name == TABS[0].name
+
+
+def test_without_an_agent_it_says_so(desktop_at: object, tmp_path: Path, qtbot: QtBot) -> None:
+    assert callable(desktop_at)
+    desktop: Desktop = desktop_at(tmp_path / "nobody")
+    desktop.start()
+    desktop.link.heard_mono -= 60
+    desktop.refresh()
+    assert desktop.view is not None
+    assert desktop.view.head == "The sync service is not running"
