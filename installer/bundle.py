@@ -10,8 +10,12 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from installer.freeze import PROGRAMS
 from installer.pins import LOCK, Product
-from installer.steps import BuildError, Step
+from installer.sign import Signer
+from installer.steps import BuildError, Step, digest_of
+
+SBOM = "bridgework.cdx.json"
 
 # Never looked at by a window of ours: software OpenGL, Qt's own translations, other platforms'
 # plugins, zone texts the library does not need twice.
@@ -29,7 +33,6 @@ _WEIGHT = (
 _BUILD_ONLY = frozenset(
     {
         "altgraph", "pefile", "pip", "pyinstaller", "pyinstaller-hooks-contrib", "setuptools",
-        "pywin32-ctypes-build",
     }
 )  # fmt: skip
 _LICENCE_FILE = re.compile(r"(?i)^(licen[cs]e|copying|notice|authors?)")
@@ -47,10 +50,17 @@ class Part:
 
 
 def bundle_step(
-    frozen: Path, wheels: Path, interpreter: Path, *, product: Product, version: str, made_of: str
+    frozen: Path,
+    wheels: Path,
+    interpreter: Path,
+    *,
+    product: Product,
+    version: str,
+    signer: Signer,
+    made_of: str,
 ) -> Step:
-    """``<folder>/Bridgework``: the frozen programs, lighter, with ``licences/`` and
-    ``bridgework.cdx.json`` (CycloneDX 1.6)."""
+    """``<folder>/Bridgework``: the frozen programs, lighter and signed, with ``licences/`` and the
+    list of parts."""
 
     def make(folder: Path) -> None:
         target = folder / "Bridgework"
@@ -58,11 +68,16 @@ def bundle_step(
         _slim(target)
         parts = parts_of(wheels / "site")
         _licences(parts, interpreter / "python" / "LICENSE.txt", target / "licences")
-        (target / "bridgework.cdx.json").write_text(
+        (target / SBOM).write_text(
             json.dumps(sbom(parts, product, version), indent=1), encoding="utf-8"
         )
+        for program in PROGRAMS:
+            signer.sign(target / f"{program}.exe", f"{product.name} {version}")
 
-    return Step("bundle", {"before": made_of, "version": version}, make)
+    signed_by = digest_of([signer.certificate])
+    source = digest_of([Path(__file__)])
+    made_from = {"before": made_of, "version": version, "signer": signed_by, "source": source}
+    return Step("bundle", made_from, make)
 
 
 def _slim(target: Path) -> None:
@@ -81,9 +96,7 @@ def parts_of(site: Path, lock: Path = LOCK) -> list[Part]:
         for line in lock.read_text(encoding="utf-8").splitlines()
         if (found := _PINNED.match(line))
     )
-    metadata = {
-        _canonical(path.name.rsplit("-", 1)[0]): path for path in sorted(site.glob("*.dist-info"))
-    }
+    metadata = {_canonical(path.stem.rpartition("-")[0]): path for path in site.glob("*.dist-info")}
     parts: list[Part] = []
     for name, version in sorted(locked.items()):
         if name in _BUILD_ONLY:

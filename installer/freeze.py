@@ -6,12 +6,14 @@ import shutil
 import sys
 from pathlib import Path
 
-from installer.pins import LOCK, ROOT, Interpreter
+from installer.icon import write_ico
+from installer.pins import HERE, LOCK, ROOT, Interpreter
 from installer.steps import BuildError, Step, call, digest_of, need
 from installer.winebox import WineBox
 
 PROGRAMS = ("bridgework", "bridgework-tray")
-SOURCE = ("agent", "drivers", "gui", "assets", "installer")
+SOURCE = ("agent", "drivers", "gui", "assets")
+RECIPE = ("bridgework.spec", "entry_bridgework.py", "entry_tray.py", "freeze.py", "icon.py")
 _VERSION_RESOURCE = """\
 VSVersionInfo(
   ffi=FixedFileInfo(filevers={numbers}, prodvers={numbers}, mask=0x3F, flags=0x0, OS=0x40004,
@@ -73,6 +75,11 @@ def freeze_step(
         source = box.work / "src"
         for name in SOURCE:
             shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("*.pyc"))
+        for name in RECIPE:
+            (source / "installer").mkdir(exist_ok=True)
+            shutil.copy(HERE / name, source / "installer")
+        icons = source / "assets" / "icons"
+        write_ico(icons / "bridgework.svg", icons / "bridgework.ico")
         for name in PROGRAMS:
             numbers = (*map(int, version.split(".")), 0)
             (source / f"{name}.version").write_text(
@@ -94,8 +101,5 @@ def freeze_step(
             raise BuildError(f"PyInstaller made no {', '.join(missing)}.")
         shutil.copytree(built, folder / "Bridgework")
 
-    return Step(
-        "frozen",
-        {"before": made_of, "version": version, "source": digest_of([ROOT / n for n in SOURCE])},
-        make,
-    )
+    source = digest_of([*(ROOT / n for n in SOURCE), *(HERE / n for n in RECIPE)])
+    return Step("frozen", {"before": made_of, "version": version, "source": source}, make)

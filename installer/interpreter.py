@@ -61,7 +61,7 @@ def _unpack(pin: Interpreter, sdist: Path, folder: Path) -> None:
 
 
 def _signer(said: str) -> str | None:
-    """The organisation of the signer's certificate, as the tool spells it (``/O=`` or ``, O =``)."""
+    """The organisation in the signer's certificate; the tool writes ``/O=`` or ``, O =``."""
     certificate = said.partition("Signer's certificate:")[2].partition("Issuer")[0]
     found = re.search(r"\bO\s?=\s?([^/,\n]+)", certificate)
     return found.group(1).strip() if found else None

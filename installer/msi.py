@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from installer import tables
 from installer.pins import HERE, Product
-from installer.steps import BuildError, Step, digest_of
-from installer.winebox import WineBox
+from installer.steps import BuildError, Step, call, digest_of, need
 
 PROGRAMS = {"bridgework.exe": "FileProgram", "bridgework-tray.exe": "FileTray"}
 #: property -> name under HKLM\Software\Bridgework; set once, kept by upgrades and repairs
@@ -24,6 +24,7 @@ REMEMBERED = {
     "INSTALLFOLDER": "InstallFolder",
     "DATAFOLDER": "DataFolder",
 }
+COMPONENTS = ("Program", "Tray", "Run", "Known", "Data")
 _AFTER_SEARCH = 51  # AppSearch is 50, LaunchConditions 100
 _NS = "http://schemas.microsoft.com/wix/2006/wi"
 
@@ -36,8 +37,8 @@ class Fragment:
     sources: dict[str, Path]
 
 
-def fragment(bundle: Path, inside: str, product: Product) -> Fragment:
-    """``inside``: how wixl finds the bundle. Sorted, with codes derived from the names."""
+def fragment(bundle: Path, product: Product) -> Fragment:
+    """Sorted, with codes derived from the names; paths relative to the bundle's parent."""
     lines: list[str] = []
     components: list[str] = []
     sources: dict[str, Path] = {}
@@ -58,7 +59,7 @@ def fragment(bundle: Path, inside: str, product: Product) -> Fragment:
                 lines.append(
                     f"<Component Id={component} Guid={quoteattr(product.code('file', name))}"
                     f' Win64="yes"><File Id={file} Name={quoteattr(path.name)}'
-                    f' Source={quoteattr(f"{inside}/{name}")} KeyPath="yes" /></Component>'
+                    f' Source={quoteattr(f"{bundle.name}/{name}")} KeyPath="yes" /></Component>'
                 )
 
     walk(bundle)
@@ -81,10 +82,10 @@ def authored(text: str) -> str:
     searches, known, recalls = [], [], []
     for at, (name, value) in enumerate(REMEMBERED.items(), _AFTER_SEARCH):
         searches.append(
-            f'<Property Id="{name}" Secure="yes" />'
             f'<Property Id="KNOWN_{name}"><RegistrySearch Id="Search{value}" Root="HKLM"'
             rf' Key="Software\Bridgework" Name="{value}" Type="raw" Win64="yes" /></Property>'
-            f'<CustomAction Id="Recall{value}" Property="{name}" Value="[KNOWN_{name}]" />'
+            f'<CustomAction Id="Recall{value}" Property="{name}" Value="[KNOWN_{name}]"'
+            ' Impersonate="yes" />'
         )
         known.append(
             rf'<RegistryValue Id="Known{value}" Root="HKLM" Key="Software\Bridgework"'
@@ -98,59 +99,48 @@ def authored(text: str) -> str:
     return text
 
 
-def msi_step(
-    bundle: Path, box: WineBox, *, product: Product, version: str, commit: str, made_of: str
-) -> Step:
-    """``<folder>/Bridgework-<version>.msi``, unsigned. wixl's every word is taken as a failure:
-    what it cannot do it leaves out, with no more than a warning."""
+def msi_step(bundle: Path, *, product: Product, version: str, commit: str, made_of: str) -> Step:
+    """``<folder>/Bridgework-<version>.msi``, unsigned."""
 
     def make(folder: Path) -> None:
-        scratch = box.work / "msi"
-        if scratch.exists():
-            shutil.rmtree(scratch)
-        scratch.mkdir(parents=True)
-        shutil.copytree(bundle / "Bridgework", scratch / "bundle")
-        made = fragment(scratch / "bundle", box.inside(scratch / "bundle"), product)
-        (scratch / "bundle.wxs").write_text(made.xml)
-        source = authored((HERE / "bridgework.wxs").read_text())
-        (scratch / "bridgework.wxs").write_text(source)
-        name = f"Bridgework-{version}.msi"
-        given = {
-            "Version": version,
-            "ProductCode": product.code("product", f"{version}+{commit}"),
-            "UpgradeCode": product.upgrade_code,
-            "Manufacturer": product.manufacturer,
-            "HelpUrl": product.help_url,
-            "OldestBuild": str(product.oldest_windows_build),
-            "Bundle": box.inside(scratch / "bundle"),
-            "Icon": box.inside(scratch / "bundle" / "_internal/assets/icons/bridgework.ico"),
-            **{f"Guid{n}": product.code("component", n)
-               for n in ("Program", "Tray", "Run", "Known", "Data")},
-        }  # fmt: skip
-        flags = " ".join(f"-D '{k}={v}'" for k, v in given.items())
-        box.run(
-            f"cd {box.inside(scratch)} && wixl -a x64 {flags} -o {name} bridgework.wxs bundle.wxs",
-            "build the MSI",
-            quiet_is_success=True,
-        )
-        msi = scratch / name
-        tables.patch(msi)
-        versions = tables.fill_versions(msi, made.sources, scratch)
-        if versions < len(PROGRAMS):
-            raise BuildError("Our own programs have no version resource.")
-        shutil.copy(msi, folder / name)
-        (folder / "made.sha256").write_text(hashlib.sha256(msi.read_bytes()).hexdigest())
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            (Path(scratch) / "bundle").symlink_to(bundle / "Bridgework")
+            msi = build_msi(Path(scratch), product=product, version=version, commit=commit)
+            shutil.copy(msi, folder)
 
-    return Step(
-        "msi",
-        {
-            "before": made_of,
-            "version": version,
-            "commit": commit,
-            "source": digest_of([HERE / "bridgework.wxs", HERE / "msi.py", HERE / "tables.py"]),
-        },
-        make,
+    source = digest_of([HERE / name for name in ("bridgework.wxs", "msi.py", "tables.py")])
+    made_from = {"before": made_of, "version": version, "commit": commit, "source": source}
+    return Step("msi", made_from, make)
+
+
+def build_msi(scratch: Path, *, product: Product, version: str, commit: str) -> Path:
+    """``scratch/bundle`` holds the files. wixl's every word is taken as a failure: what it cannot
+    do it leaves out, with no more than a warning."""
+    made = fragment(scratch / "bundle", product)
+    (scratch / "bundle.wxs").write_text(made.xml)
+    (scratch / "bridgework.wxs").write_text(authored((HERE / "bridgework.wxs").read_text()))
+    msi = scratch / f"Bridgework-{version}.msi"
+    given = {
+        "Version": version,
+        # One code for each content: the same version of another commit is another product.
+        "ProductCode": product.code("product", f"{version}+{commit}"),
+        "UpgradeCode": product.upgrade_code,
+        "Manufacturer": product.manufacturer,
+        "HelpUrl": product.help_url,
+        "OldestBuild": str(product.oldest_windows_build),
+        **{f"Guid{name}": product.code("component", name) for name in COMPONENTS},
+    }
+    flags = [word for name, value in given.items() for word in ("-D", f"{name}={value}")]
+    call(
+        [need("wixl", "wixl"), "-a", "x64", *flags, "-o", msi, "bridgework.wxs", "bundle.wxs"],
+        "build the MSI",
+        cwd=scratch,
+        quiet_is_success=True,
     )
+    tables.patch(msi)
+    if tables.fill_versions(msi, made.sources, scratch) < len(PROGRAMS):
+        raise BuildError("Our own programs have no version resource.")
+    return msi
 
 
 def _id(kind: str, name: str) -> str:

@@ -18,6 +18,9 @@ PUBLIC = (
     "NOLAUNCH", "PROXY", "MODE", "ANSWERS", "PURGEDATA",
 )  # fmt: skip
 _HIDE_TARGET = 8192  # msidbCustomActionTypeHideTarget: the command line stays out of the log
+_PERMANENT = 16  # msidbComponentAttributesPermanent
+_MAX_INCLUSIVE = 512  # msidbUpgradeAttributesVersionMaxInclusive
+_AUTOSTART = 'NOT TRAYAUTOSTART OR TRAYAUTOSTART = "1"'
 _NOT_SINGLE_USER = 'NOT MODE OR MODE = "service"'
 
 
@@ -52,14 +55,29 @@ def table_names(msi: Path) -> set[str]:
 
 
 def patch(msi: Path) -> None:
-    """Secure and hidden properties, the secret's command line, and single-user mode."""
-    secure = ";".join((*PUBLIC, "WIX_DOWNGRADE_DETECTED", "WIX_UPGRADE_DETECTED"))
+    """Secure and hidden properties, the secret's command line, single-user mode, the folder that
+    stays, and that the same version of another build replaces this one."""
+    detected = read_table(msi, "Upgrade").by("ActionProperty")
+    secure = ";".join((*PUBLIC, *sorted(detected)))
     kinds = read_table(msi, "CustomAction").by("Action")
     pair = int(kinds["Pair"]["Type"]) | _HIDE_TARGET
+    components = read_table(msi, "Component").by("Component")
+    stays = int(components["CmpData"]["Attributes"]) | _PERMANENT
+    older = detected["WIX_UPGRADE_DETECTED"]
+    reach = int(older["Attributes"]) | _MAX_INCLUSIVE
     statements = [
+        f"UPDATE `Component` SET `Attributes`={stays} WHERE `Component`='CmpData'",
+        f"UPDATE `Component` SET `Condition`='{_AUTOSTART}' WHERE `Component`='CmpRun'",
+        # The attributes are part of that table's key: the row is written anew.
+        "DELETE FROM `Upgrade` WHERE `ActionProperty`='WIX_UPGRADE_DETECTED'",
+        "INSERT INTO `Upgrade` (`UpgradeCode`,`VersionMax`,`Attributes`,`ActionProperty`) VALUES"
+        f" ('{older['UpgradeCode']}','{older['VersionMax']}',{reach},'WIX_UPGRADE_DETECTED')",
         *_property(msi, "SecureCustomProperties", secure),
         *_property(msi, "MsiHiddenProperties", f"{SECRET};Pair"),
         f"UPDATE `CustomAction` SET `Type`={pair} WHERE `Action`='Pair'",
+        # wixl versions differ; later, the old version's removal could take new files with it.
+        "UPDATE `InstallExecuteSequence` SET `Sequence`=1401"
+        " WHERE `Action`='RemoveExistingProducts'",
         *(
             f"UPDATE `InstallExecuteSequence` SET `Condition`='{_NOT_SINGLE_USER}'"
             f" WHERE `Action`='{action}'"

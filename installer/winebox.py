@@ -74,7 +74,9 @@ class WineBox:
             **(environ or {}),
         }
         words = " ".join(shlex.quote(f"{name}={value}") for name, value in given.items())
-        entered = f"chroot {root} /usr/bin/env -i {words} /bin/bash -c {shlex.quote('cd /w; ' + line)}"
+        entered = (
+            f"chroot {root} /usr/bin/env -i {words} /bin/bash -c {shlex.quote('cd /w; ' + line)}"
+        )
         return [
             need("unshare", "util-linux"), "--mount", "--propagation", "private",
             "/bin/bash", "-c", f"{mounts} && exec {entered}",
