@@ -45,6 +45,7 @@ PANEL: dict[str, tuple[str, ...]] = {  # a virtual screen with a panel, for the 
     "trayer": ("trayer",),
     "openbox": ("openbox",),
     "xdotool": ("xdotool",),
+    "x11-utils": ("xwininfo",),
     "libxkbcommon-x11-0": ("libxkbcommon-x11.so.0",),
     "libxcb-cursor0": ("libxcb-cursor.so.0",),
     "libxcb-icccm4": ("libxcb-icccm.so.4",),

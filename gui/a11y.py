@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from functools import cmp_to_key, partial
+
+from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
 from PySide6.QtWidgets import QAbstractItemView, QLabel, QTableView, QWidget
 
@@ -24,6 +28,47 @@ def table(view: QAbstractItemView, text: str) -> None:
     view.setTabKeyNavigation(False)
     if isinstance(view, QTableView):
         view.setCornerButtonEnabled(False)
+
+
+def reading_order(*parts: QWidget) -> list[QWidget]:
+    """What Tab visits in each of these, as people read: line by line, left to right.
+
+    Two controls are on a line when the middle of one lies beside the other.
+    """
+    found: list[QWidget] = []
+    for part in parts:
+        stops = [w for w in part.findChildren(QWidget) if takes_tab(w)]
+        found += sorted(stops, key=cmp_to_key(partial(_reads_before, part)))
+    return found
+
+
+def takes_tab(widget: QWidget) -> bool:
+    policy = widget.focusPolicy()
+    return (
+        widget.isVisible()
+        and widget.isEnabled()
+        and bool(policy & Qt.FocusPolicy.TabFocus)
+        and widget.focusProxy() is None
+    )
+
+
+def _reads_before(inside: QWidget, a: QWidget, b: QWidget) -> int:
+    one, other = _box(a, inside), _box(b, inside)
+    is_one_line = (
+        one.top() <= other.center().y() <= one.bottom()
+        or other.top() <= one.center().y() <= other.bottom()
+    )
+    return one.left() - other.left() if is_one_line else one.top() - other.top()
+
+
+def _box(widget: QWidget, inside: QWidget) -> QRect:
+    return QRect(widget.mapTo(inside, QPoint(0, 0)), widget.size())
+
+
+def order(*widgets: QWidget) -> None:
+    """Tab goes from one to the next."""
+    for one, next_one in itertools.pairwise(widgets):
+        QWidget.setTabOrder(one, next_one)
 
 
 def announce(widget: QWidget, text: str) -> None:

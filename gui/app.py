@@ -8,26 +8,41 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from PySide6.QtCore import QLocale, QObject, QTimer
-from PySide6.QtWidgets import QApplication, QSystemTrayIcon
+import shiboken6
+from PySide6.QtCore import QLocale, QObject, QTimer, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QApplication, QDialog, QSystemTrayIcon
 
 from agent import __version__
-from agent.config.paths import Paths
+from agent.config.paths import Paths, assets_dir
+from agent.model.activity import CheckNow
+from agent.model.desk import Pause, Resume
+from agent.model.status import State
+from gui import autostart, engine
 from gui.i18n import PSEUDO, Texts, languages
-from gui.link import Link
+from gui.link import Link, Standing
 from gui.locale import QtFormat
+from gui.notify import Notifier
 from gui.prefs import Prefs
+from gui.presenter.notices import RESULT, Notice, Notices
 from gui.presenter.status import StatusView, status_view
 from gui.shell import Shell
 from gui.single import Single, call_first, session_name
 from gui.theme import Scheme, Theme
 from gui.tray import Tray
+from gui.windows.settings import About, Settings
 from gui.windows.window import Window
+from gui.wizard.window import Wizard
 
 _TICK_MS = 1000
+_STARTED_WITHIN_MS = 20_000
+_MORNING_HOUR = 7
+_HELP = ("index.html", "front-desk.html", "front-desk.md")
 
 
 class Desktop(QObject):
@@ -36,13 +51,19 @@ class Desktop(QObject):
     def __init__(self, app: QApplication, home: Path, *, prefs: Prefs | None = None) -> None:
         super().__init__()
         self._app = app
+        self._home = home
         self.prefs = prefs or Prefs()
         self.link = Link(Paths.locate(home).control_socket)
         self.theme = Theme(app, _scheme(self.prefs))
         self.texts = Texts(_language(self.prefs), QtFormat())
         self.shell = Shell(self.link, self.texts, self.theme, self.prefs)
+        self.shell.may_start = True
         self.tray = Tray(self.shell)
+        self.notifier = Notifier(self.tray, self._open_notice)
+        self._notices = Notices(time.monotonic())
         self._window: Window | None = None
+        self._wizard: Wizard | None = None
+        self._dialog: QDialog | None = None
         self.view: StatusView | None = None
         self.link.report_changed.connect(self.refresh)
         self.link.standing_changed.connect(self.refresh)
@@ -51,37 +72,83 @@ class Desktop(QObject):
         self._timer.timeout.connect(self.refresh)
         self._timer.start(_TICK_MS)
         self.tray.wanted.connect(self.do)
+        self.tray.pressed.connect(self.notifier.press)
+        self.prefs.changed.connect(lambda _: self.tray.refresh())
+        self.shell.going.connect(self._gone)
+        self.shell.starting.connect(self.start_agent)
+        self.shell.telling.connect(self._told)
 
     @property
     def window(self) -> Window:
         """Built when first wanted: a tray icon alone costs little."""
         if self._window is None:
             self._window = Window(self.shell)
-            if self.view is not None:
-                self._window.show_status(self.view)
         return self._window
+
+    @property
+    def wizard(self) -> Wizard:
+        """Kept once built, so that what was typed is still there."""
+        if self._wizard is None:
+            self._wizard = Wizard(self.shell)
+        return self._wizard
+
+    @property
+    def dialog(self) -> QDialog | None:
+        """Settings or About, while shown."""
+        shown = self._dialog
+        return shown if shown is not None and shiboken6.isValid(shown) else None
 
     def start(self) -> None:
         self.link.start()
         self.refresh()
 
     def refresh(self) -> None:
+        now = self.shell.now()
         self.view = status_view(
             self.link.report,
             is_silent=self.link.is_silent,
             trouble=self.link.trouble,
-            now=self.shell.now(),
+            now=now,
             texts=self.texts,
         )
         self.tray.show_status(self.view)
-        if self._window is not None:
-            self._window.show_status(self.view)
+        self.shell.show_status(self.view)
+        turn = self._notices.step(
+            self.view, now=now, mono=time.monotonic(), may=self._may_notify, texts=self.texts
+        )
+        for kind in turn.withdraw:
+            self.notifier.withdraw(kind)
+        for notice in turn.show:
+            self.notifier.show(notice)
+
+    # -- what is chosen ---------------------------------------------------------------------------
 
     def do(self, wish: str) -> None:
         """A word of the menu, a click on the icon, or another start's wish."""
         match wish.partition(":"):
-            case ("open" | "click" | "show", _, _):
+            case ("open" | "show", _, _):
                 self.window.bring_up()
+            case ("click", _, _):
+                self.window.bring_up(self._meant())
+            case ("setup", _, place):
+                self.wizard.bring_up(place)
+            case ("sync", _, _):
+                self.link.ask(CheckNow(), owner=self)
+            case ("pause", _, span) if span:
+                self.link.ask(Pause(_until(span, self.shell.now())), owner=self)
+            case ("resume", _, _):
+                self.link.ask(Resume(), owner=self)
+            case ("snooze", _, span):
+                now = self.shell.now()
+                self.prefs.put("notify/snoozed", now if span == "off" else _until(span, now))
+            case ("settings", _, _):
+                self._open(Settings(self.shell, self._home, self.window))
+            case ("about", _, _):
+                self._open(About(self.shell, self.window))
+            case ("help", _, page):
+                open_help(page)
+            case ("support", _, _):
+                self.window.bring_up("support", "bundle")
             case ("close" | "quit", _, _):
                 self.close()
             case (tab, _, place):
@@ -89,20 +156,87 @@ class Desktop(QObject):
 
     def take(self, do: str, tab: str, place: str) -> None:
         """Another start of this program in this session."""
-        if do == "quit":
-            self.close()
-        else:
-            self.window.bring_up(tab, place)
+        self.do("quit" if do == "quit" else f"{tab or 'open'}:{place}")
+
+    def start_agent(self) -> None:
+        """Where no service does it. What comes of it is seen by the line."""
+        if not engine.start(self._home):
+            self.shell.tell(self.texts("shell.not_started"), "bad")
+            return
+        self.shell.tell(self.texts("shell.starting"))
+        QTimer.singleShot(_STARTED_WITHIN_MS, self, self._look_started)
 
     def close(self) -> None:
         """The icon goes; the agent goes on."""
         self._timer.stop()
         self.tray.hide()
-        if self._window is not None:
-            self._window.close()
+        for window in (self._window, self._wizard, self.dialog):
+            if window is not None:
+                window.close()
         self.link.close()
         self.prefs.save()
         self._app.quit()
+
+    # -- parts ------------------------------------------------------------------------------------
+
+    def _meant(self) -> str:
+        """A click on the icon means what the icon says."""
+        is_review = self.view is not None and self.view.state is State.NEEDS_REVIEW
+        return "review" if is_review and self.view is not None and self.view.to_review else ""
+
+    def _gone(self, tab: str, place: str) -> None:
+        """What has a window of its own, and what the wizard sends here."""
+        if tab == "setup" and place == "notify":
+            self.tray.notify(self.texts("shell.product"), self.texts("wizard.done.tested"), "")
+        elif tab == "setup":
+            self.wizard.bring_up(place)
+        elif self._wizard is not None and self._wizard.isVisible():
+            self.window.bring_up(tab, place)
+
+    def _told(self, text: str, tone: str) -> None:
+        """The end of something started and walked away from."""
+        is_away = self._window is None or not self._window.isActiveWindow()
+        if is_away and tone in {"good", "bad"} and self._may_notify(RESULT):
+            title = self.texts("shell.product")
+            button = self.texts("notices.look")
+            self.notifier.show(Notice(RESULT, title, text, tone, button, ("", "")))
+
+    def _may_notify(self, kind: str) -> bool:
+        snoozed = self.prefs.moment("notify/snoozed")
+        is_muted = snoozed is not None and snoozed > self.shell.now()
+        return not is_muted and self.prefs.flag(f"notify/{kind}", default=True)
+
+    def _open_notice(self, notice: Notice) -> None:
+        self.window.bring_up(*notice.go)
+
+    def _open(self, dialog: QDialog) -> None:
+        if self.dialog is not None:
+            self.dialog.close()
+        self._dialog = dialog
+        self.window.bring_up()
+        dialog.open()
+
+    def _look_started(self) -> None:
+        if self.link.standing is not Standing.UP:
+            self.shell.tell(self.texts("shell.not_started"), "bad")
+
+
+def open_help(page: str = "") -> bool:
+    """A page of ``assets/help`` in the system's browser; the first one where none is named."""
+    names = (f"{page}.html", f"{page}.md") if page else _HELP
+    for name in names:
+        path = assets_dir() / "help" / name
+        if path.exists():
+            return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
+    return False
+
+
+def _until(span: str, now: datetime) -> datetime:
+    """Minutes from now, or ``tomorrow``: the next morning of this computer."""
+    if span != "tomorrow":
+        return now + timedelta(minutes=int(span))
+    morning = now.astimezone() + timedelta(days=1)
+    return morning.replace(hour=_MORNING_HOUR, minute=0, second=0, microsecond=0)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -115,6 +249,8 @@ def main(arguments: Sequence[str]) -> int:
     app.setDesktopFileName("bridgework")
     app.setQuitOnLastWindowClosed(False)
     home = Paths.locate(wish.home).home
+    if wish.autostart and not Prefs().flag("autostart", default=True):
+        return 0  # the installer starts it for everybody; this person said no
     name = session_name(str(home))
     tab, _, place = wish.show.partition(":")
     if call_first(name, "quit" if wish.quit else "show", tab, place) or wish.quit:
@@ -123,7 +259,11 @@ def main(arguments: Sequence[str]) -> int:
     desktop = Desktop(app, home)
     single.wanted.connect(desktop.take)
     desktop.start()
-    if tab or wish.no_tray or not QSystemTrayIcon.isSystemTrayAvailable():
+    # At sign-in the panel may come a little later than we do.
+    is_bare = not wish.autostart and not QSystemTrayIcon.isSystemTrayAvailable()
+    if tab == "setup":
+        desktop.wizard.bring_up(place)
+    elif tab or wish.no_tray or is_bare:
         desktop.window.bring_up(tab, place)
     if wish.no_tray:
         desktop.window.closed.connect(desktop.close)
@@ -135,6 +275,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--home", type=Path, default=None, help="folder of the agent")
     parser.add_argument("--show", default="", metavar="TAB[:PLACE]", help="open the window there")
     parser.add_argument("--quit", action="store_true", help="end the one that runs")
+    parser.add_argument(
+        autostart.FLAG, action="store_true", help="as at sign-in: unless switched off"
+    )
     parser.add_argument("--no-tray", action="store_true", help="the window alone; ends with it")
     return parser
 

@@ -19,6 +19,7 @@ from agent.support.messages import Catalogue, Message
 
 Fact = str | int | float | None
 
+_NOT_GIVEN = "…"
 PSEUDO = "pseudo"  # a language of nobody: longer and accented, to see what is clipped or fixed
 
 
@@ -80,6 +81,12 @@ class Texts:
         title, body, next_step = (pseudo(part) if part else "" for part in parts)
         return Message(found.code, title, body, next_step, found.audience)
 
+    def names(self, prefix: str) -> list[str]:
+        """What follows ``prefix.`` in the keys there are; counted forms once."""
+        start = f"{prefix}."
+        found = (key.removeprefix(start) for key in self._entries if key.startswith(start))
+        return list(dict.fromkeys(name for name in found))
+
     # -- numbers and times ------------------------------------------------------------------------
 
     def number(self, value: float) -> str:
@@ -90,7 +97,7 @@ class Texts:
         seconds = max(seconds, 0.0)
         if seconds < 1:
             return self("format.moment")
-        if seconds < 100:
+        if seconds < 60:
             return self("format.seconds", n=round(seconds))
         if seconds < 5400:
             return self("format.minutes", n=round(seconds / 60))
@@ -112,24 +119,31 @@ class Texts:
 
     def _word(self, value: Fact) -> str:
         if value is None:
-            return "…"
+            return _NOT_GIVEN
         if isinstance(value, str):
             return value
         return self.number(value)
 
     def _filled(self, text: str, words: Mapping[str, str]) -> str:
         if not self._is_pseudo:
-            return text.format_map(words)
+            return text.format_map(_Words(words))
         parts = []
         for literal, name, _, _ in string.Formatter().parse(text):
             parts.append(_accented(literal))
             if name:
-                parts.append(words[name])
+                parts.append(words.get(name, _NOT_GIVEN))
         return _padded("".join(parts))
 
 
+class _Words(dict[str, str]):
+    """A fact nobody gave reads as three dots."""
+
+    def __missing__(self, key: str) -> str:
+        return _NOT_GIVEN
+
+
 def pseudo(text: str) -> str:
-    """``Syncing`` as ``[Šýñçîñĝ ~~~]``: readable, accented, 40 % longer."""
+    """``Syncing`` as ``[Šýñçîñĝ~~~]``: readable, accented, 40 % longer."""
     return _padded(_accented(text))
 
 
@@ -141,7 +155,9 @@ def _accented(text: str) -> str:
 
 
 def _padded(text: str) -> str:
-    return f"[{text}{'~' * max(round(len(text) * 0.4), 1)}]"
+    more = max(round(len(text) * 0.4), 2)
+    tail = " ~~~" * (more // 4) + "~" * (more % 4)  # breaks where words would
+    return f"[{text}{tail}]"
 
 
 def languages() -> list[str]:

@@ -11,6 +11,7 @@ from agent.errors import AgentError
 from gui.i18n import Texts
 from gui.link import Link
 from gui.prefs import Prefs
+from gui.presenter.status import StatusView
 from gui.theme import Theme
 
 
@@ -23,6 +24,8 @@ class Shell(QObject):
 
     going = Signal(str, str)  # tab, place
     telling = Signal(str, str)  # text, tone
+    starting = Signal()  # a person wants the agent to run
+    status_changed = Signal(object)  # StatusView, every second
 
     def __init__(
         self,
@@ -38,7 +41,14 @@ class Shell(QObject):
         self.theme = theme
         self.prefs = prefs
         self.now = now
+        self.status: StatusView | None = None
+        self.tabs: frozenset[str] = frozenset()  # names of those there are
+        self.may_start = False  # this desktop can start the agent
         link.refused.connect(self.tell_error)
+
+    def show_status(self, view: StatusView) -> None:
+        self.status = view
+        self.status_changed.emit(view)
 
     def go(self, tab: str, place: str = "") -> None:
         self.going.emit(tab, place)

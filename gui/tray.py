@@ -5,6 +5,8 @@ What it shows is decided in ``gui.presenter``. A panel that starts later or agai
 
 from __future__ import annotations
 
+import sys
+
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
@@ -19,6 +21,7 @@ class Tray(QObject):
     """``wanted`` with what was chosen: the words of ``gui.presenter.menu``."""
 
     wanted = Signal(str)
+    pressed = Signal()  # a balloon
 
     def __init__(self, shell: Shell) -> None:
         super().__init__()
@@ -29,7 +32,7 @@ class Tray(QObject):
         self.menu = QMenu()
         self.icon.setContextMenu(self.menu)
         self.icon.activated.connect(self._clicked)
-        self.icon.messageClicked.connect(lambda: self.wanted.emit("notice"))
+        self.icon.messageClicked.connect(self.pressed)
         shell.theme.changed.connect(self._dress)
         # A panel may come up after us, or die and come again.
         self._timer = QTimer(self)
@@ -55,6 +58,12 @@ class Tray(QObject):
         kinds = QSystemTrayIcon.MessageIcon
         kind = {"bad": kinds.Critical, "warn": kinds.Warning}.get(tone, kinds.Information)
         self.icon.showMessage(title, body, kind, 10_000)
+
+    def take_back(self) -> None:
+        """The balloon goes with the icon; Windows only, elsewhere it goes by its time."""
+        if sys.platform == "win32":
+            self.icon.hide()
+            self.icon.show()
 
     def hide(self) -> None:
         self._timer.stop()

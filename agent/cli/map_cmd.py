@@ -5,21 +5,19 @@ Must not import drivers; the practice system is opened through ``agent.runtime``
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
-from agent.cli.map_page import page
 from agent.cli.render import findings_lines
 from agent.cli.root import App
 from agent.errors import ConfigError, ExitCode
 from agent.model.reading import Finding, Severity, SourceFacts
+from agent.support.map_page import page
 from agent.sync.datamap import CompiledMap, DataMap
-from agent.sync.maprows import COLUMNS
+from agent.sync.maprows import as_csv
 
 
 @click.group(name="map")
@@ -79,7 +77,7 @@ def export(app: App, kind: str, out: Path | None) -> None:
     from agent.runtime.host import site_map
 
     datamap = site_map(app.settings())
-    text = page(datamap) if kind == "html" else as_csv(datamap)
+    text = page(datamap) if kind == "html" else as_csv(datamap.rows)
     if out is None:
         click.echo(text, nl=False)
         return
@@ -88,15 +86,6 @@ def export(app: App, kind: str, out: Path | None) -> None:
     except OSError as error:
         raise ConfigError("map.unreadable_file", file=out.name, why=error.strerror) from None
     click.echo(f"{len(datamap.rows)} rows written to {out}")
-
-
-def as_csv(datamap: DataMap) -> str:
-    """The map as its own file format; loading it again gives the same map."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(COLUMNS)
-    lines.writerows(row.cells() for row in datamap.rows)
-    return text.getvalue()
 
 
 def _probe(app: App) -> SourceFacts:

@@ -34,11 +34,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("agent.cli.verify_cmd:verify", "Five go-live tests, with a signed report."),
     "conflicts": ("agent.cli.conflicts_cmd:conflicts", "Fields both sides changed: decide."),
     "match": ("agent.cli.match_cmd:match", "Who in the CRM is which patient: decide."),
+    "parked": ("agent.cli.parked_cmd:parked", "Records set aside: retry, ignore."),
     "tasks": ("agent.cli.tasks_cmd:tasks", "What must be done by hand."),
     "commands": ("agent.cli.commands_cmd:commands", "What the CRM asked for."),
     "undo": ("agent.cli.undo_cmd:undo", "Take back what the agent wrote."),
     "safety": ("agent.cli.safety_cmd:safety", "Limit what the agent may write."),
     "audit": ("agent.cli.audit_cmd:audit", "Prove the record of what was done."),
+    "setup": ("agent.cli.setup_cmd:setup", "Set this computer up, step by step."),
     "pair": ("agent.cli.pair_cmd:pair", "Link this computer to the CRM."),
     "config": ("agent.cli.config_cmd:config", "Show and change settings."),
     "map": ("agent.cli.map_cmd:map_", "Check and export the data map."),
@@ -78,6 +80,10 @@ class App:
             self._settings = load_settings(self._flags, home=self._home)
             self.start_log(self._settings)
         return self._settings
+
+    def reload(self) -> Settings:
+        """The settings as they stand now, whatever was loaded before."""
+        return load_settings(self._flags, home=self._home)
 
     def secrets(self) -> Secrets:
         return open_secrets(self.paths)

@@ -16,7 +16,7 @@ import msgspec
 from agent.cli.render import progress_line
 from agent.cli.root import App
 from agent.errors import ExitCode
-from agent.runtime.host import build
+from agent.runtime.runner import Runner
 
 
 @click.command()
@@ -26,17 +26,23 @@ from agent.runtime.host import build
 @click.pass_obj
 def run(app: App, quiet: bool, as_json: bool, for_s: float | None) -> ExitCode:
     """Keep practice and CRM in agreement until stopped (Ctrl+C or SIGTERM)."""
-    host = build(app.settings(), app.paths)
+    app.settings()
+    runner = Runner(app.reload, app.paths)
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    host.start()
+    runner.start()
+    if runner.is_waiting and not as_json:
+        click.echo(
+            "Not set up yet: waiting. Go on in the window, or with: bridgework setup", err=True
+        )
     deadline = time.monotonic() + for_s if for_s else None
     lively = not quiet and not as_json and sys.stderr.isatty()
     told = None
     while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
         stop.wait(0.5)
-        report = host.report()
+        runner.look()
+        report = runner.report()
         if as_json and report.state is not told:
             told = report.state
             click.echo(msgspec.json.encode(report))
@@ -44,4 +50,4 @@ def run(app: App, quiet: bool, as_json: bool, for_s: float | None) -> ExitCode:
             click.echo(f"\r{progress_line(report):<100}", nl=False, err=True)
     if lively:
         click.echo(err=True)
-    return ExitCode.OK if host.stop() else ExitCode.FAILED
+    return ExitCode.OK if runner.stop() else ExitCode.FAILED

@@ -59,13 +59,16 @@ class Stage:
         seed: int = 1,
         port: int = 0,
         settings: Mapping[str, object] | None = None,
+        is_set_up: bool = True,
     ) -> None:
+        """``is_set_up`` False: a computer fresh from the box, for the wizard."""
         self.folder = folder
         self.practice_file = folder / "practice.db"
         self.crm_file = folder / "crm.db"
         self.paths = Paths.locate(folder / "agent")
         self._plan = PracticePlan(patients=patients, years=years, seed=seed, zone=ZONE)
         self._port = port
+        self._is_set_up = is_set_up
         self._settings = {**DEMO_SETTINGS, **(settings or {})}
         self._agent: subprocess.Popen[bytes] | None = None
         self._open = contextlib.ExitStack()
@@ -79,7 +82,10 @@ class Stage:
             store.close()
         self.crm = CrmServer(self.crm_file, port=self._port)
         self._open.enter_context(self.crm)
-        self._pair()
+        if self._is_set_up:
+            self._pair()
+        else:
+            self.paths.prepare()
         self.watcher = Watcher(self.crm_file)
         self._open.callback(self.watcher.close)
         self.desk = SqliteDesk(self.practice_file, ZONE)

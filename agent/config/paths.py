@@ -77,6 +77,16 @@ class Paths:
         return self.home / "paused-until"
 
     @property
+    def setup_file(self) -> Path:
+        """What the first-run wizard was told; absent where it was never used."""
+        return self.home / "setup.json"
+
+    @property
+    def site_map(self) -> Path:
+        """The site's own rows of the data map, unless the setting map.file names another."""
+        return self.home / "site-map.csv"
+
+    @property
     def control_socket(self) -> Path:
         return self.home / "control.sock"
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from agent.config.paths import Paths
+from agent.model import hours
 from agent.model.reading import Finding
+from agent.model.streams import Stream
 
 Value = str | int | float | bool
 
@@ -39,6 +41,8 @@ class Shape(StrEnum):
     HOST = "host"
     URL = "url"
     PATH = "path"
+    HOURS = "hours"
+    STREAMS = "streams"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,9 @@ class Setting:
             Shape.HOST: "a host name or address",
             Shape.URL: "an http:// or https:// address, or empty",
             Shape.PATH: "a path, or empty",
+            Shape.HOURS: hours.ALLOWED,
+            Shape.STREAMS: "streams separated by commas (not practice, provider, operatory, "
+            "patient or appointment), or empty",
         }.get(self.shape, "text")
 
 
@@ -93,6 +100,18 @@ class PracticeSettings:
         "",
         "Time zone of the practice (IANA name). Empty: taken from the practice's server.",
         shape=Shape.ZONE,
+    )
+    hours: str = _setting(
+        "",
+        "When the office is open, in its wall time, such as 'mon-fri 08:00-17:00; sat "
+        "09:00-13:00'. Outside of it a quiet server is no trouble. Empty: always.",
+        shape=Shape.HOURS,
+    )
+    names_in_lists: str = _setting(
+        "short",
+        "How lists of what waits for a person show whose record it is, to those who may decide. "
+        "full: Example, Anna (1980-02-03); short: Anna E.; none: the record's number only.",
+        choices=("full", "short", "none"),
     )
 
 
@@ -206,6 +225,12 @@ class SyncSettings:
     change_brake_share: float = _setting(
         0.20, "Changing more than this share of a stream pulls the brake.", min=0, max=1
     )
+    skip_streams: str = _setting(
+        "",
+        "Streams that are not sent to the CRM, separated by commas. What it holds of them already "
+        "stays there and is not kept up to date.",
+        shape=Shape.STREAMS,
+    )
     window_days: int = _setting(
         90, "Days around today that are read first and kept hottest.", min=1, max=3650
     )
@@ -301,6 +326,11 @@ class Settings:
 
     def origin(self, name: str) -> Origin:
         return self.origins.get(name, Origin.DEFAULT)
+
+    @property
+    def skipped_streams(self) -> frozenset[Stream]:
+        names = (part.strip() for part in self.sync.skip_streams.split(","))
+        return frozenset(Stream(name) for name in names if name)
 
     @property
     def journal_dir(self) -> Path:

@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 
 from agent.config.settings import MANIFEST, Setting, Shape, Value
 from agent.errors import ConfigError
+from agent.model.hours import parse_hours
+from agent.model.streams import ESSENTIAL, Stream
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
@@ -132,6 +134,16 @@ def _check_text(setting: Setting, value: str) -> None:
         _ = parts.port
     elif setting.shape is Shape.HOST and not _HOST.fullmatch(value):
         raise ValueError
+    elif setting.shape is Shape.HOURS:
+        parse_hours(value)
+    elif setting.shape is Shape.STREAMS:
+        _check_streams(value)
+
+
+def _check_streams(value: str) -> None:
+    for name in filter(None, (part.strip() for part in value.split(","))):
+        if Stream(name) in ESSENTIAL:
+            raise ValueError(name)
 
 
 def _check_zone(value: str) -> None:

@@ -17,7 +17,8 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from agent.control.line import Line, connect
+from agent.control.ends import Line
+from agent.control.line import connect
 from agent.control.protocol import (
     EVENT,
     HELLO,

@@ -1,7 +1,6 @@
 """The one seam to the operating system: a listening place and the lines to it, and who calls.
 
-A Unix socket here. On Windows the same two functions will open a named pipe with a security
-descriptor; that is not run here yet, and there ``listen`` and ``connect`` say so.
+A Unix socket here; on Windows the same two functions open a named pipe (``pipe``, not run here).
 Imports agent.errors by way of protocol only.
 """
 
@@ -16,9 +15,9 @@ import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from agent.control.ends import Line, Listener, Peer
 from agent.control.protocol import ControlError
 from agent.model.asking import Role
 
@@ -31,33 +30,16 @@ _BACKLOG = 32
 _CHUNK_BYTES = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end, by the kernel's word; ``uid`` -1 where the system does not say."""
-
-    pid: int = -1
-    uid: int = -1
-    gid: int = -1
-
-    @property
-    def name(self) -> str:
-        """The account's name, for the audit."""
-        if self.uid < 0:
-            return "unknown"
-        try:
-            return pwd.getpwuid(self.uid).pw_name
-        except KeyError:
-            return f"uid-{self.uid}"
-
-
 def role_of(peer: Peer, group: str, own_uid: int) -> Role:
     """Own account or root: admin. A member of ``group``: manager. Anybody else may look."""
+    if peer.granted is not None:
+        return peer.granted
     if peer.uid in {0, own_uid}:
         return Role.ADMIN
     return Role.MANAGER if peer.uid >= 0 and _is_member(peer, group) else Role.VIEWER
 
 
-class Line:
+class SocketLine:
     """A connected line. One thread may receive while another sends; ``hang_up`` wakes both."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -87,7 +69,7 @@ class Line:
         self._out.close()
 
 
-class Listener:
+class SocketListener:
     """The place clients call. ``accept`` from one thread, ``close`` from any."""
 
     def __init__(self, sock: socket.socket, path: Path) -> None:
@@ -101,7 +83,7 @@ class Listener:
         self._selector.register(self._wake_in, selectors.EVENT_READ)
         sock.setblocking(False)
 
-    def accept(self) -> Line | None:
+    def accept(self) -> SocketLine | None:
         """The next caller; None once closed. OSError when the system has no handle to spare."""
         while True:
             self._selector.select()
@@ -112,7 +94,7 @@ class Listener:
             except (BlockingIOError, ConnectionAbortedError):
                 continue
             try:
-                return Line(sock)
+                return SocketLine(sock)
             except OSError:
                 sock.close()
                 raise
@@ -138,11 +120,13 @@ class Listener:
 def listen(path: Path, group: str = "") -> Listener:
     """Listen at ``path``: mode 0600, or 0660 and of ``group`` when one is named.
 
-    A place left by a dead agent is taken over. ControlError: control.in_use, control.not_here,
+    A place left by a dead agent is taken over. ControlError: control.in_use,
     control.cannot_listen.
     """
     if sys.platform == "win32":
-        raise ControlError("control.not_here")
+        from agent.control.pipe import listen_pipe
+
+        return listen_pipe(path, group)
     if _answers(path):
         raise ControlError("control.in_use")
     draft = path.with_name(f"{path.name}.{os.getpid()}")
@@ -160,7 +144,7 @@ def listen(path: Path, group: str = "") -> Listener:
         # Nobody can call before this; the rename puts a place of the right mode there at once.
         sock.listen(_BACKLOG)
         draft.replace(path)
-        return Listener(sock, path)
+        return SocketListener(sock, path)
     except OSError as error:
         sock.close()
         draft.unlink(missing_ok=True)
@@ -169,6 +153,8 @@ def listen(path: Path, group: str = "") -> Listener:
 
 def lets_through(folder: Path, group: str) -> bool:
     """Whether members of ``group`` can reach what lies in ``folder``."""
+    if sys.platform == "win32":
+        return True  # a pipe lies in no folder
     gid, facts = _gid_of(group), folder.stat()
     by_group = gid == facts.st_gid and bool(facts.st_mode & stat.S_IXGRP)
     return by_group or bool(facts.st_mode & stat.S_IXOTH)
@@ -176,15 +162,17 @@ def lets_through(folder: Path, group: str) -> bool:
 
 def connect(path: Path, timeout_s: float) -> Line:
     """Call the agent at ``path``. ControlError: control.no_agent when nobody is there,
-    control.denied, control.impostor when another account answers, control.not_here."""
+    control.denied, control.impostor when another account answers."""
     if sys.platform == "win32":
-        raise ControlError("control.not_here")
+        from agent.control.pipe import connect_pipe
+
+        return connect_pipe(path, timeout_s)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(timeout_s)
         with _reachable(path) as name:
             sock.connect(name)
-        line = Line(sock)
+        line = SocketLine(sock)
     except PermissionError:
         sock.close()
         raise ControlError("control.denied") from None

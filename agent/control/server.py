@@ -18,8 +18,9 @@ from typing import Any
 
 import structlog
 
+from agent.control.ends import Line, Listener
 from agent.control.events import Events, Feed
-from agent.control.line import Line, Listener, lets_through, listen, role_of
+from agent.control.line import lets_through, listen, role_of
 from agent.control.protocol import (
     HELLO,
     MAX_LINE,

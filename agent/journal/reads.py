@@ -14,6 +14,7 @@ from datetime import datetime
 import msgspec
 
 from agent.journal import audit
+from agent.journal.activities import ActivityReads
 from agent.journal.contents import content_of
 from agent.journal.coverage import CHUNK_COLUMNS, chunk_of
 from agent.journal.meta import read_meta
@@ -68,7 +69,7 @@ SELECT key, agreed FROM record WHERE stream = ? AND gone_at IS NULL AND batch IS
 """
 
 
-class Reads(PullReads):
+class Reads(PullReads, ActivityReads):
     """The reading face of a journal."""
 
     # --- records -----------------------------------------------------------------------------
@@ -228,11 +229,18 @@ class Reads(PullReads):
 
     def due_parked(self, now: datetime, limit: int) -> list[Parked]:
         """Parks whose next try is due, the longest due first."""
-        return self._parks("WHERE due_at <= ? ORDER BY due_at LIMIT ?", (to_micros(now), limit))
+        return self._parks(
+            "WHERE due_at <= ? AND class <> 'ignored' ORDER BY due_at LIMIT ?",
+            (to_micros(now), limit),
+        )
 
-    def parked(self, limit: int) -> list[Parked]:
-        """Parks, the oldest first."""
-        return self._parks("ORDER BY since LIMIT ?", (limit,))
+    def parked(self, limit: int, *, ignored: bool = False) -> list[Parked]:
+        """Parks, the oldest first; or those a person chose to ignore."""
+        sign = "=" if ignored else "<>"
+        return self._parks(f"WHERE class {sign} 'ignored' ORDER BY since LIMIT ?", (limit,))
+
+    def parked_ignored(self) -> int:
+        return int(self._one("SELECT count(*) FROM park WHERE class = 'ignored'"))
 
     def park_tries(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, int]:
         """How often each of these keys was parked with its present content; others are absent."""

@@ -108,6 +108,7 @@ class ParkClass(StrEnum):
     TOO_BIG = "too_big"
     SCHEMA = "schema"
     UNKNOWN_OUTCOME = "unknown_outcome"
+    IGNORED = "ignored"  # a person said so; counts no more and is not tried until it changes
 
 
 class Parked(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from agent.journal import coverage
+from agent.journal.activities import ACTIVITY_KEPT, Activities
 from agent.journal.conflicts import Conflicts
 from agent.journal.effects import Effects
 from agent.journal.forgetting import Forgetting
@@ -25,7 +26,6 @@ from agent.journal.values import bound_keys, fetch, to_micros
 from agent.model.reading import Key
 from agent.model.streams import Stream
 
-ACTIVITY_KEPT = 10_000
 AUDIT_KEPT = 500_000
 WORK_KEPT = timedelta(days=90)  # settled commands and effects, with their undo images
 
@@ -45,17 +45,23 @@ UPDATE record SET hash = x'', sum48 = 0, xor64 = 0, seen_lsn = ?, missing_since 
   gone_at = coalesce(gone_at, ?3)
 WHERE stream = ?4 AND key IN (SELECT value FROM carray(?5))
 """
+# Why it was parked before: what could not be read has no content.
+_HEED = (
+    "CASE WHEN class <> 'ignored' THEN class WHEN content_hash = x'' THEN 'decode'"
+    " ELSE 'validation' END"
+)
 _PARK = """
 INSERT INTO park(stream, key, class, reason, content_hash, tries, since, due_at)
 VALUES (?,?,?,?,?,1,?,?)
 ON CONFLICT(stream, key) DO UPDATE SET
-  class = excluded.class, reason = excluded.reason, due_at = excluded.due_at,
+  class = CASE WHEN class = 'ignored' AND excluded.content_hash = content_hash THEN class
+    ELSE excluded.class END, reason = excluded.reason, due_at = excluded.due_at,
   tries = CASE WHEN excluded.content_hash = content_hash THEN tries + 1 ELSE 1 END,
   content_hash = excluded.content_hash
 """
 
 
-class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting):
+class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities):
     """The one writer's transaction. Everything done in a turn commits together or not at all.
 
     ``lsn``: this turn's log sequence number; strictly growing, gap-free over committed turns.
@@ -150,7 +156,7 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting):
             _PARK,
             (number, key, why.value, reason, content_hash, self._at, to_micros(due_at)),
         )
-        self._counts[number, "parked"] += 1 - known
+        self._counts[number, "parked"] += self._parks(number, [key]) - known
         before = self._census(number, [key])
         self._db.execute(
             "UPDATE record SET batch = NULL WHERE stream = ? AND key = ? AND hash = ?",
@@ -163,15 +169,53 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting):
         if not keys:
             return
         number = self._streams[stream]
+        known = self._parks(number, keys)
         self._db.execute(
             "DELETE FROM park WHERE stream = ? AND key IN (SELECT value FROM carray(?))",
             (number, bound_keys(keys)),
         )
-        self._counts[number, "parked"] -= self._db.changes()
+        self._counts[number, "parked"] -= known
+
+    def retry_parked(self, stream: Stream, keys: Sequence[Key]) -> set[Key]:
+        """Due now; ignored ones count again. Returns those that are parked."""
+        return self._move_parked(stream, keys, _HEED, "1", due_at=self._at)
+
+    def ignore_parked(self, stream: Stream, keys: Sequence[Key]) -> set[Key]:
+        """They stay as they are until they change, and count no more. Returns those it was said
+        of."""
+        return self._move_parked(stream, keys, "'ignored'", "class <> 'ignored'")
+
+    def heed_parked(self, stream: Stream, keys: Sequence[Key]) -> set[Key]:
+        """Take ``ignore_parked`` back; they are tried again at their time."""
+        return self._move_parked(stream, keys, _HEED, "class = 'ignored'")
+
+    def _move_parked(
+        self,
+        stream: Stream,
+        keys: Sequence[Key],
+        to_class: str,
+        where: str,
+        due_at: int | None = None,
+    ) -> set[Key]:
+        number = self._streams[stream]
+        before = self._parks(number, keys)
+        moved = {
+            row[0]
+            for row in self._db.execute(
+                f"UPDATE park SET class = {to_class}, due_at = coalesce(?, due_at)"
+                f" WHERE stream = ? AND key IN (SELECT value FROM carray(?)) AND {where}"
+                " RETURNING key",
+                (due_at, number, bound_keys(keys)),
+            )
+        }
+        self._counts[number, "parked"] += self._parks(number, keys) - before
+        return moved
 
     def _parks(self, stream: int, keys: Sequence[Key]) -> int:
+        """Of these, how many count as parked."""
         return self._count(
-            "SELECT count(*) FROM park WHERE stream = ? AND key IN (SELECT value FROM carray(?))",
+            "SELECT count(*) FROM park WHERE stream = ? AND key IN (SELECT value FROM carray(?))"
+            " AND class <> 'ignored'",
             (stream, bound_keys(keys)),
         )
 
@@ -264,11 +308,14 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting):
         self._recount_chunks(self._streams[chunk.stream])
         return halves
 
-    def due_all_chunks(self, stream: Stream | None) -> None:
-        """Verify everything (of one stream) as soon as can be."""
-        clause, bound = (
-            ("", ()) if stream is None else (" AND stream = ?", (self._streams[stream],))
-        )
+    def due_all_chunks(self, stream: Stream | None, tier: Tier | None = None) -> None:
+        """Verify everything (of one stream, of one tier) as soon as can be."""
+        clause = ""
+        bound: list[int | str] = []
+        if stream is not None:
+            clause, bound = " AND stream = ?", [self._streams[stream]]
+        if tier is not None:
+            clause, bound = f"{clause} AND tier = ?", [*bound, tier.value]
         self._db.execute(
             f"UPDATE chunk SET due_at = ? WHERE due_at > ?{clause}", (self._at, self._at, *bound)
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from agent.model.activity import CheckNow, GetPulse, ListActivity, ReadLog
 from agent.model.asking import Done, Request, Role, Settlement
 from agent.model.review import (
     ApplyUndo,
@@ -211,4 +212,5 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     ListEffects, SettleEffect, PreviewUndo, ApplyUndo,
     GetSafety, SetSafety, SuspendBooking, ClearSuspension,
     ListCommands, ShowCommand, VerifyAudit,
+    ListActivity, GetPulse, CheckNow, ReadLog,
 )  # fmt: skip

@@ -73,6 +73,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     safety_mode: str = "normal"  # what may be written (agent.model.desk.SafetyMode)
     booking_suspended: str = ""  # message code of why the CRM offers no times
     booking_held: bool = False  # … and that it stays so until a person clears it
+    is_office_open: bool = True  # by the practice's hours; without any it always is
+    awake_s: float | None = None  # since the computer woke or the agent started
 
     @property
     def to_review(self) -> int:
@@ -98,6 +100,11 @@ class Bounds(msgspec.Struct, frozen=True):
         30.0  # the live lane looks twenty times a second; half a minute blind is not fine
     )
     grace_s: float = 180.0  # a line down for less than this is a hiccup
+    waking_s: float = 600.0  # … and so long after a boot or a wake-up
+
+    def grace(self, awake_s: float | None) -> float:
+        is_waking = awake_s is not None and awake_s < self.waking_s
+        return max(self.grace_s, self.waking_s) if is_waking else self.grace_s
 
 
 FATAL = frozenset(
@@ -119,6 +126,7 @@ _USUAL = Bounds()
 def overall(snapshot: Snapshot, bounds: Bounds = _USUAL, *, read_age_s: float | None) -> State:
     """The one precedence function: first match wins. ``read_age_s``: since the last full look."""
     s = snapshot
+    grace_s = bounds.grace(s.awake_s)
     ladder = (
         (State.NOT_SET_UP, not s.is_set_up),
         (State.UNREACHABLE, not s.is_running),
@@ -130,8 +138,8 @@ def overall(snapshot: Snapshot, bounds: Bounds = _USUAL, *, read_age_s: float | 
         ),
         (
             State.OFFLINE,
-            (s.pms_error is not None and s.pms_error_s > bounds.grace_s)
-            or (s.crm_error is not None and s.crm_error_s > bounds.grace_s),
+            (s.pms_error is not None and s.pms_error_s > grace_s)
+            or (s.crm_error is not None and s.crm_error_s > grace_s),
         ),
         (State.PAUSED, s.paused_until is not None),
         (State.NEEDS_REVIEW, s.to_review > 0 or s.booking_held),

@@ -27,3 +27,9 @@ class Stream(StrEnum):
     CLINICAL_NOTE = "clinical_note"
     PERIO_EXAM = "perio_exam"
     LAB_CASE = "lab_case"
+
+
+ESSENTIAL = frozenset(
+    {Stream.PRACTICE, Stream.PROVIDER, Stream.OPERATORY, Stream.PATIENT, Stream.APPOINTMENT}
+)
+"""Nothing works without these; they are always sent."""

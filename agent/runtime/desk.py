@@ -3,117 +3,41 @@
 One method a request of ``agent.model.desk``. The window and the command line come here, through the
 control channel or (without a running agent) in their own process; who may ask what is checked by
 the channel. The desk decides nothing about records: it reads the journal and calls the rooms that
-do, whose faces stand here as protocols. Without a room (no agent runs) what needs it is refused
+do, whose faces stand in ``desk_rooms``. Without a room (no agent runs) what needs it is refused
 with ``desk.needs_agent``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
 
 import msgspec
 
 from agent.control.server import Caller, Offer
-from agent.errors import AgentError
 from agent.journal.pulled import CommandState, ConflictState, ContactState, EffectRow, Winner
 from agent.journal.pulled import TaskState as TaskStates
-from agent.journal.reads import Reads
-from agent.journal.turn import Turn
 from agent.model import desk as ask
-from agent.model import review
+from agent.model import mapping, review
 from agent.model.asking import MOST, Done, Request, Settled, Settlement
-from agent.model.reading import Key
 from agent.model.status import Report
-from agent.model.streams import Stream
 from agent.runtime import desk_views as views
-from agent.sync.switches import DESK, Switch
-
-T = TypeVar("T")
-Room = TypeVar("Room")
-Word = TypeVar("Word", bound=StrEnum)
+from agent.runtime.desk_records import RecordsDesk
+from agent.runtime.desk_rooms import (
+    Answers,
+    DeskError,
+    Rooms,
+    T,
+    bounded,
+    domain,
+    each,
+    found,
+    needed,
+    stated,
+    word,
+)
+from agent.sync.switches import DESK
 
 BY_HAND = "booking.by_hand"  # why booking is suspended when a person did it
-
-
-class DeskError(AgentError):
-    """What was asked cannot be done as things stand."""
-
-    code = "desk.cannot"
-
-
-class Resolving(Protocol):
-    """Conflicts: agent.sync.resolve. Raises AgentError (or ValueError: not open any more)."""
-
-    def resolve(
-        self, number: int, winner: Winner, value: Any, *, actor: str, remember: bool
-    ) -> None: ...
-    def undo(self, number: int, *, actor: str) -> None: ...
-
-
-class Undoing(Protocol):
-    """Taking effects back: agent.sync.undo. Newest first; ``who`` is filled in by the desk."""
-
-    def preview(self, effects: Sequence[EffectRow]) -> Sequence[review.UndoStep]: ...
-    def apply(self, effects: Sequence[EffectRow], *, actor: str) -> Sequence[review.UndoStep]: ...
-
-
-class Linking(Protocol):
-    """People of both sides: agent.sync.link."""
-
-    def approve(self, cloud_id: str, key: Key, *, actor: str) -> None: ...
-    def reject(self, cloud_id: str, keys: Sequence[Key], *, actor: str) -> None: ...
-    def merge(self, cloud_id: str, into: str, *, actor: str) -> None: ...
-    def unmerge(self, cloud_id: str, *, actor: str) -> None: ...
-
-
-class Closing(Protocol):
-    """What only a person can end: desk tasks, and writes of unknown outcome."""
-
-    def close_task(
-        self, number: int, *, done: bool, actor: str, note: str, key: Key | None
-    ) -> None: ...
-    def settle_effect(
-        self, number: int, *, happened: bool, key: Key | None, actor: str
-    ) -> None: ...
-
-
-class Switching(Protocol):
-    """The safety switches: agent.sync.safety."""
-
-    def view(self) -> ask.SafetyView: ...
-    def desk_switch(self, mode: ask.SafetyMode, canary: ask.Canary | None) -> Switch: ...
-    def say(self, place: str, switch: Switch, actor: str) -> None: ...
-    def suspend(self, code: str, actor: str) -> None: ...
-    def clear(self, actor: str) -> None: ...
-
-
-class Braking(Protocol):
-    """agent.sync.brakes."""
-
-    def allow(self, streams: Sequence[Stream], *, for_s: float) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """What the desk works with; None = not here (no agent runs, or its part is not built)."""
-
-    journal: Reads
-    report: Callable[[], Report]
-    verify_audit: Callable[[str | None], list[str]]
-    set_pause: Callable[[datetime | None], bool]  # False: there was none to end
-    turn: Callable[[], AbstractContextManager[Turn]] | None = None
-    brakes: Braking | None = None
-    accept_source: Callable[[], None] | None = None
-    resolver: Resolving | None = None
-    undoer: Undoing | None = None
-    linker: Linking | None = None
-    closer: Closing | None = None
-    safety: Switching | None = None
 
 
 class Desk:
@@ -122,7 +46,7 @@ class Desk:
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
         self._journal = rooms.journal
-        self._answers: dict[type[Request[Any]], Callable[[Any, Caller], object]] = {
+        self._answers: Answers = {
             ask.GetStatus: self._status,
             ask.Pause: self._pause,
             ask.Resume: self._resume,
@@ -154,6 +78,11 @@ class Desk:
             ask.ListCommands: self._list_commands,
             ask.ShowCommand: self._show_command,
             ask.VerifyAudit: self._verify_audit,
+            mapping.ShowMap: self._show_map,
+            mapping.EditMap: self._edit_map,
+            mapping.ExportMap: self._export_map,
+            **RecordsDesk(rooms).answers,
+            **(rooms.looks.answers() if rooms.looks is not None else {}),
         }
 
     def offers(self) -> list[Offer]:
@@ -162,8 +91,8 @@ class Desk:
 
     def answer(self, request: Request[T], caller: Caller) -> T:
         """AgentError: why not. Roles are the channel's to check."""
-        found: T = self._answers[type(request)](request, caller)  # type: ignore[assignment]
-        return found
+        answered: T = self._answers[type(request)](request, caller)  # type: ignore[assignment]
+        return answered
 
     # -- status -----------------------------------------------------------------------------------
 
@@ -184,50 +113,50 @@ class Desk:
         return ask.Resumed(was)
 
     def _allow_brakes(self, wish: ask.AllowBrakes, caller: Caller) -> Settlement:
-        brakes = _needed(self._rooms.brakes)
+        brakes = needed(self._rooms.brakes)
         brakes.allow(wish.streams, for_s=min(max(wish.for_s, 1.0), 86_400.0))
         for stream in wish.streams:
             self._note("desk.brake_allowed", caller, stream=stream.value)
         return Settlement(tuple(Settled(stream.value) for stream in wish.streams))
 
     def _accept_source(self, _: ask.AcceptSource, caller: Caller) -> Done:
-        _needed(self._rooms.accept_source)()
+        needed(self._rooms.accept_source)()
         self._note("desk.source_accepted", caller)
         return Done()
 
     # -- conflicts --------------------------------------------------------------------------------
 
     def _list_conflicts(self, wish: review.ListConflicts, _: Caller) -> review.ConflictPage:
-        limit = _bounded(wish.limit)
-        state = _state(ConflictState, wish.state)
+        limit = bounded(wish.limit)
+        state = stated(ConflictState, wish.state)
         rows = self._journal.conflicts(state, limit + 1, wish.before)
         lines = tuple(views.conflict_line(row) for row in rows[:limit])
         return review.ConflictPage(lines, len(rows) > limit)
 
     def _show_conflict(self, wish: review.ShowConflict, _: Caller) -> review.ConflictView:
         row = self._journal.conflict(wish.number)
-        return views.conflict_view(self._journal, _found(row, "conflict", wish.number))
+        return views.conflict_view(self._journal, found(row, "conflict", wish.number))
 
     def _resolve(self, wish: review.ResolveConflicts, caller: Caller) -> Settlement:
-        resolver = _needed(self._rooms.resolver)
-        winner = _word(Winner, wish.winner, "winner")
+        resolver = needed(self._rooms.resolver)
+        winner = word(Winner, wish.winner, "winner")
         if wish.remember and winner not in {Winner.PMS, Winner.CRM}:
             raise DeskError("desk.bad_value", name="winner", allowed="pms or crm, to be remembered")
 
         def resolve(number: int) -> None:
-            _found(self._journal.conflict(number), "conflict", number)
+            found(self._journal.conflict(number), "conflict", number)
             resolver.resolve(number, winner, wish.value, actor=caller.name, remember=wish.remember)
 
-        return _each(wish.numbers, resolve)
+        return each(wish.numbers, resolve)
 
     def _undo_resolutions(self, wish: review.UndoResolutions, caller: Caller) -> Settlement:
-        resolver = _needed(self._rooms.resolver)
+        resolver = needed(self._rooms.resolver)
 
         def undo(number: int) -> None:
-            _found(self._journal.conflict(number), "conflict", number)
+            found(self._journal.conflict(number), "conflict", number)
             resolver.undo(number, actor=caller.name)
 
-        return _each(wish.numbers, undo)
+        return each(wish.numbers, undo)
 
     def _list_policies(self, _: review.ListPolicies, __: Caller) -> review.PolicyPage:
         rows = self._journal.policy_rows()
@@ -241,33 +170,33 @@ class Desk:
     def _forget_policy(self, wish: review.ForgetPolicy, caller: Caller) -> Done:
         if (wish.stream, wish.field) not in self._journal.policies():
             raise DeskError("desk.not_found", what="remembered choice", id=wish.field)
-        with _needed(self._rooms.turn)() as turn:
+        with needed(self._rooms.turn)() as turn:
             turn.forget_policy(wish.stream, wish.field, caller.name)
         return Done()
 
     # -- contacts ---------------------------------------------------------------------------------
 
     def _list_contacts(self, wish: review.ListContacts, _: Caller) -> review.ContactPage:
-        limit = _bounded(wish.limit)
-        rows = self._journal.contacts(_state(ContactState, wish.state), limit + 1, wish.after)
+        limit = bounded(wish.limit)
+        rows = self._journal.contacts(stated(ContactState, wish.state), limit + 1, wish.after)
         lines = tuple(views.contact_line(row) for row in rows[:limit])
         return review.ContactPage(lines, len(rows) > limit)
 
     def _show_contact(self, wish: review.ShowContact, _: Caller) -> review.ContactView:
         row = self._journal.contact(wish.cloud_id)
-        return views.contact_view(self._journal, _found(row, "contact", wish.cloud_id))
+        return views.contact_view(self._journal, found(row, "contact", wish.cloud_id))
 
     def _approve(self, wish: review.ApproveContact, caller: Caller) -> Done:
         self._known(wish.cloud_id)
-        with _domain("match.not_possible"):
-            _needed(self._rooms.linker).approve(wish.cloud_id, wish.key, actor=caller.name)
+        with domain("match.not_possible"):
+            needed(self._rooms.linker).approve(wish.cloud_id, wish.key, actor=caller.name)
         return Done()
 
     def _reject(self, wish: review.RejectContact, caller: Caller) -> Done:
-        row = _found(self._journal.contact(wish.cloud_id), "contact", wish.cloud_id)
+        row = found(self._journal.contact(wish.cloud_id), "contact", wish.cloud_id)
         keys = wish.keys or views.contact_line(row).candidates
-        with _domain("match.not_possible"):
-            _needed(self._rooms.linker).reject(wish.cloud_id, keys, actor=caller.name)
+        with domain("match.not_possible"):
+            needed(self._rooms.linker).reject(wish.cloud_id, keys, actor=caller.name)
         return Done()
 
     def _merge(self, wish: review.MergeContacts, caller: Caller) -> Done:
@@ -275,52 +204,52 @@ class Desk:
         self._known(wish.into)
         if wish.cloud_id == wish.into:
             raise DeskError("desk.bad_value", name="into", allowed="another contact")
-        with _domain("match.not_possible"):
-            _needed(self._rooms.linker).merge(wish.cloud_id, wish.into, actor=caller.name)
+        with domain("match.not_possible"):
+            needed(self._rooms.linker).merge(wish.cloud_id, wish.into, actor=caller.name)
         return Done()
 
     def _unmerge(self, wish: review.UnmergeContact, caller: Caller) -> Done:
         self._known(wish.cloud_id)
-        with _domain("match.not_possible"):
-            _needed(self._rooms.linker).unmerge(wish.cloud_id, actor=caller.name)
+        with domain("match.not_possible"):
+            needed(self._rooms.linker).unmerge(wish.cloud_id, actor=caller.name)
         return Done()
 
     def _known(self, cloud_id: str) -> None:
-        _found(self._journal.contact(cloud_id), "contact", cloud_id)
+        found(self._journal.contact(cloud_id), "contact", cloud_id)
 
     # -- desk tasks -------------------------------------------------------------------------------
 
     def _list_tasks(self, wish: review.ListTasks, _: Caller) -> review.TaskPage:
-        limit = _bounded(wish.limit)
-        rows = self._journal.tasks(_state(TaskStates, wish.state), limit + 1)
+        limit = bounded(wish.limit)
+        rows = self._journal.tasks(stated(TaskStates, wish.state), limit + 1)
         return review.TaskPage(
             tuple(views.task_line(row) for row in rows[:limit]), len(rows) > limit
         )
 
     def _show_task(self, wish: review.ShowTask, _: Caller) -> review.TaskView:
-        row = _found(self._journal.task(wish.number), "task", wish.number)
+        row = found(self._journal.task(wish.number), "task", wish.number)
         siblings = [t for t in self._journal.tasks_of(row.command_id) if t.number != row.number]
         return views.task_view(self._journal, row, siblings)
 
     def _close_tasks(self, wish: review.CloseTasks, caller: Caller) -> Settlement:
-        closer = _needed(self._rooms.closer)
+        closer = needed(self._rooms.closer)
         if wish.key is not None and (not wish.done or len(wish.numbers) != 1):
             raise DeskError("desk.bad_value", name="key", allowed="with one task that is done")
 
         def close(number: int) -> None:
-            row = _found(self._journal.task(number), "task", number)
+            row = found(self._journal.task(number), "task", number)
             if row.state is not TaskStates.OPEN:
                 raise DeskError("desk.not_open")
             closer.close_task(
                 number, done=wish.done, actor=caller.name, note=wish.note[:500], key=wish.key
             )
 
-        return _each(wish.numbers, close)
+        return each(wish.numbers, close)
 
     # -- effects and undo -------------------------------------------------------------------------
 
     def _list_effects(self, wish: review.ListEffects, _: Caller) -> review.EffectPage:
-        limit = _bounded(wish.limit)
+        limit = bounded(wish.limit)
         if wish.unknown:
             rows = self._journal.effects_unknown()[: limit + 1]
         else:
@@ -329,19 +258,19 @@ class Desk:
         return review.EffectPage(lines, len(rows) > limit)
 
     def _settle_effect(self, wish: review.SettleEffect, caller: Caller) -> Done:
-        _found(self._journal.effect(wish.number), "write", wish.number)
-        with _domain():
-            _needed(self._rooms.closer).settle_effect(
+        found(self._journal.effect(wish.number), "write", wish.number)
+        with domain():
+            needed(self._rooms.closer).settle_effect(
                 wish.number, happened=wish.happened, key=wish.key, actor=caller.name
             )
         return Done()
 
     def _preview_undo(self, wish: review.PreviewUndo, _: Caller) -> review.UndoPlan:
-        undoer = _needed(self._rooms.undoer)
+        undoer = needed(self._rooms.undoer)
         return self._told(undoer.preview(self._scoped(wish.scope)))
 
     def _apply_undo(self, wish: review.ApplyUndo, caller: Caller) -> review.UndoPlan:
-        undoer = _needed(self._rooms.undoer)
+        undoer = needed(self._rooms.undoer)
         return self._told(undoer.apply(self._scoped(wish.scope), actor=caller.name))
 
     def _scoped(self, scope: review.UndoScope) -> list[EffectRow]:
@@ -350,12 +279,12 @@ class Desk:
             raise DeskError("desk.bad_value", name="scope", allowed="numbers, a group or a time")
         if scope.numbers:
             rows = [
-                _found(self._journal.effect(number), "write", number)
+                found(self._journal.effect(number), "write", number)
                 for number in sorted(set(scope.numbers), reverse=True)
             ]
         elif scope.group:
             rows = self._journal.effects_of(scope.group)[::-1]
-            _found(rows or None, "command", scope.group)
+            found(rows or None, "command", scope.group)
         else:
             assert scope.since is not None
             rows = self._journal.effects_since(scope.since)
@@ -373,33 +302,33 @@ class Desk:
     # -- safety -----------------------------------------------------------------------------------
 
     def _safety(self, _: ask.GetSafety, __: Caller) -> ask.SafetyView:
-        return _needed(self._rooms.safety).view()
+        return needed(self._rooms.safety).view()
 
     def _set_safety(self, wish: ask.SetSafety, caller: Caller) -> ask.SafetyView:
-        safety = _needed(self._rooms.safety)
+        safety = needed(self._rooms.safety)
         safety.say(DESK, safety.desk_switch(wish.mode, wish.canary), caller.name)
         return safety.view()
 
     def _suspend(self, _: ask.SuspendBooking, caller: Caller) -> ask.SafetyView:
-        safety = _needed(self._rooms.safety)
+        safety = needed(self._rooms.safety)
         safety.suspend(BY_HAND, caller.name)
         return safety.view()
 
     def _clear(self, _: ask.ClearSuspension, caller: Caller) -> ask.SafetyView:
-        safety = _needed(self._rooms.safety)
+        safety = needed(self._rooms.safety)
         safety.clear(caller.name)
         return safety.view()
 
     # -- commands and audit -----------------------------------------------------------------------
 
     def _list_commands(self, wish: ask.ListCommands, _: Caller) -> ask.CommandPage:
-        states = [_word(CommandState, name, "state") for name in wish.states] or None
-        rows = self._journal.commands_recent(_bounded(wish.limit), states)
+        states = [word(CommandState, name, "state") for name in wish.states] or None
+        rows = self._journal.commands_recent(bounded(wish.limit), states)
         counts = {state.value: n for state, n in self._journal.command_counts().items()}
         return ask.CommandPage(tuple(views.command_line(row) for row in rows), counts)
 
     def _show_command(self, wish: ask.ShowCommand, _: Caller) -> ask.CommandView:
-        row = _found(self._journal.command(wish.command_id), "command", wish.command_id)
+        row = found(self._journal.command(wish.command_id), "command", wish.command_id)
         journal = self._journal
         conflicts = journal.conflicts_of(wish.command_id)
         tasks = journal.tasks_of(wish.command_id)
@@ -417,65 +346,23 @@ class Desk:
             raise DeskError("desk.bad_value", name="anchor", allowed="an audit head") from None
         return ask.AuditVerdict(not findings, tuple(findings), self._journal.audit_head())
 
+    # -- data map ---------------------------------------------------------------------------------
+
+    def _show_map(self, _: mapping.ShowMap, __: Caller) -> mapping.MapView:
+        return needed(self._rooms.chart).show()
+
+    def _edit_map(self, wish: mapping.EditMap, caller: Caller) -> mapping.EditedMap:
+        edited = needed(self._rooms.chart).edit(wish)
+        if edited.saved:
+            fields = sorted({f"{d.stream}.{d.field}" for d in edited.differences})
+            self._note("map.edited", caller, fields=", ".join(fields)[:400])
+        return edited
+
+    def _export_map(self, wish: mapping.ExportMap, _: Caller) -> mapping.ExportedMap:
+        return needed(self._rooms.chart).export(wish.kind)
+
     def _note(self, act: str, caller: Caller, **facts: str) -> None:
         """Who did it, in the chain; reading desks have nothing to write to."""
         if self._rooms.turn is not None:
             with self._rooms.turn() as turn:
                 turn.audit(act, {"actor": caller.name, **facts})
-
-
-def _needed(room: Room | None) -> Room:
-    if room is None:
-        raise DeskError("desk.needs_agent")
-    return room
-
-
-def _found(row: T | None, what: str, ident: int | str) -> T:
-    if row is None:
-        raise DeskError("desk.not_found", what=what, id=ident)
-    return row
-
-
-def _bounded(limit: int) -> int:
-    if not 1 <= limit <= MOST:
-        raise DeskError("desk.bad_value", name="limit", allowed=f"1 to {MOST}")
-    return limit
-
-
-def _word(kind: type[Word], text: str, name: str) -> Word:
-    try:
-        return kind(text)
-    except ValueError:
-        allowed = ", ".join(word.value for word in kind)
-        raise DeskError("desk.bad_value", name=name, allowed=f"one of {allowed}") from None
-
-
-def _state(kind: type[Word], text: str) -> Word | None:
-    return None if text == "all" else _word(kind, text, "state")
-
-
-@contextmanager
-def _domain(code: str = "desk.not_open") -> Iterator[None]:
-    """The rooms refuse what does not fit (any more) by a ValueError: that is no bug here."""
-    try:
-        yield
-    except ValueError:
-        raise DeskError(code) from None
-
-
-def _each(numbers: Sequence[int], act: Callable[[int], None]) -> Settlement:
-    """One after the other; what cannot be done keeps the others from nothing."""
-    if not 1 <= len(numbers) <= MOST:
-        raise DeskError("desk.bad_value", name="numbers", allowed=f"1 to {MOST} of them")
-    lines = []
-    for number in dict.fromkeys(numbers):
-        line = Settled(str(number))
-        try:
-            with _domain():
-                act(number)
-        except AgentError as error:
-            if error.code == "desk.needs_agent":
-                raise
-            line = Settled(str(number), error.code, dict(error.facts))
-        lines.append(line)
-    return Settlement(tuple(lines))

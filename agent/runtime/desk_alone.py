@@ -28,10 +28,14 @@ from agent.model.desk import (
     SetSafety,
     SuspendBooking,
 )
+from agent.model.records import HeedParked, IgnoreParked, RetryParked
 from agent.model.review import ForgetPolicy
 from agent.model.status import Report
 from agent.runtime.clock import SystemClock
-from agent.runtime.desk import Desk, Rooms
+from agent.runtime.desk import Desk
+from agent.runtime.desk_looks import Looks
+from agent.runtime.desk_rooms import Rooms
+from agent.runtime.mapping import Chart
 from agent.runtime.pause import clear_pause, write_pause
 from agent.support.health import offline_report
 from agent.sync.safety import Safety
@@ -39,7 +43,15 @@ from agent.sync.switches import FILE, Switch, of_settings
 
 # What a person may do to a journal nobody works on.
 WRITES: frozenset[type[Request[Any]]] = frozenset(
-    {SetSafety, SuspendBooking, ClearSuspension, ForgetPolicy}
+    {
+        SetSafety,
+        SuspendBooking,
+        ClearSuspension,
+        ForgetPolicy,
+        RetryParked,
+        IgnoreParked,
+        HeedParked,
+    }
 )
 
 
@@ -100,6 +112,16 @@ def _rooms(settings: Settings, paths: Paths, journal: Reads, safety: _Switches) 
         verify_audit=lambda anchor: verify_file(file, anchor),
         set_pause=set_pause,
         safety=safety,
+        chart=Chart(
+            lambda: settings,
+            paths,
+            None,
+            lambda: None,
+            why=lambda: "desk.needs_agent",
+            strangers=dict,
+        ),
+        names=settings.practice.names_in_lists,
+        looks=Looks(journal, paths.agent_log),
     )
 
 

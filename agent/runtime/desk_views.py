@@ -64,13 +64,25 @@ def person_of(fields: Mapping[str, Any]) -> dict[str, Any]:
 def who(journal: Contents, stream: Stream, key: Key | None, told: Mapping[str, Any] = {}) -> str:
     """``Example, Anna (1980-02-03)`` of a patient, or of the patient a record belongs to; "" where
     that is not known. ``told``: fields of a record that does not exist yet."""
+    return named(person_behind(journal, stream, key, told), "full")
+
+
+def person_behind(
+    journal: Contents, stream: Stream, key: Key | None, told: Mapping[str, Any] = {}
+) -> dict[str, Any]:
+    """The patient a record is or belongs to, as far as known."""
     owner = owner_of(journal, stream, key, told)
     fields = fields_held(journal, Stream.PATIENT, as_key(owner)) if owner else {}
-    if stream is Stream.PATIENT:
-        fields = {**fields, **told}
-    names = [str(fields[n]) for n in ("last_name", "first_name") if fields.get(n)]
-    born = f" ({fields['birthdate']})" if fields.get("birthdate") else ""
-    return ", ".join(names) + born if names else ""
+    return {**fields, **told} if stream is Stream.PATIENT else fields
+
+
+def named(person: Mapping[str, Any], how: str) -> str:
+    """``full``: Example, Anna (1980-02-03); ``short``: Anna E."""
+    last, first = str(person.get("last_name") or ""), str(person.get("first_name") or "")
+    if how == "short":
+        return " ".join(filter(None, (first, f"{last[:1]}." if last else "")))
+    born = f" ({person['birthdate']})" if person.get("birthdate") else ""
+    return ", ".join(filter(None, (last, first))) + born if last or first else ""
 
 
 def owner_of(
@@ -144,6 +156,10 @@ def _candidate(journal: Contents, entry: Mapping[str, Any]) -> CandidateView:
         evidence=msgspec.convert(entry.get("evidence", {}), dict[str, Compared]),
         person=person_of(fields_held(journal, Stream.PATIENT, key)),
     )
+
+
+def contact_person(row: ContactRow) -> dict[str, Any]:
+    return _person_of_contact(row.contact)
 
 
 def _person_of_contact(contact: Contact) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import random
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
@@ -18,15 +19,20 @@ from agent import __version__
 from agent.config import Paths, PayloadSeal, Settings, open_secrets
 from agent.config.secrets import Secrets
 from agent.config.store import write_atomic
+from agent.control.server import Offer
 from agent.crm.connect import CrmLink
 from agent.crm.hints import Hints
 from agent.crm.native import NativeCrm
 from agent.errors import AgentError
 from agent.journal.journal import Journal
-from agent.model.reading import Finding, Severity
+from agent.model.hours import is_open, parse_hours
+from agent.model.reading import Finding, Severity, SourceFacts
+from agent.model.streams import Stream
 from agent.ports import PmsSource
 from agent.runtime.clock import SystemClock
+from agent.runtime.mapping import Chart
 from agent.runtime.pause import read_pause
+from agent.runtime.power import Wakefulness, booted_at
 from agent.runtime.pulling import Ear, build_twoway
 from agent.runtime.scheduler import Chores
 from agent.runtime.serve import ControlService, serve_control
@@ -89,8 +95,12 @@ class Host:
     hints: Hints
     offer_changed: threading.Event
     _threads: list[threading.Thread]
-    control_group: str = ""
+    settings: Settings
+    datamap: DataMap
+    reload: Callable[[], Settings] | None = None
+    more: Callable[[], list[Offer]] = list  # what else may be asked (the wizard)
     control: ControlService | None = None  # since ``start``
+    wakefulness: Wakefulness = field(default_factory=lambda: Wakefulness(booted_at()))
     _anchored: str = ""  # audit head the CRM last acknowledged
     _recalled: bool = False  # the CRM was asked which head it heard last
     _is_chain_broken: bool = False
@@ -115,15 +125,44 @@ class Host:
         self.chores.every(PRUNE_EVERY_S, "prune", self.prune, first_s=900)
         self.control = serve_control(
             self,
-            group=self.control_group,
+            group=self.settings.control.group,
             resolver=self.twoway.resolver,
             undoer=self.twoway.undoer,
             linker=self.twoway.people,
             closer=self.twoway,
             safety=self.twoway.safety,
+            chart=Chart(
+                self.load,
+                self.paths,
+                self.datamap,
+                self._live_schema,
+                why=lambda: self.engine.pms.code or "map.not_probed",
+                strangers=self._strangers,
+            ),
+            names=self.settings.practice.names_in_lists,
+            more=self.more(),
         )
         self.chores.start()
         log.info("agent.started", pid=os.getpid())
+
+    def load(self) -> Settings:
+        """The settings as they stand now; what runs was built by ``settings``."""
+        return self.reload() if self.reload is not None else self.settings
+
+    def _live_schema(self) -> SourceFacts | None:
+        session = self.engine.session
+        return None if session is None else session.facts
+
+    def _strangers(self) -> dict[tuple[Stream, str], frozenset[str]]:
+        """Values met that the map has no word for."""
+        session = self.engine.session
+        if session is None:
+            return {}
+        return {
+            (stream, field): values
+            for stream, mapped in session.maps.items()
+            for field, values in mapped.strangers.items()
+        }
 
     def report(self) -> Report:
         snapshot = take_snapshot(
@@ -139,8 +178,15 @@ class Host:
             safety_mode=safety.mode.value,
             booking_suspended=safety.suspended,
             booking_held=safety.suspended_at is not None,
+            is_office_open=self._is_open(),
+            awake_s=self.wakefulness.awake_s(self.clock.now()),
         )
         return report(snapshot, pid=os.getpid(), now=self.clock.now())
+
+    def _is_open(self) -> bool:
+        practice = self.settings.practice
+        zone = ZoneInfo(practice.zone) if practice.zone else None  # None: this computer's own
+        return is_open(parse_hours(practice.hours), self.clock.now().astimezone(zone))
 
     def _writing(self) -> tuple[Finding, ...]:
         """What the writer says of itself, a chain that does not hold, and booking that a person
@@ -165,6 +211,7 @@ class Host:
             log.info("agent.paused")
 
     def write_status(self) -> None:
+        self.wakefulness.look(self.clock.now())
         self.obey_pause()
         told = self.report()
         write_atomic(self.paths.status_file, msgspec.json.encode(told))
@@ -276,9 +323,8 @@ def build(settings: Settings, paths: Paths) -> Host:
         source = open_source(settings, secrets)
         link = CrmLink(settings, secrets, clock, __version__)
         crm = link.client(journal.uuid, journal.epoch, source.kind)
-        engine = Engine(
-            source, crm, journal, site_map(settings), clock, tuning_of(settings), random.random
-        )
+        datamap = site_map(settings)
+        engine = Engine(source, crm, journal, datamap, clock, tuning_of(settings), random.random)
         offer_changed = threading.Event()
         ear = Ear(crm)
         twoway = build_twoway(
@@ -290,11 +336,12 @@ def build(settings: Settings, paths: Paths) -> Host:
         raise
     return Host(
         engine, journal, crm, link, source, paths, secrets, clock, Chores(), twoway, hints,
-        offer_changed, [], control_group=settings.control.group,
+        offer_changed, [], settings, datamap,
     )  # fmt: skip
 
 
 def site_map(settings: Settings) -> DataMap:
     """The shipped map of the configured PMS with the site's overrides, if any."""
     override = Path(settings.map.file) if settings.map.file else None
-    return load_map(settings.pms.kind, override=override)
+    loaded = load_map(settings.pms.kind, override=override)
+    return loaded.without(settings.skipped_streams)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -13,11 +14,22 @@ import structlog
 from agent import __version__
 from agent.config import Paths
 from agent.control.protocol import ControlError
-from agent.control.server import ControlServer
+from agent.control.server import ControlServer, Offer
 from agent.errors import AgentError
 from agent.journal.journal import Journal
 from agent.model.status import Report, Snapshot
-from agent.runtime.desk import Braking, Closing, Desk, Linking, Resolving, Rooms, Switching, Undoing
+from agent.runtime.desk import Desk
+from agent.runtime.desk_looks import Looks
+from agent.runtime.desk_rooms import (
+    Braking,
+    Charting,
+    Closing,
+    Linking,
+    Resolving,
+    Rooms,
+    Switching,
+    Undoing,
+)
 from agent.runtime.pause import clear_pause, write_pause
 
 log = structlog.get_logger(__name__)
@@ -30,6 +42,7 @@ class Running(Protocol):
 
     @property
     def brakes(self) -> Braking: ...
+    def check_now(self) -> None: ...
     def accept_source(self) -> None: ...
 
 
@@ -53,20 +66,21 @@ class ControlService:
     "review" (counts of what waits for a person), "safety" (what the switches say). PHI-free.
     """
 
-    def __init__(self, host: Served, rooms: Rooms, *, group: str) -> None:
+    def __init__(
+        self, host: Served, rooms: Rooms, *, group: str, more: Iterable[Offer] = ()
+    ) -> None:
         self._host = host
         self._rooms = rooms
         self.desk = Desk(rooms)
         self.server = ControlServer(
             host.paths.control_socket,
-            self.desk.offers(),
+            [*self.desk.offers(), *more],
             agent_version=__version__,
             group=group,
         )
         self._counts: dict[str, int] = {}
         self._safety: object = None
-        newest = host.journal.recent_activity(1)
-        self._activity = newest[0].number if newest else 0
+        self._told = host.journal.last_activity()
 
     def start(self) -> None:
         try:
@@ -91,12 +105,13 @@ class ControlService:
 
     def _tell_activity(self) -> None:
         journal = self._host.journal
-        newest = journal.recent_activity(1)
-        if not newest or newest[0].number <= self._activity:
+        newest = journal.last_activity()
+        if newest == self._told:
             return
+        number, self._told = self._told[0], newest
+        # A line that was added to is told again, by its number.
         for line in reversed(journal.recent_activity(_ACTIVITY_AT_ONCE)):
-            if line.number > self._activity:
-                self._activity = line.number
+            if line.number >= number:
                 self.server.events.publish("activity", line)
 
     def _tell_counts(self, snapshot: Snapshot) -> None:
@@ -127,9 +142,12 @@ def serve_control(
     linker: Linking | None = None,
     closer: Closing | None = None,
     safety: Switching | None = None,
+    chart: Charting | None = None,
+    names: str = "short",
+    more: Iterable[Offer] = (),
 ) -> ControlService:
     """A started service. ``group``: the setting control.group. Rooms left out answer that they
-    need the running agent."""
+    need the running agent. ``names``: practice.names_in_lists; ``more``: what else may be asked."""
 
     def set_pause(until: datetime | None) -> bool:
         file = host.paths.pause_file
@@ -155,7 +173,10 @@ def serve_control(
         linker=linker,
         closer=closer,
         safety=safety,
+        chart=chart,
+        names=names,
+        looks=Looks(journal, host.paths.agent_log, host.engine.check_now),
     )
-    service = ControlService(host, rooms, group=group)
+    service = ControlService(host, rooms, group=group, more=more)
     service.start()
     return service

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -121,6 +121,12 @@ class DataMap:
     def streams(self) -> tuple[Stream, ...]:
         present = {row.stream for row in self.rows if row.is_mapped}
         return tuple(stream for stream in Stream if stream in present)
+
+    def without(self, skipped: Collection[Stream]) -> DataMap:
+        """The map of a site that does not send these streams."""
+        if not skipped:
+            return self
+        return DataMap(tuple(row for row in self.rows if row.stream not in skipped))
 
     def of(self, stream: Stream) -> list[MapRow]:
         return [row for row in self.rows if row.stream is stream]

@@ -23,7 +23,7 @@ from agent.errors import (
     PmsUnavailable,
 )
 from agent.journal.journal import Journal
-from agent.journal.rows import Urgency
+from agent.journal.rows import Tier, Urgency
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from agent.ports import Clock, CrmPort, PmsReader, PmsSource
@@ -414,6 +414,12 @@ class Engine:
             return
         self._reconciled_mono = now
         self.reconcile(reader, session)
+
+    def check_now(self) -> None:
+        """A person's wish: what waits is sent without waiting longer, the busy part proven anew."""
+        with self._journal.turn() as turn:
+            turn.due_all_chunks(None, Tier.HOT)
+        self.dispatcher.hurry()
 
     @property
     def sweeps_done(self) -> bool:

@@ -294,6 +294,20 @@ def _kinds_of(stream: Stream) -> dict[str, Any]:
     return {field.name: field.type for field in msgspec.structs.fields(RECORD_OF[stream])}
 
 
+def words_of_field(stream: Stream, field: str) -> frozenset[str]:
+    """The words a field may hold; none where it is no enumeration."""
+    return _words_of(_kinds_of(stream).get(field)) or frozenset()
+
+
+def as_csv(rows: Iterable[MapRow]) -> str:
+    """Rows as a file of this format; reading it again gives the same rows."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    lines.writerows(row.cells() for row in rows)
+    return text.getvalue()
+
+
 def _words_of(kind: Any) -> frozenset[str] | None:
     """The words of an enumeration annotation (also optional or a tuple of them), else None."""
     if isinstance(kind, type) and issubclass(kind, StrEnum):

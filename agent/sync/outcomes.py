@@ -63,6 +63,8 @@ def store(
     facts: dict[str, str | int | float] = {"type": command.type.value}
     if outcome.reason_code is not None:
         facts["reason"] = outcome.reason_code.value
+    if outcome.pms_key is not None:
+        facts["keys"] = f" {outcome.pms_key} "
     turn.note(f"command.{outcome.state.value}", None, 1, facts)
 
 

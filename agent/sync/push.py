@@ -146,6 +146,12 @@ class Dispatcher:
         self._not_before = 0.0
         self.wake()
 
+    def hurry(self) -> None:
+        """Try again now what waits for a back-off; a refused pairing still waits."""
+        if not self.line.auth_lost:
+            self._not_before = 0.0
+        self.wake()
+
     def _idle_s(self) -> float:
         wait = self._not_before - self._clock.mono()
         return max(wait, 0.01) if 0 < wait < 1.0 else 1.0
@@ -214,10 +220,18 @@ class Dispatcher:
                 wait = max(verdict.retry_after_s, item_retry_s(batch.attempts))
                 turn.defer(later, self._clock.now() + timedelta(seconds=wait), "item_retry")
             turn.settle(batch, verdict.done)
+            if verdict.done:
+                turn.tally(batch.stream, [o.key for o in verdict.done], self._took_ms(batch))
             if verdict.refused:
                 turn.note("crm.rejected", batch.stream, len(verdict.refused))
         self.last_write_at = self._clock.now()
         log.debug("push.settled", stream=batch.stream.value, done=len(verdict.done))
+
+    def _took_ms(self, batch: Batch) -> float | None:
+        """From noticing a change until the CRM had it; a load measures nothing of the kind."""
+        if batch.urgency is not Urgency.LIVE:
+            return None
+        return (self._clock.now() - batch.planned_at).total_seconds() * 1000
 
     def _bisect(self, batch: Batch, error: CrmRefusedBatch) -> None:
         changes = self._changes(batch, range(len(batch.operations)))

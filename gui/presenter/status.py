@@ -37,6 +37,8 @@ class StatusView:
     last_read: str
     last_write: str
     to_review: int = 0
+    is_calling: bool = False  # nothing was heard yet
+    is_office_open: bool = True
     code: str = ""  # of what stopped, for the small print
 
     @property
@@ -53,15 +55,23 @@ def status_view(
         return _without_report(report, is_silent=is_silent, trouble=trouble, now=now, texts=texts)
     s, state = report.snapshot, report.state
     head, body, code = _words(report, now, texts)
+    tone, icon = TONES[state], f"tray/{state.value}"
+    if state is State.BEHIND and not s.is_office_open:
+        # At night a quiet server is no trouble; it is not called up to date either.
+        read = _moment(s.last_read_at)
+        since = texts.when(read, now) if read else texts("format.unknown")
+        head, body = texts("status.idle.head", since=since), texts("status.idle.body")
+        tone, icon = "idle", "tray/idle"
     return StatusView(
         state=state,
-        tone=TONES[state],
-        icon=f"tray/{state.value}",
+        tone=tone,
+        icon=icon,
         head=head,
         body=body,
         last_read=_at(s.last_read_at, "read", now, texts),
         last_write=_at(s.last_write_at, "write", now, texts),
         to_review=s.to_review,
+        is_office_open=s.is_office_open,
         code=code,
     )
 
@@ -84,6 +94,9 @@ def _without_report(
         body=body,
         last_read=_at(s.last_read_at if s else None, "read", now, texts),
         last_write=_at(s.last_write_at if s else None, "write", now, texts),
+        to_review=s.to_review if s else 0,
+        is_calling=not is_silent,
+        is_office_open=s.is_office_open if s else True,
         code=trouble,
     )
 

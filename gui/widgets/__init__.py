@@ -1,1 +1,1 @@
-"""Small parts the windows are built of. They know the theme and the texts, no requests."""
+"""Small parts the windows are built of. They know theme, texts and presenters."""

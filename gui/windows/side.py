@@ -104,6 +104,10 @@ class Side(QFrame):
         self.setLayout(inside)
         shell.theme.changed.connect(self._dress)
 
+    @property
+    def state_text(self) -> str:
+        return self._head.text()
+
     def choose(self, name: str) -> None:
         self.buttons[name].setChecked(True)
 

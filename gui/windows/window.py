@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
@@ -20,6 +18,7 @@ from gui.windows.tabs import TABS
 SMALLEST = (900, 560)
 USUAL = (1120, 740)
 _TOLD_MS = 8000
+OWN_WINDOWS = frozenset({"setup"})
 
 
 class Window(QMainWindow):
@@ -31,6 +30,7 @@ class Window(QMainWindow):
         super().__init__()
         self.shell = shell
         self._kinds = {tab.name: tab for tab in tabs}
+        shell.tabs = frozenset({*self._kinds, "setup"})  # that is a window of its own
         self._built: dict[str, Tab] = {}
         self.setWindowTitle(shell.texts("shell.product"))
         self.setWindowIcon(shell.theme.icon("bridgework"))
@@ -54,6 +54,9 @@ class Window(QMainWindow):
         self.side.chosen.connect(self.open_at)
         shell.going.connect(self.open_at)
         shell.telling.connect(self.notice.tell)
+        shell.status_changed.connect(self._show_status)
+        if shell.status is not None:
+            self._show_status(shell.status)
         for place, name in enumerate(self._kinds, 1):
             QShortcut(QKeySequence(f"Ctrl+{place}"), self, lambda n=name: self.open_at(n))
         QShortcut(QKeySequence.StandardKey.Close, self, self.close)
@@ -66,10 +69,15 @@ class Window(QMainWindow):
         return shown if isinstance(shown, Tab) else None
 
     def open_at(self, name: str, place: str = "") -> None:
-        """Shows a tab, building it the first time; an unknown name is the first one."""
+        """Shows a tab, building it the first time; an unknown name is the first one. What has a
+        window of its own is not ours."""
+        if name in OWN_WINDOWS:
+            return
         name = name if name in self._kinds else next(iter(self._kinds))
         tab = self.built(name)
         self.side.choose(name)
+        if self.focusWidget() in {None, *self.side.buttons.values()}:
+            self.side.buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
         self.pages.setCurrentWidget(tab)
         self.setWindowTitle(
             self.shell.texts("shell.window", tab=self.shell.texts(f"tabs.{name}.title"))
@@ -84,10 +92,9 @@ class Window(QMainWindow):
             tab.badge_changed.connect(self.side.buttons[name].set_count)
             self._built[name] = tab
             self.pages.addWidget(tab)
-            self._order_tabs()
         return tab
 
-    def show_status(self, view: StatusView) -> None:
+    def _show_status(self, view: StatusView) -> None:
         self.side.show_status(view)
         if "review" in self.side.buttons:
             self.side.buttons["review"].set_count(view.to_review)
@@ -107,18 +114,24 @@ class Window(QMainWindow):
         super().closeEvent(event)
         self.closed.emit()
 
+    def focusNextPrevChild(self, forward: bool) -> bool:  # noqa: N802 - Qt's
+        """Tab reads the window as people do: the side, the page line by line, the notice. Tabs are
+        built late and grow cards: the order things were made in is not theirs."""
+        stops = a11y.reading_order(self.side, self.pages.currentWidget(), self.notice)
+        now = self.focusWidget()
+        if not stops:
+            return False
+        at = stops.index(now) if now in stops else -1 if forward else 0
+        reason = Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason
+        stops[(at + (1 if forward else -1)) % len(stops)].setFocus(reason)
+        return True
+
     def _restore(self) -> None:
         kept: QByteArray = self.shell.prefs.bytes("window/geometry")
         # A kept place on a screen that is gone is put right by Qt itself.
         if kept.isEmpty() or not self.restoreGeometry(kept):
             room = self.screen().availableGeometry()
             self.resize(min(USUAL[0], room.width() - 40), min(USUAL[1], room.height() - 60))
-
-    def _order_tabs(self) -> None:
-        """Tab goes down the side, then into the page."""
-        buttons = list(self.side.buttons.values())
-        for one, next_one in itertools.pairwise(buttons):
-            QWidget.setTabOrder(one, next_one)
 
 
 class _Notice(QFrame):

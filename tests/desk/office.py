@@ -229,6 +229,9 @@ class Engine:
     def accept_source(self) -> None:
         self.called.append(("accept_source",))
 
+    def check_now(self) -> None:
+        self.called.append(("check_now",))
+
     # conflicts
     def resolve(
         self, number: int, winner: Winner, value: Any, *, actor: str, remember: bool

@@ -42,6 +42,7 @@ def test_who_changes_or_sees_values_is_a_manager() -> None:
     assert viewers == {
         "status", "conflicts.list", "policies.list", "contacts.list", "tasks.list",
         "effects.list", "safety.show", "commands.list", "commands.show", "audit.verify",
+        "activity.list", "pulse", "check.now", "log.read",
     }  # fmt: skip
 
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QWidget
 
+from agent.model.status import State
 from gui.app import Desktop
+from gui.theme import Scheme, svg_icon
+from gui.widgets.parts import label
 from gui.windows.tabs import TABS
+from tests.gui.decisions import DECISIONS
 
 Settle = Callable[[Callable[[], bool]], None]  # runs the event loop until it holds
 Scene = Callable[[Desktop, Settle], QWidget]
@@ -26,4 +30,30 @@ def _tab(name: str) -> Scene:
     return scene
 
 
-SCENES: dict[str, Scene] = {tab.name: _tab(tab.name) for tab in TABS}
+def _tray_states(desktop: Desktop, _: Settle) -> QWidget:
+    """Every state's icon at the sizes panels use, on panels light, dark and of high contrast."""
+    sheet = QWidget()
+    sheet.setProperty("kind", "page")
+    grid = QGridLayout(sheet)
+    grid.setSpacing(14)
+    grid.setContentsMargins(24, 24, 24, 24)
+    for at, name in enumerate((*(state.value for state in State), "idle")):
+        for column, (scheme, ground) in enumerate(
+            ((Scheme.LIGHT, "#f4f6f8"), (Scheme.DARK, "#12181f"), (Scheme.CONTRAST, "#000000"))
+        ):
+            strip = QFrame()
+            strip.setStyleSheet(f"background: {ground}; border-radius: 6px;")
+            line = QHBoxLayout(strip)
+            for size in (16, 24, 32, 48):
+                picture = QLabel()
+                picture.setPixmap(svg_icon(f"tray/{name}", scheme).pixmap(size, size))
+                line.addWidget(picture)
+            grid.addWidget(strip, at, column)
+        grid.addWidget(label(name.replace("_", " "), "subtitle"), at, 3)
+    sheet.setParent(desktop.window, sheet.windowFlags())  # lives as long
+    sheet.show()
+    return sheet
+
+
+SHEETS: dict[str, Scene] = {"tray-states": _tray_states}  # pictures only, no windows of ours
+SCENES: dict[str, Scene] = {**{tab.name: _tab(tab.name) for tab in TABS}, **DECISIONS}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -56,10 +57,32 @@ def _looks(home: Path, looks: Sequence[str], to: Path, scenes: Sequence[str]) ->
     failed = 0
     for look in looks:
         environ = dict(os.environ, QT_SCALE_FACTOR=str(LOOKS[look][2]), PYTHONPATH=str(ROOT))
+        environ["LANG"] = "es_US.UTF-8" if look == "spanish" else "en_US.UTF-8"
         command = [sys.executable, "-m", "tests.gui.shots", "--look", look, "--home", str(home)]
         command += ["--to", str(to), *scenes]
         failed |= subprocess.run(command, env=environ, cwd=ROOT, check=False).returncode
+    if shutil.which("trayer") and (not scenes or "panel" in scenes):
+        _panel(home, to)
     return failed
+
+
+def _panel(home: Path, to: Path) -> None:
+    """The icon in a real panel, its menu open."""
+    from tests.gui.panel import Panel
+
+    with Panel() as panel:
+        command = [sys.executable, "-m", "gui", "--home", str(home)]
+        tray = subprocess.Popen(command, env={**panel.environ, "PYTHONPATH": str(ROOT)})
+        try:
+            if panel.wait_icons(1):
+                time.sleep(3)
+                panel.run("xdotool", "mousemove", "872", "580", "click", "3")
+                time.sleep(1)
+                panel.picture(to / "window-panel.png")
+                print("window-panel.png")
+        finally:
+            tray.terminate()
+            tray.wait(10)
 
 
 def _take(look: str, home: Path, to: Path, wanted: Sequence[str]) -> int:
@@ -71,7 +94,7 @@ def _take(look: str, home: Path, to: Path, wanted: Sequence[str]) -> int:
     from gui.app import Desktop
     from gui.link import Standing
     from gui.prefs import Prefs
-    from tests.gui.scenes import SCENES
+    from tests.gui.scenes import SCENES, SHEETS
 
     scheme, language, _, ending = LOOKS[look]
     app = QApplication([])
@@ -95,7 +118,8 @@ def _take(look: str, home: Path, to: Path, wanted: Sequence[str]) -> int:
         desktop.start()
         settle(lambda: desktop.link.standing is Standing.UP)
         desktop.window.resize(*((1024, 640) if look == "small" else SIZE))
-        for name, scene in SCENES.items():
+        scenes = {**SCENES, **(SHEETS if look == "light" else {})}
+        for name, scene in scenes.items():
             if not wanted or name in wanted:
                 picture = scene(desktop, settle).grab()
                 picture.save(str(to / f"window-{name}{ending}.png"))

@@ -13,6 +13,7 @@ from agent.errors import PmsError
 from agent.sandbox.crm_life import CrmLife
 from agent.sandbox.practice.front import DeedKind
 from agent.sandbox.practice.life import Life
+from tests.gui import waiting
 
 LOADED_S = 120.0
 
@@ -23,10 +24,21 @@ def showcase(folder: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
         with Stage(folder, patients=120, seed=3) as stage:
+            waiting.suspect(stage, waiting.patients(stage, 40)[33])
             stage.start_agent()
             stage.wait_loaded(LOADED_S)
             live(stage)
+            to_decide(stage)
             yield stage.paths.home
+
+
+def to_decide(stage: Stage) -> None:
+    """One of everything that waits for a person."""
+    numbers = waiting.patients(stage, 40)
+    waiting.task_meanwhile(stage, numbers[20])
+    waiting.conflicts(stage, 4, first=10)
+    waiting.parked(stage, numbers[24:26])
+    waiting.wait(stage, lambda s: s.open_conflicts >= 8 and s.parked >= 2 and s.tasks_open >= 1)
 
 
 def live(stage: Stage) -> None:

@@ -11,8 +11,9 @@ from agent.cli.stage import Stage
 from agent.errors import AgentError
 from agent.model.desk import GetStatus, ListCommands
 from agent.model.review import ListConflicts
-from agent.model.status import Report
+from agent.model.status import Report, State
 from gui.app import Desktop
+from gui.link import Standing
 from gui.windows.tabs import TABS
 from gui.windows.window import Window
 
@@ -86,3 +87,45 @@ def test_without_an_agent_it_says_so(desktop_at: object, tmp_path: Path, qtbot: 
     desktop.refresh()
     assert desktop.view is not None
     assert desktop.view.head == "The sync service is not running"
+
+
+@pytest.mark.parametrize("wish", ["settings", "about"])
+def test_dialogs_do_not_block(window: Window, desktop: Desktop, qtbot: QtBot, wish: str) -> None:
+    desktop.do(wish)
+    dialog = desktop.dialog
+    assert dialog is not None
+    assert dialog.isVisible()
+    dialog.close()
+    qtbot.waitUntil(lambda: desktop.dialog is None, timeout=5000)
+
+
+def test_pause_and_resume_by_the_menu(window: Window, desktop: Desktop, qtbot: QtBot) -> None:
+    def state() -> State | None:
+        return desktop.view.state if desktop.view is not None else None
+
+    desktop.do("pause:15")
+    qtbot.waitUntil(lambda: state() is State.PAUSED, timeout=10_000)
+    assert "Paused until" in window.side.state_text
+    desktop.do("resume")
+    qtbot.waitUntil(lambda: state() is not State.PAUSED, timeout=10_000)
+
+
+def test_the_line_comes_back_by_itself(desktop: Desktop, practice: Stage, qtbot: QtBot) -> None:
+    """The agent is restarted under the open window: nothing green meanwhile, all well after."""
+    desktop.start()
+    qtbot.waitUntil(lambda: desktop.link.standing is Standing.UP, timeout=10_000)
+    boot = desktop.link.welcome.boot if desktop.link.welcome is not None else ""
+    practice.stop_agent()
+    qtbot.waitUntil(lambda: desktop.link.standing is Standing.DOWN, timeout=10_000)
+    desktop.link.heard_mono -= 60
+    desktop.refresh()
+    assert desktop.view is not None
+    assert desktop.view.state is State.UNREACHABLE
+    practice.start_agent()
+    qtbot.waitUntil(lambda: desktop.link.standing is Standing.UP, timeout=30_000)
+    assert desktop.link.welcome is not None
+    assert desktop.link.welcome.boot != boot
+    got: list[Report] = []
+    desktop.link.ask(GetStatus(), got.append)
+    qtbot.waitUntil(lambda: bool(got), timeout=10_000)
+    practice.wait_loaded(60)

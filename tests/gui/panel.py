@@ -1,0 +1,114 @@
+"""A screen in memory with a window manager and a panel that has a tray: where the icon is seen."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+SIZE = "900x600x24"
+_UP_WITHIN_S = 15.0
+
+
+class Panel:
+    """``with Panel() as panel:``; ``panel.environ`` for programs that come there."""
+
+    def __init__(self) -> None:
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._panel: subprocess.Popen[bytes] | None = None
+        self.environ: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        reading, writing = os.pipe()
+        screen = subprocess.Popen(
+            ["Xvfb", "-displayfd", str(writing), "-screen", "0", SIZE, "-nolisten", "tcp"],
+            pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self._running.append(screen)
+        os.close(writing)
+        with os.fdopen(reading) as told:
+            number = told.readline().strip()
+        self.environ = {
+            **os.environ, "DISPLAY": f":{number}", "QT_QPA_PLATFORM": "xcb",
+            "DBUS_SESSION_BUS_ADDRESS": "disabled:", "XDG_SESSION_ID": f"test-{number}",
+        }  # fmt: skip
+        self._start("openbox")
+        self.start_panel()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in reversed(self._running):
+            _end(process)
+
+    def start_panel(self) -> None:
+        """A white one at the foot, 40 pixels high."""
+        self._panel = self._start(
+            "trayer", "--edge", "bottom", "--align", "right", "--widthtype", "request",
+            "--height", "40", "--iconspacing", "6", "--margin", "8", "--tint", "0xffffff",
+            "--transparent", "true", "--alpha", "0",
+        )  # fmt: skip
+
+    def stop_panel(self) -> None:
+        assert self._panel is not None
+        _end(self._panel)
+        self._running.remove(self._panel)
+
+    def icons(self) -> int:
+        """How many icons sit in the tray: windows inside the panel's."""
+        listed = self.run("xwininfo", "-root", "-tree")
+        inside, depth = 0, -1
+        for line in listed.splitlines():
+            indent = len(line) - len(line.lstrip())
+            if '"panel"' in line or '"trayer"' in line.lower():
+                depth = indent
+            elif depth >= 0 and indent > depth and " 1x1" not in line:
+                inside += "bridgework" in line.lower()
+            elif depth >= 0 and indent <= depth:
+                depth = -1
+        return inside
+
+    def wait_icons(self, count: int, timeout_s: float = _UP_WITHIN_S) -> bool:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if self.icons() == count:
+                return True
+            time.sleep(0.2)
+        return False
+
+    def picture(self, path: Path) -> None:
+        """The whole screen."""
+        taking = (
+            "import sys; from PySide6.QtGui import QGuiApplication as A; a = A([]);"
+            " a.primaryScreen().grabWindow(0).save(sys.argv[1])"
+        )
+        self.run(sys.executable, "-c", taking, str(path))
+
+    def run(self, *command: str) -> str:
+        return subprocess.run(
+            command, env=self.environ, capture_output=True, text=True, check=True, timeout=30
+        ).stdout
+
+    def _start(self, *command: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            command, env=self.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self._running.append(process)
+        return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+    if process.poll() is None:
+        process.kill()
