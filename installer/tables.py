@@ -60,7 +60,7 @@ def patch(msi: Path) -> None:
     detected = read_table(msi, "Upgrade").by("ActionProperty")
     secure = ";".join((*PUBLIC, *sorted(detected)))
     kinds = read_table(msi, "CustomAction").by("Action")
-    pair = int(kinds["Pair"]["Type"]) | _HIDE_TARGET
+    secretive = int(kinds["SetUp"]["Type"]) | _HIDE_TARGET
     components = read_table(msi, "Component").by("Component")
     stays = int(components["CmpData"]["Attributes"]) | _PERMANENT
     older = detected["WIX_UPGRADE_DETECTED"]
@@ -73,8 +73,8 @@ def patch(msi: Path) -> None:
         "INSERT INTO `Upgrade` (`UpgradeCode`,`VersionMax`,`Attributes`,`ActionProperty`) VALUES"
         f" ('{older['UpgradeCode']}','{older['VersionMax']}',{reach},'WIX_UPGRADE_DETECTED')",
         *_property(msi, "SecureCustomProperties", secure),
-        *_property(msi, "MsiHiddenProperties", f"{SECRET};Pair"),
-        f"UPDATE `CustomAction` SET `Type`={pair} WHERE `Action`='Pair'",
+        *_property(msi, "MsiHiddenProperties", f"{SECRET};SetUp"),
+        f"UPDATE `CustomAction` SET `Type`={secretive} WHERE `Action`='SetUp'",
         # wixl versions differ; later, the old version's removal could take new files with it.
         "UPDATE `InstallExecuteSequence` SET `Sequence`=1401"
         " WHERE `Action`='RemoveExistingProducts'",

@@ -6,11 +6,19 @@ Imports agent.runtime.windows when a command is run, which exists on Windows onl
 from __future__ import annotations
 
 import sys
+import time
+from pathlib import Path
 
 import click
+import msgspec
 
 from agent.cli.root import App
+from agent.control.client import Client
+from agent.control.protocol import ControlError
 from agent.errors import ConfigError, ExitCode
+from agent.runtime.setup.answers import Answers, read_answers, run_answers
+
+STARTS_WITHIN_S = 30.0
 
 
 @click.group(hidden=True)
@@ -32,9 +40,8 @@ def run(app: App) -> ExitCode:
 
 @service.command()
 @click.option("--mode", default="service", help="service, or user: no service on this computer.")
-@click.option("--answers", default="", help="Answers of the set-up, taken up at the first start.")
 @click.pass_obj
-def prepare(app: App, mode: str, answers: str) -> ExitCode:
+def prepare(app: App, mode: str) -> ExitCode:
     """After the files are there: rights on the folder, start and recovery of the service."""
     from agent.runtime.windows import setup
 
@@ -42,9 +49,39 @@ def prepare(app: App, mode: str, answers: str) -> ExitCode:
         return ExitCode.OK
     setup.protect_folder(app.paths.home)
     setup.tune_service()
-    if answers:
-        setup.keep_answers(app.paths.home, answers)
     return ExitCode.OK
+
+
+@service.command("set-up")
+@click.option("--code", default="", help="One-time code of the CRM; spent by the service itself.")
+@click.option("--answers", default="", help="File with the answers of the set-up.")
+@click.pass_obj
+def set_up(app: App, code: str, answers: str) -> ExitCode:
+    """Once the service runs: give it the code and the answers. Its own account keeps the secrets.
+
+    What cannot be done now is no reason to undo the installation: the window goes on from there.
+    """
+    given = read_answers(Path(answers).read_bytes(), answers) if answers else Answers()
+    if code:
+        url = given.pair.url or app.settings().crm.url
+        pair = msgspec.structs.replace(given.pair, code=code, url=url)
+        given = msgspec.structs.replace(given, pair=pair)
+    with _service(app) as running:
+        for told in run_answers(running, given):
+            click.echo(f"{told.step.value}: {told.code}")
+    return ExitCode.OK
+
+
+def _service(app: App) -> Client:
+    """The service's control channel; it may still be starting."""
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while True:
+        try:
+            return Client.call(app.paths.control_socket, name="installer")
+        except ControlError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 
 
 @service.command("close-trays")

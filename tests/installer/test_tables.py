@@ -42,12 +42,12 @@ def test_every_property_of_it_reaches_the_elevated_half_and_the_code_stays_hidde
     secure = set(properties["SecureCustomProperties"]["Value"].split(";"))
     assert set(PUBLIC) < secure
     hidden = properties["MsiHiddenProperties"]["Value"].split(";")
-    assert hidden == [SECRET, "Pair"]
+    assert hidden == [SECRET, "SetUp"]
     assert SECRET not in properties, "no default, so none is stored"
     stored = [row for row in read_table(msi, "Registry").rows if SECRET in "".join(row)]
     assert stored == []
-    pair = read_table(msi, "CustomAction").by("Action")["Pair"]
-    assert int(pair["Type"]) & 8192, "its command line stays out of the log"
+    told = read_table(msi, "CustomAction").by("Action")["SetUp"]
+    assert int(told["Type"]) & 8192, "its command line stays out of the log"
 
 
 def test_what_was_said_once_is_known_to_the_next_install(msi: Path) -> None:
@@ -98,7 +98,7 @@ def test_the_order_of_what_is_done(msi: Path) -> None:
         # The old version goes before anything is copied: a reused component loses no file.
         "RemoveExistingProducts", "InstallInitialize", "CloseTrays", "StopServices",
         "DeleteServices", "Purge", "RemoveFiles", "InstallFiles", "InstallServices", "Prepare",
-        "StartServices", "Pair", "InstallFinalize", "LaunchTray",
+        "StartServices", "SetUp", "InstallFinalize", "LaunchTray",
     ]  # fmt: skip
     assert [name for name in sorted(order, key=order.__getitem__) if name in expected] == expected
 
@@ -118,7 +118,7 @@ def test_single_user_mode_has_no_service_and_data_stays_unless_it_is_to_go(msi: 
 def test_our_own_program_works_as_the_system_and_only_what_may_fail_may(msi: Path) -> None:
     actions = read_table(msi, "CustomAction").by("Action")
     deferred, as_system, may_fail = 0x400, 0x800, 0x40
-    for name in ("CloseTrays", "Prepare", "Pair", "Purge"):
+    for name in ("CloseTrays", "Prepare", "SetUp", "Purge"):
         kind = int(actions[name]["Type"])
         assert kind & deferred
         assert kind & as_system

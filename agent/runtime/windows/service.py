@@ -19,9 +19,9 @@ import structlog
 import win32service
 import win32serviceutil
 
-from agent.config import Paths, load_settings
+from agent.config import Paths, Settings, load_settings
 from agent.errors import AgentError
-from agent.runtime.host import Host, build
+from agent.runtime.runner import Runner
 from agent.runtime.windows import NAME
 from agent.support.logs import configure
 from agent.support.messages import Catalogue
@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 _STOP_HINT_MS = 10_000
 _RETRY_S = 30.0
+_LOOK_S = 0.5
 _PBT_SUSPEND = 0x4  # PBT_APMSUSPEND
 _PBT_RESUME = (0x7, 0x12)  # PBT_APMRESUMESUSPEND, PBT_APMRESUMEAUTOMATIC
 
@@ -42,7 +43,6 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin
     def __init__(self, args: Any) -> None:
         super().__init__(args)
         self._stopping = threading.Event()
-        self._host: Host | None = None
 
     def GetAcceptedControls(self) -> int:  # noqa: N802 - pywin32's name
         more = win32service.SERVICE_ACCEPT_POWEREVENT | win32service.SERVICE_ACCEPT_SHUTDOWN
@@ -64,17 +64,20 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin
             log.info("power.resume")
 
     def SvcDoRun(self) -> None:  # noqa: N802
-        """Until told to stop. A host that cannot be built is tried again: a mapped drive or a
-        database server may only be late."""
+        """Until told to stop. What keeps the agent from starting is tried again: a mapped drive or
+        a database server may only be late."""
         self.ReportServiceStatus(win32service.SERVICE_RUNNING)
         servicemanager.LogInfoMsg(f"{NAME} started.")
+        runner = Runner(self._settings, self.paths)
         told = ""
-        while not self._stopping.is_set() and self._host is None:
+        is_started = False
+        while not self._stopping.is_set():
             try:
-                settings = load_settings(home=self.paths.home)
-                level = settings.log.level
-                configure(level=level, file=self.paths.agent_log, console_level="error")
-                self._host = build(settings, self.paths)
+                if is_started:
+                    runner.look()
+                else:
+                    runner.start()
+                    is_started = True
             except AgentError as error:
                 line = Catalogue.load().of(error).line
                 if line != told:
@@ -82,11 +85,14 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin
                     servicemanager.LogErrorMsg(line)
                     told = line
                 self._stopping.wait(_RETRY_S)
-        if self._host is not None:
-            self._host.start()
-            self._stopping.wait()
-            self._host.stop()
+            self._stopping.wait(_LOOK_S)
+        runner.stop()
         servicemanager.LogInfoMsg(f"{NAME} stopped.")
+
+    def _settings(self) -> Settings:
+        settings = load_settings(home=self.paths.home)
+        configure(level=settings.log.level, file=self.paths.agent_log, console_level="error")
+        return settings
 
 
 def serve(paths: Paths) -> None:
