@@ -69,6 +69,13 @@ class PmsRefused(PmsError):
     code = "pms.auth_refused"
 
 
+class PmsSetup(PmsError):
+    """What leads to the practice system is not there or set wrong: a driver, a data source, the
+    name of a database. Tried again rarely, for a person must mend it."""
+
+    code = "pms.setup"
+
+
 class PmsDrift(PmsError):
     """The schema or the data set is not the one we mapped; reading pauses until re-probed."""
 

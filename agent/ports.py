@@ -18,8 +18,10 @@ from agent.model.effects import Effect, WriterFacts, Written
 from agent.model.reading import (
     Column,
     Digest,
+    Hash,
     Key,
     Page,
+    Past,
     ServerClock,
     SourceFacts,
     SourceGuard,
@@ -84,6 +86,25 @@ class PmsReader(Protocol):
     def read_keys(self, stream: Stream, keys: Sequence[Key]) -> Page:
         """At most 1,000 keys. Keys absent from the page's rows do not exist right now."""
 
+    def past_end(self, stream: Stream) -> Key | None:
+        """The newest copy the PMS keeps of records as they were; None where it keeps none."""
+
+    def past(
+        self,
+        stream: Stream,
+        above: Key,
+        limit: int,
+        *,
+        key: Key | None = None,
+        patient: Key | None = None,
+    ) -> list[Past]:
+        """Copies, oldest first: of one record, newer than ``above`` (see ``past_end``); or of a
+        patient's records whose own key is above ``above``."""
+
+    def entered(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, bool]:
+        """Who entered these records, as far as the PMS's own log says: True a program, False a
+        person; not in it: the log does not say."""
+
     def digest(self, stream: Stream, lo: Key | None, hi: Key | None) -> Digest: ...
     def key_digest(self, stream: Stream, lo: Key | None, hi: Key | None) -> Digest:
         """Count, sum and xor derived from the keys alone (index-only where the engine can)."""
@@ -92,6 +113,14 @@ class PmsReader(Protocol):
         """The n-th key above ``lo`` (1-based), or None when fewer exist: chunk boundaries."""
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class PollingReader(PmsReader, Protocol):
+    """A reader of a source with ``polled`` streams (``StreamFacts``)."""
+
+    def hashes_in_window(self, stream: Stream, first: date, last: date) -> list[Hash]:
+        """Key and hash, as a page has them, of every record of these local days, both included."""
 
 
 class PmsSource(Protocol):

@@ -23,6 +23,7 @@ from agent.model.reading import (
     Digest,
     Key,
     Page,
+    Past,
     ServerClock,
     SourceFacts,
     SourceGuard,
@@ -31,6 +32,7 @@ from agent.model.reading import (
 )
 from agent.model.streams import Stream
 from agent.ports import PmsReader
+from drivers.opendental.history import History, history_of
 from drivers.opendental.statements import BoundStream, StreamText
 from drivers.sqltext import Dialect, TableShape
 
@@ -87,6 +89,7 @@ class Observatory(Protocol):
     def guard(self, session: Session) -> SourceGuard: ...
     def moved(self, session: Session, tables: Sequence[str]) -> dict[str, str]: ...
     def tail(self, session: Session, marks: Mapping[str, int], limit: int) -> Tail: ...
+    def entered(self, session: Session, patients: Sequence[int]) -> dict[Key, bool]: ...
 
 
 def signed64(value: int) -> int:
@@ -131,11 +134,13 @@ class TableReader:
         observatory: Observatory,
         texts: Mapping[Stream, StreamText],
         bound: Mapping[Stream, BoundStream],
+        histories: Mapping[Stream, History],
     ) -> None:
         self._session = session
         self._observatory = observatory
         self._texts = texts
         self._bound = bound
+        self._histories = histories
 
     def clock(self) -> ServerClock:
         return self._observatory.clock(self._session)
@@ -208,6 +213,41 @@ class TableReader:
         started = time.perf_counter()
         rows, bad, _ = self._read(bound, bound.among(keys), MAX_KEYS)
         return Page(rows, tuple(bad), took_ms=(time.perf_counter() - started) * 1000)
+
+    def past_end(self, stream: Stream) -> Key | None:
+        kept = self._histories.get(stream)
+        if kept is None:
+            return None
+        return int(self._session.rows(kept.end())[0][0] or 0)
+
+    def past(
+        self,
+        stream: Stream,
+        above: Key,
+        limit: int,
+        *,
+        key: Key | None = None,
+        patient: Key | None = None,
+    ) -> list[Past]:
+        kept = self._histories.get(stream)
+        if kept is None:
+            return []
+        if key is not None:
+            listed = kept.of(key, above, limit)
+        elif patient is not None:
+            listed = kept.made_for(patient, above, limit)
+        else:
+            raise ValueError("of whom?")
+        found = []
+        for number, own, is_new in self._session.rows(listed):
+            rows, bad, _ = self._read(kept.bound, kept.copy(int(number)), 1)
+            found.append(Past(int(own), bool(int(is_new)), Page(rows, tuple(bad))))
+        return found
+
+    def entered(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, bool]:
+        if stream is not Stream.PATIENT or not keys:
+            return {}
+        return self._observatory.entered(self._session, [int(key) for key in keys])
 
     def digest(self, stream: Stream, lo: Key | None, hi: Key | None) -> Digest:
         bound = self._bound_to(stream)
@@ -304,6 +344,7 @@ class TableSource:
         self._shapes: dict[str, TableShape] | None = None
         self._texts: dict[Stream, StreamText] = {}
         self._bound: dict[Stream, BoundStream] = {}
+        self._histories: dict[Stream, History] = {}
 
     def probe(self) -> SourceFacts:
         raise NotImplementedError
@@ -312,7 +353,12 @@ class TableSource:
         raise NotImplementedError
 
     def bind(self, stream: Stream, columns: Sequence[Column]) -> None:
-        self._bound[stream] = BoundStream(stream, columns, self._dialect, self._known_shapes())
+        shapes = self._known_shapes()
+        self._bound[stream] = BoundStream(stream, columns, self._dialect, shapes)
+        kept = history_of(stream, columns, self._dialect, shapes)
+        self._histories.pop(stream, None)
+        if kept is not None:
+            self._histories[stream] = kept
 
     def _known_shapes(self) -> dict[str, TableShape]:
         if self._shapes is None:

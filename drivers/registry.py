@@ -9,10 +9,12 @@ import msgspec
 
 from agent.errors import ConfigError
 from agent.model.reading import Finding, Severity
+from agent.model.streams import Stream
 from agent.ports import PmsSource, PmsWriter
 
 if TYPE_CHECKING:
     from drivers.base import Session
+    from drivers.odbc.login import OdbcLogin
     from drivers.opendental.office import Office
 
 
@@ -34,9 +36,39 @@ class SourceSettings(msgspec.Struct, frozen=True):
     sqlite_path: str = ""
     statement_limit_ms: int = 100
     zone: str = ""
+    odbc_connection: str = ""
+    odbc_dsn: str = ""
+    odbc_driver: str = ""
+    odbc_extra: str = ""
+    odbc_encoding: str = ""
+    odbc_reader: str = ""
+    signature: str = ""  # of the maker's programme, for an authenticated Eaglesoft database
+    program_version: float = 0.0  # of Dentrix, where its sign-in program told it
 
     def __repr__(self) -> str:
         return f"SourceSettings({self.kind})"
+
+
+def odbc_login(settings: SourceSettings) -> OdbcLogin:
+    """How a kind that is read over ODBC is reached. Raises ConfigError when nothing says where."""
+    from drivers.odbc.login import OdbcLogin
+
+    where = settings.odbc_connection or settings.odbc_dsn
+    if not where and not (settings.odbc_driver and settings.host):
+        raise ConfigError("config.odbc_place_missing")
+    return OdbcLogin(
+        connection=settings.odbc_connection,
+        dsn=settings.odbc_dsn,
+        driver=settings.odbc_driver,
+        host=settings.host,
+        port=settings.port,
+        database=settings.database,
+        user=settings.user,
+        password=settings.password,
+        extra=settings.odbc_extra,
+        encoding=settings.odbc_encoding,
+        reader=settings.odbc_reader,
+    )
 
 
 def make_source(settings: SourceSettings) -> Diagnosable:
@@ -55,6 +87,18 @@ def make_source(settings: SourceSettings) -> Diagnosable:
         return OpenDentalSource(
             login, statement_limit_ms=settings.statement_limit_ms, zone=settings.zone
         )
+    if settings.kind == "dentrix":
+        from drivers.dentrix.source import DentrixSource
+
+        return DentrixSource(
+            odbc_login(settings), zone=settings.zone, version=settings.program_version
+        )
+    if settings.kind == "eaglesoft":
+        from drivers.eaglesoft.source import EaglesoftSource
+
+        return EaglesoftSource(
+            odbc_login(settings), zone=settings.zone, signature=settings.signature
+        )
     if settings.kind == "sample":
         from drivers.sample.source import SampleSource
 
@@ -66,6 +110,19 @@ def make_source(settings: SourceSettings) -> Diagnosable:
             zone=settings.zone,
         )
     raise ConfigError("config.kind_unknown", kind=settings.kind)
+
+
+class WriteRoute(msgspec.Struct, frozen=True):
+    """A line of a site's map that says where the licence lets a field be written."""
+
+    stream: Stream
+    field: str
+    transform: str  # of the map: how the field is spelled
+    table: str = ""
+    key: str = ""
+    column: str = ""
+    procedure: str = ""
+    words: dict[str, str] = {}  # what is written for a canonical word
 
 
 class WriterSettings(msgspec.Struct, frozen=True):
@@ -80,6 +137,7 @@ class WriterSettings(msgspec.Struct, frozen=True):
     write_user: str = ""
     write_password: str = ""
     phone_region: str = "US"
+    routes: tuple[WriteRoute, ...] = ()
 
     def __repr__(self) -> str:
         return f"WriterSettings({self.how})"
@@ -94,11 +152,49 @@ def make_writer(source: SourceSettings, settings: WriterSettings) -> PmsWriter:
 
     if settings.how == "none":
         return NoWriter("write.switched_off")
+    if source.kind in {"dentrix", "eaglesoft"}:
+        return _odbc_writer(source, settings)
     if source.kind == "sample" and settings.how != "api":
         return _sample_writer(source, settings)
     if settings.how == "sql":
         return _sql_writer(source, settings)
     return _api_writer(source, settings)
+
+
+def _odbc_writer(source: SourceSettings, settings: WriterSettings) -> PmsWriter:
+    """What the maker's licence opens: the site's map names it; Eaglesoft's own list is used where
+    the sign-in carries the maker's signature."""
+    from drivers.eaglesoft.routes import ROUTES
+    from drivers.odbc.session import Door
+    from drivers.odbc.source import OdbcSource
+    from drivers.odbc.writing import OdbcWriter, Route, spelled_of
+    from drivers.writers import NoWriter
+
+    if settings.how == "api":
+        return NoWriter("write.no_api", Severity.WARNING)
+    routes = [
+        Route(
+            r.stream, r.field, r.table, r.key, r.column, r.procedure,
+            spelled_of(r.field, r.transform), words=r.words,
+        )
+        for r in settings.routes
+    ]  # fmt: skip
+    if source.kind == "eaglesoft" and source.signature:
+        named = {(route.stream, route.field) for route in routes}
+        routes += [r for r in ROUTES if (r.stream, r.field) not in named]
+    if not routes:
+        reason = "write.no_licence" if source.kind == "dentrix" else "write.reads_only"
+        return NoWriter(reason)
+    reading = make_source(source)
+    assert isinstance(reading, OdbcSource)
+    login = msgspec.structs.replace(
+        odbc_login(source),
+        user=settings.write_user or source.user,
+        password=settings.write_password or source.password,
+    )
+    said = [(s.sql, s.needed, s.code) for s in reading.contract.settings]
+    door = Door(login, settings=said, reads_only=False)
+    return OdbcWriter(reading, door, routes, region=settings.phone_region)
 
 
 def _api_writer(source: SourceSettings, settings: WriterSettings) -> PmsWriter:

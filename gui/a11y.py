@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from functools import cmp_to_key, partial
 
 from PySide6.QtCore import QPoint, QRect, Qt
@@ -31,15 +32,27 @@ def table(view: QAbstractItemView, text: str) -> None:
 
 
 def reading_order(*parts: QWidget) -> list[QWidget]:
-    """What Tab visits in each of these, as people read: line by line, left to right.
+    """What Tab visits of and in each of these, as people read: line by line, left to right.
 
     Two controls are on a line when the middle of one lies beside the other.
     """
     found: list[QWidget] = []
     for part in parts:
-        stops = [w for w in part.findChildren(QWidget) if takes_tab(w)]
+        stops = [w for w in (part, *part.findChildren(QWidget)) if takes_tab(w)]
         found += sorted(stops, key=cmp_to_key(partial(_reads_before, part)))
     return found
+
+
+def step(window: QWidget, parts: Sequence[QWidget], *, forward: bool) -> bool:
+    """Tab within ``window``, part by part; for its ``focusNextPrevChild``."""
+    stops = reading_order(*parts)
+    if not stops:
+        return False
+    now = window.focusWidget()
+    at = stops.index(now) if now in stops else -1 if forward else 0
+    reason = Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason
+    stops[(at + (1 if forward else -1)) % len(stops)].setFocus(reason)
+    return True
 
 
 def takes_tab(widget: QWidget) -> bool:

@@ -14,16 +14,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import shiboken6
-from PySide6.QtCore import QLocale, QObject, QTimer, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QLocale, QObject, QTimer
 from PySide6.QtWidgets import QApplication, QDialog, QSystemTrayIcon
 
 from agent import __version__
-from agent.config.paths import Paths, assets_dir
+from agent.config.paths import Paths
 from agent.model.activity import CheckNow
 from agent.model.desk import Pause, Resume
 from agent.model.status import State
 from gui import autostart, engine
+from gui.helppages import open_help
 from gui.i18n import PSEUDO, Texts, languages
 from gui.link import Link, Standing
 from gui.locale import QtFormat
@@ -42,7 +42,6 @@ from gui.wizard.window import Wizard
 _TICK_MS = 1000
 _STARTED_WITHIN_MS = 20_000
 _MORNING_HOUR = 7
-_HELP = ("index.html", "front-desk.html", "front-desk.md")
 
 
 class Desktop(QObject):
@@ -219,16 +218,6 @@ class Desktop(QObject):
     def _look_started(self) -> None:
         if self.link.standing is not Standing.UP:
             self.shell.tell(self.texts("shell.not_started"), "bad")
-
-
-def open_help(page: str = "") -> bool:
-    """A page of ``assets/help`` in the system's browser; the first one where none is named."""
-    names = (f"{page}.html", f"{page}.md") if page else _HELP
-    for name in names:
-        path = assets_dir() / "help" / name
-        if path.exists():
-            return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
-    return False
 
 
 def _until(span: str, now: datetime) -> datetime:

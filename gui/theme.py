@@ -11,6 +11,7 @@ type, ``"primary"`` a button the main one's looks; see ``assets/theme.qss``.
 
 from __future__ import annotations
 
+import re
 import string
 import sys
 import tomllib
@@ -27,6 +28,7 @@ from agent.config.paths import assets_dir
 FAMILIES = ("Segoe UI Variable Text", "Segoe UI", "Inter", "Open Sans", "Noto Sans", "DejaVu Sans")
 # Points by what a text is; the system's own size is the body's, so larger system text scales all.
 SIZES = {"caption": 0.9, "body": 1.0, "subtitle": 1.1, "title": 1.5, "display": 2.0}
+_MARK = re.compile(r'<g id="mark">.*?</g>')
 _ICON_SIZES = (16, 20, 24, 32, 48, 64)
 
 
@@ -69,6 +71,10 @@ class Theme(QObject):
     def icon(self, name: str, tone: str = "") -> QIcon:
         """``assets/icons/<name>.svg``; its ink painted in ``tone`` where given."""
         return svg_icon(name, self.scheme, tone)
+
+    def counted_icon(self, name: str, count: int) -> QIcon:
+        """The icon with a number in the place of its mark; 0 leaves the mark."""
+        return svg_icon(name, self.scheme, "", min(count, 10))
 
     def _system_changed(self) -> None:
         scheme = self._fixed or system_scheme()
@@ -123,9 +129,12 @@ def style_sheet(scheme: Scheme, body_pt: float) -> str:
     return template.substitute(colours(scheme), **sizes, icons=icons, scheme=scheme.value)
 
 
-def svg_text(icon: str, scheme: Scheme, tone: str = "") -> str:
-    """Drawn in the light colours; swapped for the scheme's, and ink for ``tone``."""
+def svg_text(icon: str, scheme: Scheme, tone: str = "", count: int = 0) -> str:
+    """Drawn in the light colours; swapped for the scheme's, and ink for ``tone``. ``count``: in
+    figures in the place of the group ``mark``; more than nine is 9+."""
     text = (assets_dir() / "icons" / f"{icon}.svg").read_text(encoding="utf-8")
+    if count:
+        text = _MARK.sub(_figures(count), text)
     light, wanted = colours(Scheme.LIGHT), colours(scheme)
     for name, colour in light.items():
         new = wanted[tone] if name == "ink" and tone else wanted[name]
@@ -134,12 +143,21 @@ def svg_text(icon: str, scheme: Scheme, tone: str = "") -> str:
 
 
 @lru_cache(maxsize=256)
-def svg_icon(name: str, scheme: Scheme, tone: str = "") -> QIcon:
-    renderer = QSvgRenderer(QByteArray(svg_text(name, scheme, tone).encode()))
+def svg_icon(name: str, scheme: Scheme, tone: str = "", count: int = 0) -> QIcon:
+    renderer = QSvgRenderer(QByteArray(svg_text(name, scheme, tone, count).encode()))
     icon = QIcon()
     for size in _ICON_SIZES:
         icon.addPixmap(_pixmap(renderer, size))
     return icon
+
+
+def _figures(count: int) -> str:
+    shown, size = ("9+", 12) if count > 9 else (str(count), 17)
+    ground = colours(Scheme.LIGHT)["surface"]
+    return (
+        f'<text x="16" y="{16 + size * 0.36:.1f}" text-anchor="middle" font-size="{size}"'
+        f' font-weight="700" font-family="{FAMILIES[0]}, sans-serif" fill="{ground}">{shown}</text>'
+    )
 
 
 def _pixmap(renderer: QSvgRenderer, size: int) -> QPixmap:

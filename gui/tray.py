@@ -10,6 +10,7 @@ import sys
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
+from agent.model.status import State
 from gui.presenter.menu import Item, menu_items
 from gui.presenter.status import StatusView
 from gui.shell import Shell
@@ -41,7 +42,8 @@ class Tray(QObject):
 
     def show_status(self, view: StatusView) -> None:
         before, self._view = self._view, view
-        if before is None or before.icon != view.icon:
+        shown = (view.icon, view.to_review)
+        if before is None or (before.icon, before.to_review) != shown:
             self._dress()
         if before is None or before.tooltip != view.tooltip:
             self.icon.setToolTip(view.tooltip)
@@ -71,7 +73,9 @@ class Tray(QObject):
 
     def _dress(self) -> None:
         if self._view is not None:
-            self.icon.setIcon(self._shell.theme.icon(self._view.icon))
+            theme, view = self._shell.theme, self._view
+            count = view.to_review if view.state is State.NEEDS_REVIEW else 0
+            self.icon.setIcon(theme.counted_icon(view.icon, count))
 
     def _look(self) -> None:
         if self._view is not None and QSystemTrayIcon.isSystemTrayAvailable():

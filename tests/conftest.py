@@ -9,18 +9,21 @@ from pathlib import Path
 
 import pytest
 import structlog
+from _pytest.nodeid import coerce_node_id
 
 from agent.config import Paths, Settings, load_settings
 
 _SERVERS = {
     "mariadb": ("mariadbd", "mysqld"),
+    "odbc": ("isql",),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "panel": ("trayer",),
 }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a server run on one worker; without the program they say why they skip.
+    """Tests that share a server run on one worker, unless they say that they have a group of their
+    own. Without the program they say why they skip.
 
     ``dev.py test`` names in BRIDGEWORK_REQUIRE what it made sure of: there nothing skips.
     """
@@ -29,11 +32,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, programs in _SERVERS.items():
             if item.get_closest_marker(marker) is None:
                 continue
-            item.add_marker(pytest.mark.xdist_group(marker))
+            if item.get_closest_marker("xdist_group") is None:
+                item.add_marker(pytest.mark.xdist_group(marker))
             path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
             found = any(shutil.which(program, path=path) for program in programs)
             if not found and marker not in required:
                 item.add_marker(pytest.mark.skip(reason=f"no {programs[0]} on this machine"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tests of one group run on one worker. pytest-xdist 3.8 writes it into ``_nodeid``, which
+    pytest 9.2 no longer reads: without this no group holds together."""
+    if not session.config.getoption("loadgroup", default=False):
+        return
+    for item in session.items:
+        group = item.get_closest_marker("xdist_group")
+        if group is not None and "@" not in item.nodeid:
+            item._id = coerce_node_id(f"{item.nodeid}@{group.args[0]}")
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,10 @@ import msgspec
 from agent.cli.render import MARKS, findings_lines
 from agent.cli.root import App
 from agent.errors import ExitCode
+from agent.model.helping import Checked
 from agent.model.reading import Severity
 from agent.runtime.checks import all_checks
-from agent.support.doctor import Checked, run_checks
+from agent.support.doctor import run_checks, worst
 from agent.support.messages import Catalogue
 
 # The data map's notes fill pages and need no attention; ``bridgework map check --notes`` has them.
@@ -37,8 +38,8 @@ def doctor(app: App, as_json: bool) -> ExitCode:
     titles = {result.topic: result.title for result in results}
     for result in results:
         click.echo("\n".join(_lines(result, titles)))
-    failed = sum(r.worst is Severity.ERROR for r in results)
-    warned = sum(r.worst is Severity.WARNING for r in results)
+    failed = sum(worst(r) is Severity.ERROR for r in results)
+    warned = sum(worst(r) is Severity.WARNING for r in results)
     click.echo()
     if failed:
         click.echo(f"{failed} of {len(results)} checks failed.")
@@ -50,7 +51,7 @@ def doctor(app: App, as_json: bool) -> ExitCode:
 def _lines(result: Checked, titles: dict[str, str]) -> list[str]:
     if result.skipped:
         return [f"--    {result.title}: not looked at, for '{titles[result.needs]}' failed"]
-    mark = "ok" if result.worst is Severity.NOTE else MARKS[result.worst]
+    mark = "ok" if worst(result) is Severity.NOTE else MARKS[worst(result)]
     shown = [
         f
         for f in result.findings
@@ -77,6 +78,6 @@ def _described(result: Checked) -> dict[str, object]:
     return {
         "topic": result.topic,
         "title": result.title,
-        "result": "skipped" if result.skipped else result.worst,
+        "result": "skipped" if result.skipped else worst(result),
         "findings": findings,
     }

@@ -48,7 +48,7 @@ def check(
     Says which columns are missing, renamed, retyped or unknown to the map. Exit codes: 0 every
     stream can be read, 1 some stream cannot, 2 the map is wrong, 3 practice system unreachable.
     """
-    from agent.runtime.host import site_map
+    from agent.runtime.sources import site_map
 
     settings = app.settings()
     datamap = site_map(settings)
@@ -74,7 +74,7 @@ def check(
 @click.pass_obj
 def export(app: App, kind: str, out: Path | None) -> None:
     """The map in force, with this site's changes: CSV to edit, or a page to read."""
-    from agent.runtime.host import site_map
+    from agent.runtime.sources import site_map
 
     datamap = site_map(app.settings())
     text = page(datamap) if kind == "html" else as_csv(datamap.rows)
@@ -125,15 +125,16 @@ def _as_json(datamap: DataMap, facts: SourceFacts, compiled: CompiledMap) -> str
 def _report(
     datamap: DataMap, facts: SourceFacts, compiled: CompiledMap, *, notes: bool
 ) -> Sequence[str]:
-    lines = [f"{facts.kind} {facts.version} on {facts.server}", ""]
-    lines.append(f"  {'stream':<17}{'table':<15}{'columns':>8}{'fields':>8}  ")
+    lines = [" ".join(filter(None, (facts.kind, facts.version, "on", facts.server))), ""]
+    wide = max(15, *(len(datamap.base_of(stream).real) + 1 for stream in datamap.streams))
+    lines.append(f"  {'stream':<17}{'table':<{wide}}{'columns':>8}{'fields':>8}")
     counts = _by_stream(compiled.findings)
     for stream in datamap.streams:
         base = datamap.base_of(stream)
         mapped = compiled.streams.get(stream)
         fields = sum(row.is_mapped for row in datamap.of(stream))
         lines.append(
-            f"  {stream.value:<17}{base.real:<15}{len(mapped.columns) if mapped else '-':>8}"
+            f"  {stream.value:<17}{base.real:<{wide}}{len(mapped.columns) if mapped else '-':>8}"
             f"{fields:>8}  {counts.get(stream.value, '') if mapped else 'CANNOT BE READ'}".rstrip()
         )
     shown = [f for f in compiled.findings if notes or f.severity is not Severity.NOTE]
@@ -157,6 +158,7 @@ _SHORT = {
     "map.column_retyped": "retyped",
     "map.column_carried": "carried",
     "map.column_withheld": "withheld",
+    "map.column_unsure": "to look at",
 }
 
 

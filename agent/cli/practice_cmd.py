@@ -10,7 +10,10 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,6 +23,7 @@ import msgspec
 
 from agent.errors import ConfigError, ExitCode
 from agent.sandbox.practice.create import (
+    Created,
     MariaDbStore,
     PracticePlan,
     Progress,
@@ -30,6 +34,10 @@ from agent.sandbox.practice.desk import Desk, MariaDesk, SqliteDesk
 from agent.sandbox.practice.front import DeedKind
 from agent.sandbox.practice.life import USUAL_MIX, Life
 from agent.sandbox.practice.schema import Engine, SchemaVersion
+from agent.sandbox.practice.vendors.create import LAYOUTS, SITE_SAYS, create_vendor_practice
+from agent.sandbox.practice.vendors.db import OdbcDb, SqliteDb, VendorDb
+from agent.sandbox.practice.vendors.life import MIX as VENDOR_MIX
+from agent.sandbox.practice.vendors.life import VendorLife
 
 _PROGRESS_S = 1.0
 _STAGES = {"families": "patients", "bulk": "history"}
@@ -45,8 +53,13 @@ def _known_zone(_: click.Context, __: click.Parameter, value: str) -> str:
 def _target(command: Any) -> Any:
     """The options that say where the practice's database is."""
     options = (
-        click.option("--into", type=click.Choice(["sqlite", "mariadb"]), default="sqlite",
-                     show_default=True, help="Kind of database."),
+        click.option("--layout", type=click.Choice(["opendental", *LAYOUTS]),
+                     default="opendental", show_default=True, help="Whose tables."),
+        click.option("--into", type=click.Choice(["sqlite", "mariadb", "odbc"]), default="sqlite",
+                     show_default=True,
+                     help="Kind of database; mariadb for opendental, odbc for the others."),
+        click.option("--connection", default="", envvar="BRIDGEWORK_PRACTICE_CONNECTION",
+                     help="ODBC connection string. Better given in the environment."),
         click.option("--path", type=click.Path(dir_okay=False, path_type=Path),
                      default=Path("practice.db"), show_default=True, help="SQLite file."),
         click.option("--host", default="127.0.0.1", show_default=True),
@@ -65,7 +78,10 @@ def _target(command: Any) -> Any:
 
 @click.group()
 def practice() -> None:
-    """Make a sample practice in Open Dental's layout, and let it live."""
+    """Make a sample practice, and let it live.
+
+    In the layout of Open Dental, Dentrix or Eaglesoft: one made-up office, in other clothes.
+    """
 
 
 @practice.command()
@@ -106,8 +122,9 @@ def practice() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable result.")
 def create(
-    into: str, path: Path, host: str, port: int, user: str, password: str, database: str,
-    zone: str, patients: int, years: int, seed: int, clinics: int, engine: str, version: str,
+    layout: str, into: str, connection: str, path: Path, host: str, port: int, user: str,
+    password: str, database: str, zone: str, patients: int, years: int, seed: int, clinics: int,
+    engine: str, version: str,
     schema_dump: Path | None, today: datetime | None, rows_appointments: int, rows_procedures: int,
     *, random_keys: bool, as_json: bool,
 ) -> ExitCode:  # fmt: skip
@@ -120,7 +137,11 @@ def create(
         today=_day(today), random_keys=random_keys, schema_dump=schema_dump,
         bulk_appointments=rows_appointments, bulk_procedures=rows_procedures,
     )  # fmt: skip
+    if layout != "opendental":
+        return _create_vendor(layout, plan, into, connection, path, as_json=as_json)
     store: SqliteStore | MariaDbStore
+    if into == "odbc":
+        raise click.UsageError("--into odbc is for --layout dentrix and eaglesoft")
     if into == "sqlite":
         if schema_dump is not None:
             raise ConfigError("practice.dump_needs_mariadb")
@@ -137,15 +158,8 @@ def create(
     finally:
         shown.end()
         store.close()
-    if as_json:
-        click.echo(msgspec.json.encode(made).decode())
-    else:
-        speed = made.rows / max(made.took_s, 0.001)
-        click.echo(
-            f"{made.patients:,} patients, {made.rows:,} rows in {made.took_s:.1f} s "
-            f"({speed:,.0f} rows/s)"
-        )
-        click.echo("\nLet the agent read it:")
+    _say(made, as_json=as_json)
+    if not as_json:
         place = {"kind": "sample", "sqlite_path": path.absolute()} if into == "sqlite" else {
             "kind": "opendental", "host": host, "port": port, "database": database, "user": user
         }  # fmt: skip
@@ -156,8 +170,63 @@ def create(
     return ExitCode.OK
 
 
+def _say(made: Created, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(made).decode())
+        return
+    speed = made.rows / max(made.took_s, 0.001)
+    click.echo(
+        f"{made.patients:,} patients, {made.rows:,} rows in {made.took_s:.1f} s "
+        f"({speed:,.0f} rows/s)"
+    )
+    click.echo("\nLet the agent read it:")
+
+
+def _create_vendor(
+    layout: str, plan: PracticePlan, into: str, connection: str, path: Path, *, as_json: bool
+) -> ExitCode:
+    shown = _ProgressLine()
+    with closing(_vendor_db(layout, into, connection, path)) as db:
+        try:
+            made = create_vendor_practice(db, layout, plan, shown)
+        finally:
+            shown.end()
+    _say(made, as_json=as_json)
+    if not as_json:
+        click.echo(f"  bridgework config set pms.kind {layout}")
+        click.echo("  bridgework config set pms.odbc_connection      (asks for the ODBC string)")
+        click.echo(f"  bridgework config set practice.zone {plan.zone}")
+        for name, value in SITE_SAYS[layout].items():
+            click.echo(f"  bridgework config set pms.{name} {value}")
+    return ExitCode.OK
+
+
+def _vendor_db(layout: str, into: str, connection: str, path: Path) -> VendorDb:
+    owner = LAYOUTS[layout].owner
+    if into == "mariadb":
+        raise click.UsageError("--into mariadb is for --layout opendental")
+    if into == "sqlite":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return SqliteDb(path, owner)
+    if not connection:
+        raise click.UsageError("--into odbc needs --connection")
+    return OdbcDb(connection, owner)
+
+
 def _day(moment: datetime | None) -> date | None:
     return moment.date() if moment is not None else None
+
+
+def _desk(
+    into: str, path: Path, host: str, port: int, user: str, password: str, database: str, zone: str
+) -> Desk:
+    if into == "odbc":
+        raise click.UsageError("--into odbc is for --layout dentrix and eaglesoft")
+    if into == "sqlite":
+        return SqliteDesk(path, zone)
+    return MariaDesk.connect(
+        host=host, port=port, user=user, password=password, database=database, zone=zone
+    )
 
 
 class _ProgressLine:
@@ -214,23 +283,25 @@ class _ProgressLine:
 )
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable summary.")
 def live(
-    into: str, path: Path, host: str, port: int, user: str, password: str, database: str,
-    zone: str, rate: float, seed: int, duration: float | None, changes: int | None,
+    layout: str, into: str, connection: str, path: Path, host: str, port: int, user: str,
+    password: str, database: str, zone: str, rate: float, seed: int, duration: float | None,
+    changes: int | None,
     kinds: tuple[str, ...], report: Path | None, *, as_json: bool,
 ) -> ExitCode:  # fmt: skip
     """Work at the front desk until stopped, or for --duration seconds, or for --changes deeds.
 
     Exit codes: 0 done or stopped, 2 wrong option, 3 the database cannot be reached.
     """
-    desk: Desk = (
-        SqliteDesk(path, zone)
-        if into == "sqlite"
-        else MariaDesk.connect(
-            host=host, port=port, user=user, password=password, database=database, zone=zone
-        )
-    )
     chosen = {DeedKind(k) for k in kinds}
-    mix = {k: w for k, w in USUAL_MIX.items() if not chosen or k in chosen}
+    desk: Desk | VendorDb
+    if layout != "opendental":
+        desk = _vendor_db(layout, into, connection, path)
+        mix = {k: w for k, w in VENDOR_MIX.items() if not chosen or k in chosen}
+        make: Callable[[], Life] = partial(VendorLife, desk, layout, zone=zone, seed=seed, mix=mix)
+    else:
+        desk = _desk(into, path, host, port, user, password, database, zone)
+        mix = {k: w for k, w in USUAL_MIX.items() if not chosen or k in chosen}
+        make = partial(Life, desk, seed=seed, mix=mix)
     stop = threading.Event()
     before = {
         number: signal.signal(number, lambda *_: stop.set())
@@ -240,7 +311,7 @@ def live(
     begun = time.monotonic()
     lines = report.open("ab") if report is not None else None
     try:
-        life = Life(desk, seed=seed, mix=mix)
+        life = make()
         for deed in life.run(rate=rate, duration_s=duration, changes=changes, stop=stop):
             counts[deed.kind] += 1
             if lines is not None:

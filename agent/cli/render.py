@@ -14,7 +14,7 @@ from agent.model.streams import Stream
 from agent.support.messages import Catalogue
 
 _REMEDIES = {
-    State.NOT_SET_UP: "Link this computer to the CRM: bridgework pair CODE --url https://...",
+    State.NOT_SET_UP: "Set it up: bridgework setup",
     State.UNREACHABLE: "Start it: bridgework run",
 }
 _HEADLINES = {

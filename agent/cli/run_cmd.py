@@ -42,6 +42,8 @@ def run(app: App, quiet: bool, as_json: bool, for_s: float | None) -> ExitCode:
     while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
         stop.wait(0.5)
         runner.look()
+        if not (as_json or lively):
+            continue
         report = runner.report()
         if as_json and report.state is not told:
             told = report.state

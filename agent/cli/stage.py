@@ -39,9 +39,9 @@ DEMO_SETTINGS: dict[str, object] = {
     "practice.zone": ZONE,
     "pms.max_duty": 1.0,
     "sync.load_duty": 1.0,
-    "sync.sweep_hot_s": 10,
-    "sync.sweep_warm_s": 10,
-    "sync.sweep_cold_s": 10,
+    "sync.sweep_hot_s": 6,
+    "sync.sweep_warm_s": 6,
+    "sync.sweep_cold_s": 6,
     "sync.confirm_delete_s": 2,
     "log.level": "info",
 }

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import click
 import msgspec
 
 from agent.cli.asking import call_agent
+from agent.cli.outages_cmd import outage_lines
 from agent.cli.render import status_text
 from agent.cli.root import App
 from agent.control.protocol import ControlError
-from agent.errors import ExitCode
+from agent.errors import AgentError, ExitCode
+from agent.journal.snapshot import visiting
 from agent.model.desk import GetStatus
 from agent.model.status import Report, State
 from agent.support.health import offline_report, read_report
+
+LATELY = timedelta(days=1)
+SHOWN_OUTAGES = 3
 
 EXIT_OF_STATE = {
     State.NOT_SET_UP: ExitCode.ACTION,
@@ -49,10 +54,25 @@ def status(app: App, as_json: bool) -> ExitCode:
             is_set_up=bool(settings.crm.url and settings.crm.client_id),
         )
     )
-    click.echo(msgspec.json.format(msgspec.json.encode(report)) if as_json else status_text(report))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(report)))
+    else:
+        click.echo("\n".join([status_text(report), *_outages(app, now)]))
     if report.state is State.OFFLINE:
         return ExitCode.PMS if report.snapshot.pms_error else ExitCode.CRM
     return EXIT_OF_STATE[report.state]
+
+
+def _outages(app: App, now: datetime) -> list[str]:
+    """The failure periods of the last day, read from the journal."""
+    path = app.paths.journal_file(app.settings().journal_dir)
+    try:
+        with visiting(path) as (_, visitor):
+            rows = visitor.outages(SHOWN_OUTAGES, now - LATELY)
+    except AgentError:
+        return []
+    lines = [outage_lines(row)[0] for row in rows]
+    return ["", *(f"  {line}" for line in lines)] if lines else []
 
 
 def _from_agent(app: App) -> Report | None:

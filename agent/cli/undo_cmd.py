@@ -170,11 +170,14 @@ def _step_lines(step: UndoStep, zone: str, *, done: bool) -> list[str]:
     lines = [f"{head}{words.record(step.stream.value, step.key)}{of}"]
     if step.code:
         left = "left as it is" if done else "cannot be taken back"
-        return [*lines, f"        {left}: {words.reason(step.code)} [{step.code}]"]
+        lines.append(f"        {left}: {words.reason(step.code)} [{step.code}]")
+        following = words.next_step(step.code)
+        return [*lines, f"        {following}"] if following else lines
     if done:
         return [*lines, "        taken back"]
-    width = max((len(field.field) for field in step.fields), default=0)
+    moving = [field for field in step.fields if field.now != field.back]
+    width = max((len(field.field) for field in moving), default=0)
     return lines + [
         f"        {f.field:<{width}}  {words.value(f.now, zone)} -> {words.value(f.back, zone)}"
-        for f in step.fields
+        for f in moving
     ]

@@ -147,6 +147,12 @@ def reason(code: str) -> str:
     return catalogue.render(code).title if code.partition(":")[0] in catalogue.codes else code
 
 
+def next_step(code: str) -> str:
+    """What a person can do about a message code; "" where there is nothing, or it has no text."""
+    catalogue = Catalogue.load()
+    return catalogue.render(code).next_step if code.partition(":")[0] in catalogue.codes else ""
+
+
 def field_name(field: str) -> str:
     return "the whole record" if field == "*" else field
 

@@ -58,6 +58,16 @@ class Paths:
         return self.log_dir / "bridgework-cli.log"
 
     @property
+    def handoff_dir(self) -> Path:
+        """Files between a person and the agent, for as long as they are being worked on."""
+        return self.home / "handoff"
+
+    @property
+    def bundle_dir(self) -> Path:
+        """Bundles for support; those older than a week go."""
+        return self.home / "bundles"
+
+    @property
     def secrets_dir(self) -> Path:
         """Only used where no keyring exists."""
         return self.home / "secrets"

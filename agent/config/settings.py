@@ -68,7 +68,7 @@ class Setting:
     def allowed(self) -> str:
         """In words, for the one clear line of a wrong value and for ``config list --json``."""
         if self.choices:
-            return "one of " + ", ".join(self.choices)
+            return "one of " + ", ".join(choice or "empty" for choice in self.choices)
         if self.type is bool:
             return "true or false"
         if self.type in {int, float}:
@@ -118,7 +118,9 @@ class PracticeSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PmsSettings:
     kind: str = _setting(
-        "opendental", "Which practice system is read.", choices=("opendental", "sample")
+        "opendental",
+        "Which practice system is read.",
+        choices=("opendental", "dentrix", "eaglesoft", "sample"),
     )
     host: str = _setting("127.0.0.1", "Database server of the practice.", shape=Shape.HOST)
     port: int = _setting(3306, "TCP port of the database server.", min=1, max=65535)
@@ -131,8 +133,55 @@ class PmsSettings:
         "login from where they are not set here. `bridgework doctor` names the files it finds.",
         shape=Shape.PATH,
     )
+    odbc_connection: str = _setting(
+        "",
+        "Whole ODBC connection string, from the practice's IT or the vendor's sign-in program; "
+        "wins over the other pms.odbc settings.",
+        secret=True,
+    )
+    odbc_dsn: str = _setting("", "Name of an ODBC data source set up on this computer.")
+    odbc_driver: str = _setting("", "Name of the ODBC driver, when there is no data source.")
+    odbc_extra: str = _setting("", "Further keywords of the driver, such as Encryption=NONE.")
+    odbc_encoding: str = _setting(
+        "", "Encoding of the database's text where the driver misreports it, such as cp1252."
+    )
+    odbc_reader: str = _setting(
+        "",
+        "Path of another Python, or of the packaged reader, that loads the ODBC driver: a 32-bit "
+        "driver needs a 32-bit one.",
+        shape=Shape.PATH,
+    )
     sqlite_path: str = _setting(
         "", "The sample practice's SQLite file (pms.kind = sample).", shape=Shape.PATH
+    )
+    sign_in: str = _setting(
+        "",
+        "The sign-in program registered with the maker of Dentrix. It is run when no connection "
+        "string is stored; what it prints is stored, and dropped when the database refuses it.",
+        shape=Shape.PATH,
+    )
+    signature: str = _setting(
+        "",
+        "Signature of the maker's programme for an authenticated Eaglesoft database. Without it "
+        "such a database can be read and not written.",
+        secret=True,
+    )
+    excluded_chairs: str = _setting(
+        "",
+        "Eaglesoft columns the office parks visits in, by number, separated by commas: a visit "
+        "there is not coming.",
+    )
+    length_unit_min: str = _setting(
+        "",
+        "Dentrix: minutes that one unit of a visit's length stands for; bridgework diagnose shows "
+        "the lengths in use. Empty: ends of visits are not sent.",
+        choices=("", "1", "5", "10", "15"),
+    )
+    int_time: str = _setting(
+        "",
+        "Dentrix: how times of day are kept as one number; bridgework diagnose shows the numbers "
+        "in use. Empty: times of blocks and calls are not sent.",
+        choices=("", "minutes", "seconds", "hhmm"),
     )
     statement_limit_ms: int = _setting(
         100, "No statement may keep the practice's server busy longer.", min=10, max=10_000
@@ -144,7 +193,8 @@ class PmsSettings:
         "auto",
         "How the practice system is written. auto: its API where it answers, else desk tasks; "
         "api: the API or nothing; sql: straight into an old Open Dental database (needs "
-        "pms.sql_writes); none: every command becomes a desk task.",
+        "pms.sql_writes), or into what the licence of Dentrix or Eaglesoft opens; none: every "
+        "command becomes a desk task.",
         choices=("auto", "api", "sql", "none"),
     )
     api_url: str = _setting(
@@ -198,17 +248,17 @@ class SyncSettings:
         1200, "How far a timestamp lane reads back over what it has read.", min=0, max=86_400
     )
     sweep_hot_s: int = _setting(
-        600, "Hot records are proven equal at least this often.", min=10, max=604_800
+        600, "Hot records are proven equal at least this often.", min=5, max=604_800
     )
     sweep_warm_s: int = _setting(
-        3600, "Warm records are proven equal at least this often.", min=10, max=604_800
+        3600, "Warm records are proven equal at least this often.", min=5, max=604_800
     )
     sweep_cold_s: int = _setting(
-        86_400, "All other records are proven equal at least this often.", min=10, max=2_592_000
+        86_400, "All other records are proven equal at least this often.", min=5, max=2_592_000
     )
     page_rows: int = _setting(1000, "Most rows read by one statement.", min=10, max=1000)
     load_duty: float = _setting(
-        0.5, "Largest share of the time the first load may spend in statements.", min=0.01, max=1.0
+        0.35, "Largest share of the time the first load may spend in statements.", min=0.01, max=1.0
     )
     confirm_delete_s: int = _setting(
         900, "How long a vanished record stays vanished before it is believed.", min=0, max=86_400

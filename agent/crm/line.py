@@ -5,6 +5,7 @@ Each lane has its own, so that polls cut by an impatient proxy do not stop the p
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Callable
@@ -53,6 +54,7 @@ class Line:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._backoff = backoff or Backoff(first_s=0.5, longest_s=10.0)
+        self._failed_mono = -math.inf  # when a failure was last counted
         self._bucket = TokenBucket()
         self._spacing_s = 0.0
 
@@ -74,6 +76,7 @@ class Line:
     ) -> Answer:
         """An answer of one of the ``expected`` statuses. Raises the Crm* errors."""
         self._pass_gate(route)
+        began = self._clock.mono()
         try:
             answer = self._send_with_token(
                 method, path, route, body, headers or {}, deadline_s, leash
@@ -87,7 +90,7 @@ class Line:
                     is_push=route == "push",
                 )
         except CrmUnavailable as exc:
-            self._count_failure(exc)
+            self._count_failure(exc, began)
             raise
         except (CrmAuthError, CrmRefusedBatch) as exc:
             # The line works; the breaker is not for this.
@@ -174,12 +177,15 @@ class Line:
             with self._lock:
                 self._bucket = self._bucket.seeded(quota, self._clock.mono())
 
-    def _count_failure(self, exc: CrmUnavailable) -> None:
+    def _count_failure(self, exc: CrmUnavailable, began: float) -> None:
         if exc.code in _NOT_THE_LINE:
             return
         now = self._clock.mono()
         with self._lock:
-            self._backoff = self._backoff.failed(now, self._rng, exc.retry_after_s)
+            # Calls under way together fail together: that is one failure, not one a thread.
+            if began >= self._failed_mono:
+                self._failed_mono = now
+                self._backoff = self._backoff.failed(now, self._rng, exc.retry_after_s)
             if exc.retry_after_s is not None:
                 self._bucket = self._bucket.blocked(now + exc.retry_after_s)
         _log.info("crm.unavailable", code=exc.code, failures=self._backoff.failures)

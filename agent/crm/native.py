@@ -29,11 +29,20 @@ from agent.crm.wire import (
 )
 from agent.errors import CrmRefusedBatch, CrmUnavailable
 from agent.model.streams import Stream
-from agent.model.writing import BucketDigest, Change, CrmLimits, Heartbeat, ItemOutcome, PushReply
+from agent.model.writing import (
+    BucketDigest,
+    Change,
+    CrmLimits,
+    Heartbeat,
+    ItemOutcome,
+    Outcome,
+    PushReply,
+)
 from agent.ports import Clock
 
 BUCKETS = 256
 _CONFIG_LIFE_S = 60.0
+_PLAIN = {outcome: ItemOutcome(outcome) for outcome in Outcome}
 
 
 class NativeCrm:
@@ -147,6 +156,8 @@ class NativeCrm:
         return PushReply(
             tuple(
                 ItemOutcome(result.outcome, result.reason, result.retry_after_s)
+                if result.reason or result.retry_after_s is not None
+                else _PLAIN[result.outcome]
                 for result in reply.results
             )
         )

@@ -1,27 +1,23 @@
 """The sheet of desk tasks: rows of text in, the bytes of a CSV file out. Pure.
 
 For people with a spreadsheet program: UTF-8 with a byte order mark and CRLF line ends, as Excel
-wants them; a cell may hold several lines. What stands in a cell came from the CRM, so a cell that a
-spreadsheet program would run as a formula gets an apostrophe in front. Must import leaves only.
+wants them; a cell may hold several lines, and none that Excel would run (``cells``). Must import
+leaves only.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
+
+from agent.csvio.cells import told
 
 HEADS = (
     "no.", "since", "due", "kind", "patient", "patient no.", "what to do", "enter", "why by hand",
     "state", "done?",
 )  # fmt: skip
-CELL_CHARS = 32_767  # Excel's limit
-_NUMBER = re.compile(r"-?\d+")
-# OWASP's list ("CSV Injection") with the full-width forms; spaces before them count for nothing.
-_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +42,5 @@ def tasks_csv(rows: Iterable[SheetRow]) -> bytes:
     sheet = csv.writer(out, lineterminator="\r\n")
     sheet.writerow(HEADS)
     for row in rows:
-        sheet.writerow([*(_cell(text) for text in astuple(row)), ""])
+        sheet.writerow([*(told(text, excel=False) for text in astuple(row)), ""])
     return out.getvalue().encode("utf-8-sig")
-
-
-def _cell(text: str) -> str:
-    if _NUMBER.fullmatch(text):
-        return text
-    guard = "'" if _FORMULA.match(text) else ""
-    lines = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    told = guard + lines
-    return told if len(told) <= CELL_CHARS else told[: CELL_CHARS - 1] + "…"

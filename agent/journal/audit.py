@@ -13,6 +13,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import apsw
 import msgspec
@@ -165,3 +166,23 @@ def write_side(journal: Path, anchor: SideAnchor) -> None:
         log.warning("journal.anchor_not_written", errno=error.errno)
         with contextlib.suppress(OSError):
             draft.unlink()
+
+
+class Sides(Protocol):
+    """Where the anchor beside the journal is kept: outlives the journal's own file."""
+
+    def read(self) -> SideAnchor | None: ...
+    def write(self, anchor: SideAnchor) -> None: ...
+
+
+class SideFile:
+    """Beside the journal's file, as it is in the product."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+
+    def read(self) -> SideAnchor | None:
+        return read_side(self._journal)
+
+    def write(self, anchor: SideAnchor) -> None:
+        write_side(self._journal, anchor)

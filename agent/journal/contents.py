@@ -7,7 +7,7 @@ Part of a turn; never commits.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import apsw
 import msgspec
@@ -44,6 +44,50 @@ def content_of(
         if found is not None:
             return found
     return None
+
+
+def contents_of(
+    db: apsw.Connection, seal: Seal, stream: Stream, number: int, keys: Sequence[Key]
+) -> dict[Key, bytes]:
+    """The same of many records at once: each page they are in is opened once."""
+    if not keys:
+        return {}
+    found = {
+        key: seal.open(sealed, content_context(stream, key))
+        for key, sealed in fetch(
+            db,
+            "SELECT key, canon FROM content WHERE stream = ?"
+            " AND key IN (SELECT value FROM carray(?))",
+            (number, bound_keys(keys)),
+        )
+    }
+    wanted = {key for key in keys if key not in found}
+    for page, sealed in _pages_over(db, number, wanted):
+        for key, canon in _opened(seal, stream, page, sealed):
+            if key in wanted:
+                found[key] = canon
+                wanted.discard(key)
+    return found
+
+
+def _pages_over(
+    db: apsw.Connection, number: int, wanted: Collection[Key]
+) -> Iterable[tuple[int, bytes]]:
+    """Pages that may hold one of these, the newest first; stops when none is wanted any more."""
+    if not wanted:
+        return
+    spans: list[tuple[int, Key, Key]] = fetch(
+        db,
+        "SELECT number, lo, hi FROM content_page WHERE stream = ? AND hi >= ? AND lo <= ?"
+        " ORDER BY number DESC",
+        (number, min(wanted), max(wanted)),
+    )
+    for page, lo, hi in spans:
+        if not wanted:
+            return
+        if any(lo <= key <= hi for key in wanted):  # type: ignore[operator]
+            for (sealed,) in fetch(db, "SELECT sealed FROM content_page WHERE number = ?", (page,)):
+                yield page, sealed
 
 
 def _opened(seal: Seal, stream: Stream, page: int, sealed: bytes) -> _Page:

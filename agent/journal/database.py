@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 BUSY_TIMEOUT_MS = 10_000
 CHECKPOINT_PAGES = 2_000
+READER_CACHE_KB = 256  # a dozen threads hold one each; what they read is in the system's cache
 WAL_KEEP_BYTES = 64 * 1024 * 1024
 _LOCK_BYTE = 1 << 30  # far behind the pid, which stays readable while the byte is locked
 _SIDES = ("", "-wal", "-shm")
@@ -142,6 +143,7 @@ def connect_reader(path: Path) -> apsw.Connection:
     """A connection of one thread for snapshots; it cannot write."""
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     db.set_busy_timeout(BUSY_TIMEOUT_MS)
+    db.pragma("cache_size", -READER_CACHE_KB)
     db.create_aggregate_function("xor64", _Xor)
     return db
 
@@ -175,7 +177,10 @@ def check_layout(db: apsw.Connection, known: int = SCHEMA_VERSION) -> int:
     """user_version of a journal; 0 = an empty file. A newer one or another program's is refused."""
     application = int(db.pragma("application_id"))
     version = int(db.pragma("user_version"))
-    tables = next(db.execute("SELECT count(*) FROM sqlite_schema"))[0]
+    # The list of migrations comes first: killed right after it, a new journal holds nothing else.
+    tables = next(
+        db.execute("SELECT count(*) FROM sqlite_schema WHERE tbl_name<>'_sqlite_migrations'")
+    )[0]
     if application == 0 and version == 0 and tables == 0:
         return 0
     if application != APPLICATION_ID:

@@ -102,6 +102,10 @@ class Inbox(Writer):
         self._db.execute(
             "UPDATE command SET outcome = ?, reported = 0 WHERE id = ?", (sealed, command_id)
         )
+        self._db.execute(
+            "UPDATE intake_command SET ended = ? WHERE command = ?",
+            (outcome.state.value, command_id),
+        )
         self.audit(
             f"command.{outcome.state.value}",
             {
@@ -122,6 +126,12 @@ class Inbox(Writer):
             "UPDATE command SET state = ?, tries = tries + 1, due_at = ?, changed_at = ?"
             " WHERE id = ?",
             (CommandState.WAITING.value, to_micros(due_at), self._at, command_id),
+        )
+
+    def hurry(self) -> None:
+        """What waits for another try is due at once."""
+        self._db.execute(
+            "UPDATE command SET due_at = ?1 WHERE state = 'waiting' AND due_at > ?1", (self._at,)
         )
 
     def reported(self, command_id: str, outcome: CommandOutcome) -> None:

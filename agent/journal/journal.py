@@ -10,7 +10,7 @@ given away since then would be given again, so the journal takes a new uuid, whi
 and says so (``restored``); batches it still carries keep their ids and their bytes.
 
 Over a ``vfs`` (tests) nothing touches the real disk: no lock, no migration, no anchor beside the
-file, one connection for all.
+file unless ``sides`` keeps one, one connection for all.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ import structlog
 from sqlite_utils import Migrations
 
 from agent.errors import JournalDamaged, JournalError
-from agent.journal import audit, backups, database, proof, schema
-from agent.journal.meta import new_meta, read_meta, write_meta
+from agent.journal import audit, backups, database, proof, schema, waits
+from agent.journal.meta import Meta, new_meta, read_meta, write_meta
 from agent.journal.reads import Reads
 from agent.journal.seal import Seal
 from agent.journal.turn import Turn
@@ -66,6 +66,7 @@ class Journal(Reads):
         clock: Clock,
         vfs: str | None,
         lock: database.InstanceLock | None,
+        sides: audit.Sides | None,
     ) -> None:
         """Use ``open``."""
         self.path = path
@@ -74,16 +75,26 @@ class Journal(Reads):
         self._clock = clock
         self._vfs = vfs
         self._lock = lock
+        self._sides = sides
         self._writing = threading.Lock()
         self._owner: int | None = None
         self._local = threading.local()
         self._readers: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
         self._guard = threading.Lock()
         self._closed = False
+        self._marked_lsn = -1
         self._begin()
 
     @classmethod
-    def open(cls, path: Path, *, seal: Seal, clock: Clock, vfs: str | None = None) -> Journal:
+    def open(
+        cls,
+        path: Path,
+        *,
+        seal: Seal,
+        clock: Clock,
+        vfs: str | None = None,
+        sides: audit.Sides | None = None,
+    ) -> Journal:
         """Open for writing, creating the journal where there is none.
 
         AgentBusy when another process holds it; JournalDamaged after setting a damaged file aside
@@ -95,7 +106,7 @@ class Journal(Reads):
                 db = database.connect_writer(str(path), vfs)
                 try:
                     _check(db, path)
-                    return cls(path, db, seal=seal, clock=clock, vfs=vfs, lock=None)
+                    return cls(path, db, seal=seal, clock=clock, vfs=vfs, lock=None, sides=sides)
                 except BaseException:
                     database.close_quietly(db)
                     raise
@@ -106,7 +117,8 @@ class Journal(Reads):
             with database.translated():
                 db = database.connect_writer(str(path), None)
                 try:
-                    return cls(path, db, seal=seal, clock=clock, vfs=None, lock=lock)
+                    sides = audit.SideFile(path)
+                    return cls(path, db, seal=seal, clock=clock, vfs=None, lock=lock, sides=sides)
                 except BaseException:
                     database.close_quietly(db)
                     raise
@@ -117,17 +129,19 @@ class Journal(Reads):
     def _begin(self) -> None:
         """This start's own transaction: epoch, stream ids, identity, deferred work made due."""
         db, now = self._writer, self._clock.now()
-        side = None if self._vfs else audit.read_side(self.path)
+        side = None if self._sides is None else self._sides.read()
         with self._transaction(db):
             if not next(db.execute("SELECT count(*) FROM meta"))[0]:
                 write_meta(db, **msgspec.structs.asdict(new_meta()))
             facts = read_meta(db)
             self.uuid, self.epoch = facts.uuid, facts.epoch + 1
             self.unclean = not facts.clean_shutdown
+            # A brand-new journal (epoch 0) has a new uuid already; any other that is not the one
+            # the anchor was written for is a copy from before that one was made.
             self.restored = (
                 side is not None
-                and side.uuid == self.uuid
-                and (side.epoch > facts.epoch or side.lsn > facts.lsn)
+                and facts.epoch > 0
+                and (side.uuid != self.uuid or side.epoch > facts.epoch or side.lsn > facts.lsn)
             )
             if self.restored and side is not None:
                 self.uuid, self.epoch = uuid4().hex, side.epoch + 1
@@ -140,6 +154,9 @@ class Journal(Reads):
             db.execute("INSERT OR IGNORE INTO tally(stream) SELECT id FROM stream")
             names: dict[str, int] = dict(db.execute("SELECT name, id FROM stream"))
             self._streams = {stream: names[stream.value] for stream in Stream}
+            last = waits.latest(db)
+            if last is not None and last > to_micros(now):
+                waits.move_back(db, last - to_micros(now))
             # A restart is a fresh try, and a clock once set far ahead must not put work to sleep.
             soon = to_micros(now)
             db.execute("UPDATE batch SET due_at = ? WHERE due_at > ?", (soon, soon))
@@ -153,10 +170,11 @@ class Journal(Reads):
             if self.restored and side is not None:
                 turn.audit("journal.restored", {"epoch": side.epoch, "seq": side.seq})
                 turn.note("journal.restored", None, 1)
+            turn.break_intakes()
             turn.audit("journal.opened", {"epoch": self.epoch, "uuid": self.uuid})
             turn.finish()
             turn.end()
-        self._write_side()
+        self._write_side(read_meta(db))
 
     # --- writing -----------------------------------------------------------------------------
 
@@ -248,7 +266,7 @@ class Journal(Reads):
         ``anchor``: a head (``audit_head``) that the CRM kept for us.
         """
         # Read first: the anchor lags the journal, and must not be the newer of the two.
-        side = None if self._vfs else audit.read_side(self.path)
+        side = None if self._sides is None else self._sides.read()
         with self._snapshot() as db:
             return audit.verify(db, side=side, anchor=anchor) + proof.effect_findings(db)
 
@@ -262,22 +280,29 @@ class Journal(Reads):
         with self._read() as db:
             made = backups.copy(db, folder, self.path.stem, self._clock.now())
         backups.drop_oldest(folder, self.path.stem, keep)
-        self._write_side()
+        self.note_beside()
         return made
 
-    def _write_side(self) -> None:
-        if self._vfs:
+    def note_beside(self) -> None:
+        """Note beside the file how far it is. A copy made before this and put back is then known
+        as one, and gives no number away a second time; call it every few seconds."""
+        with self._read() as db:
+            facts = read_meta(db)
+        if facts.lsn != self._marked_lsn:
+            self._write_side(facts)
+
+    def _write_side(self, facts: Meta) -> None:
+        if self._sides is None:
             return
-        facts = read_meta(self._writer)
-        audit.write_side(
-            self.path,
+        self._marked_lsn = facts.lsn
+        self._sides.write(
             audit.SideAnchor(
                 uuid=facts.uuid,
                 epoch=facts.epoch,
                 lsn=facts.lsn,
                 seq=facts.audit_seq,
                 head=facts.audit_hash.hex(),
-            ),
+            )
         )
 
     def close(self) -> None:
@@ -290,7 +315,7 @@ class Journal(Reads):
                 with contextlib.suppress(apsw.Error), self._transaction(self._writer):
                     self._writer.execute("UPDATE meta SET value = 1 WHERE name = 'clean_shutdown'")
                 with contextlib.suppress(apsw.Error):
-                    self._write_side()
+                    self._write_side(read_meta(self._writer))
                 with self._guard:
                     readers = list(self._readers)
                 for reader in readers:

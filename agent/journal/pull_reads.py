@@ -76,16 +76,17 @@ class PullReads(Reader):
     def command(self, command_id: str) -> CommandRow | None:
         return next(iter(self._commands("WHERE id = ?", (command_id,))), None)
 
-    def commands_due(self, now: datetime, limit: int) -> list[CommandRow]:
-        """What can be worked on now, by priority, then in order of arrival."""
+    def commands_due(self, now: datetime, limit: int, *, skip: int = 0) -> list[CommandRow]:
+        """What can be worked on now, by priority, then in order of arrival; without the first
+        ``skip`` of them."""
         return self._commands(
             "WHERE state IN ('received', 'waiting', 'working') AND due_at <= ?"
-            " ORDER BY priority, number LIMIT ?",
-            (to_micros(now), limit),
+            " ORDER BY priority, number LIMIT ? OFFSET ?",
+            (to_micros(now), limit, skip),
         )
 
-    def commands_open(self, limit: int) -> list[CommandRow]:
-        """Everything that has not ended, in order of arrival."""
+    def commands_open(self, limit: int = -1) -> list[CommandRow]:
+        """Everything that has not ended (-1: without a limit), in order of arrival."""
         return self._commands("WHERE state <> 'done' ORDER BY number LIMIT ?", (limit,))
 
     def commands_unreported(self, limit: int) -> list[CommandRow]:

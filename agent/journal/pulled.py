@@ -60,8 +60,9 @@ class EffectRow(msgspec.Struct, frozen=True):
     """One write to the PMS: intent, pre-image and undo image, committed before anything leaves.
 
     ``before``/``after``: the touched fields' canonical values before and as they shall be (None =
-    empty). ``floor``: the stream's highest key before a create; rows above it are the probe's
-    candidates. ``group``: what is undone together (the command's id, or a resolution's).
+    empty). ``floor``: where a probe begins to look: the stream's highest key before a create, the
+    newest of the copies the PMS keeps before a change. ``group``: what is undone together (the
+    command's id, or a resolution's).
     ``undoes``: the effect this one is the inverse of.
     """
 

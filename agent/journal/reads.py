@@ -15,8 +15,9 @@ import msgspec
 
 from agent.journal import audit
 from agent.journal.activities import ActivityReads
-from agent.journal.contents import content_of
+from agent.journal.contents import content_of, contents_of
 from agent.journal.coverage import CHUNK_COLUMNS, chunk_of
+from agent.journal.fallback_reads import FallbackReads
 from agent.journal.meta import read_meta
 from agent.journal.pull_reads import PullReads
 from agent.journal.rows import (
@@ -69,7 +70,7 @@ SELECT key, agreed FROM record WHERE stream = ? AND gone_at IS NULL AND batch IS
 """
 
 
-class Reads(PullReads, ActivityReads):
+class Reads(PullReads, ActivityReads, FallbackReads):
     """The reading face of a journal."""
 
     # --- records -----------------------------------------------------------------------------
@@ -132,6 +133,11 @@ class Reads(PullReads, ActivityReads):
         with self._snapshot() as db:
             return content_of(db, self._seal, stream, self._streams[stream], key)
 
+    def contents(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, bytes]:
+        """The same of many keys (of one type); those without one are left out."""
+        with self._snapshot() as db:
+            return contents_of(db, self._seal, stream, self._streams[stream], keys)
+
     def missing(
         self, before: datetime, limit: int, streams: Sequence[Stream] | None = None
     ) -> list[tuple[Stream, Key, datetime]]:
@@ -184,7 +190,6 @@ class Reads(PullReads, ActivityReads):
         """
         if limit < 1:
             return []
-        names = self._names
         load = RANK_OF_URGENCY[Urgency.LOAD]
         free = [number for stream, number in self._streams.items() if stream not in busy]
         rows = (
@@ -204,6 +209,18 @@ class Reads(PullReads, ActivityReads):
                 " AND number NOT IN (SELECT value FROM carray(?)) ORDER BY number LIMIT ?",
                 (load, to_micros(now), bound_keys([-1, *flying]), limit - len(rows)),
             )
+        return self._batches(rows)
+
+    def batches_after(self, stream: Stream, after: int, limit: int) -> list[Batch]:
+        """Waiting batches of a stream above a number, in order."""
+        rows = self._rows(
+            f"SELECT {_BATCH} FROM batch WHERE stream = ? AND number > ? ORDER BY number LIMIT ?",
+            (self._streams[stream], after, limit),
+        )
+        return self._batches(rows)
+
+    def _batches(self, rows: Sequence[Row]) -> list[Batch]:
+        names = self._names
         return [
             Batch(
                 number=number,

@@ -31,13 +31,16 @@ _STEPS = (
         AND NOT EXISTS (SELECT 1 FROM task t WHERE t.command = command.id)
         AND NOT EXISTS (SELECT 1 FROM conflict k WHERE k.command = command.id
           AND (k.state = 'open' OR k.told = 0))""",
+    "DELETE FROM intake_command WHERE NOT EXISTS"
+    " (SELECT 1 FROM command c WHERE c.id = intake_command.command)",
+    "DELETE FROM intake WHERE state <> 'running' AND ended_at < ?1",
 )
 
 
 def prune_pull(db: apsw.Connection, *, work_before: int) -> None:
     """Drop what was settled before ``work_before``."""
     for statement in _STEPS:
-        db.execute(statement, (work_before,))
+        db.execute(statement, (work_before,) if "?1" in statement else ())
 
 
 def oldest_open_intent(db: apsw.Connection) -> int | None:

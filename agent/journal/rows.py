@@ -164,6 +164,34 @@ class StreamCount(msgspec.Struct, frozen=True):
     gone: int = 0  # tombstones kept
 
 
+class OutageRow(msgspec.Struct, frozen=True):
+    """A time in which ``side`` ("pms", "crm", "agent") could not be reached. ``waited``: how much
+    waited at its end; ``sent_at``: when all of that had left (None: not yet)."""
+
+    number: int
+    side: str
+    code: str
+    started_at: datetime
+    ended_at: datetime | None
+    waited: int
+    last_batch: int | None
+    sent_at: datetime | None
+
+
+class IntakeRow(msgspec.Struct, frozen=True):
+    """A file a person brought in. ``digest``: of its bytes; ``state``: running, done, cancelled,
+    broken; ``counts``: rows by what became of them."""
+
+    number: int
+    at: datetime
+    actor: str
+    kind: str
+    digest: str
+    counts: dict[str, int]
+    state: str
+    ended_at: datetime | None
+
+
 class StatusSnapshot(msgspec.Struct, frozen=True):
     """What another process may read of a journal without disturbing its writer."""
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
-from agent.journal import pull_schema
+from agent.journal import fallback, pull_schema
 
 APPLICATION_ID = 0x42_57_4A_31  # "BWJ1"
 
@@ -141,7 +141,15 @@ def m003_content_pages(db: Database) -> None:
     db.execute("PRAGMA user_version = 3")
 
 
-SCHEMA_VERSION = 3
+@migrations()
+def m004_fallback(db: Database) -> None:
+    """Failure periods, and files brought in by hand."""
+    for statement in fallback.STATEMENTS:
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 4")
+
+
+SCHEMA_VERSION = 4
 """user_version of the newest layout this program knows; every migration sets its own number."""
 
 

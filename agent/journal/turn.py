@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from agent.journal import coverage
+from agent.journal import coverage, waits
 from agent.journal.activities import ACTIVITY_KEPT, Activities
 from agent.journal.conflicts import Conflicts
 from agent.journal.effects import Effects
+from agent.journal.fallback import Fallback
 from agent.journal.forgetting import Forgetting
 from agent.journal.inbox import Inbox
 from agent.journal.meta import write_meta
@@ -61,7 +62,7 @@ ON CONFLICT(stream, key) DO UPDATE SET
 """
 
 
-class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities):
+class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities, Fallback):
     """The one writer's transaction. Everything done in a turn commits together or not at all.
 
     ``lsn``: this turn's log sequence number; strictly growing, gap-free over committed turns.
@@ -134,6 +135,12 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities):
             " merged_into = excluded.merged_into, state = 'merged'",
             (self._streams[stream], loser, winner, self.lsn),
         )
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def clock_set_back(self, by: timedelta) -> None:
+        """The wall clock was set back so far: our own waits go with it."""
+        waits.move_back(self._db, int(by.total_seconds() * 1_000_000))
 
     # --- quarantine --------------------------------------------------------------------------
 

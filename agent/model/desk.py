@@ -10,6 +10,18 @@ import msgspec
 
 from agent.model.activity import CheckNow, GetPulse, ListActivity, ReadLog
 from agent.model.asking import Done, Request, Role, Settlement
+from agent.model.helping import MakeBundle, RunDoctor
+from agent.model.longwork import CancelJob, DropFile, FetchPart, OpenUpload, SendPart, ShowJob
+from agent.model.mapping import EditMap, ExportMap, ShowMap
+from agent.model.records import (
+    HeedParked,
+    IgnoreParked,
+    ListParked,
+    NameThem,
+    RetryParked,
+    ShowConflicts,
+    ShowRecord,
+)
 from agent.model.review import (
     ApplyUndo,
     ApproveContact,
@@ -31,6 +43,18 @@ from agent.model.review import (
     ShowTask,
     UndoResolutions,
     UnmergeContact,
+)
+from agent.model.sheets import (
+    ApplyImport,
+    CountPending,
+    ExportRejected,
+    ExportSheet,
+    ListIntakes,
+    ListOutages,
+    ListRows,
+    LookAtSheet,
+    PreviewImport,
+    ShowIntakeEffects,
 )
 from agent.model.status import Report
 from agent.model.streams import Stream
@@ -212,5 +236,11 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     ListEffects, SettleEffect, PreviewUndo, ApplyUndo,
     GetSafety, SetSafety, SuspendBooking, ClearSuspension,
     ListCommands, ShowCommand, VerifyAudit,
+    OpenUpload, SendPart, FetchPart, DropFile, ShowJob, CancelJob,
+    ListOutages, CountPending, ExportSheet, LookAtSheet, PreviewImport, ListRows, ExportRejected,
+    ApplyImport, ListIntakes, ShowIntakeEffects,
+    RunDoctor, MakeBundle,
     ListActivity, GetPulse, CheckNow, ReadLog,
+    ShowRecord, ShowConflicts, NameThem, ListParked, RetryParked, IgnoreParked, HeedParked,
+    ShowMap, EditMap, ExportMap,
 )  # fmt: skip

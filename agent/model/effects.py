@@ -21,7 +21,9 @@ class EffectKind(StrEnum):
     """The verbs a writer may offer. Each is probed per site and announced as a capability."""
 
     BOOK = "book"  # create an appointment
-    MOVE = "move"  # start, minutes, operatory_key, provider_key, hygienist_key of an appointment
+    #: start, minutes, operatory_key, provider_key, hygienist_key of an appointment; status
+    #: "scheduled" as well where it comes from the unscheduled list
+    MOVE = "move"
     CONFIRM = "confirm"  # confirmation_key or confirmation_category
     SET_STATUS = "set_status"  # appointment status
     BREAK = "break"  # options: "to_unscheduled" yes|no, "break_type" missed|cancelled|""
@@ -76,6 +78,7 @@ class WriterFacts(msgspec.Struct, frozen=True):
     abilities: frozenset[EffectKind] = frozenset()
     missing: dict[EffectKind, str] = {}
     findings: tuple[Finding, ...] = ()
+    rest_by_desk: bool = False  # what is missing is offered all the same, as desk tasks
 
 
 class WriteRefused(Exception):

@@ -15,7 +15,11 @@ import msgspec
 from agent.model.streams import Stream
 
 Key = int | str
-"""Primary key of a PMS row. Open Dental: a signed 64-bit integer, maybe random."""
+"""Primary key of a PMS row. Open Dental: a signed 64-bit integer, maybe random. Text and composite
+keys of other systems arrive as such integers too (``drivers.odbc.keys``)."""
+
+Hash = tuple[int, int, int]
+"""(key, sum48, xor64) of one row."""
 
 
 class Column(msgspec.Struct, frozen=True, order=True):
@@ -59,7 +63,12 @@ class LaneFacts(msgspec.Struct, frozen=True):
 
 
 class StreamFacts(msgspec.Struct, frozen=True):
-    """What the site offers for one stream. ``readable`` is False when its base table is missing."""
+    """What the site offers for one stream. ``readable`` is False when its base table is missing.
+
+    ``gated``: a gate may tell that its tables moved (``PmsReader.moved``); without one it is looked
+    at more gently. ``polled``: nothing says which record moved, so the live lane compares keys and
+    hashes of the hot window (``PollingReader``). ``tailed``: new rows have the highest keys.
+    """
 
     table: str
     key: str
@@ -69,12 +78,15 @@ class StreamFacts(msgspec.Struct, frozen=True):
     windowed: bool  # has a date window for "hot first" (schedule +-90 days)
     tier: str  # "hot" | "warm" | "cold"
     readable: bool = True
+    gated: bool = True
+    polled: bool = False
+    tailed: bool = True
 
 
 class SourceFacts(msgspec.Struct, frozen=True):
     """The result of probing a site."""
 
-    kind: str  # "opendental" | "sample"
+    kind: str  # "opendental" | "sample" | "dentrix" | "eaglesoft"
     version: str  # PMS version, e.g. "21.1.9.0"
     server: str  # database server and version
     identity: str  # stable id of server + database + practice (a hash, no names)
@@ -140,6 +152,15 @@ class Page(msgspec.Struct, frozen=True):
         if self.rows:
             ends.append(self.rows[-1][0])  # type: ignore[arg-type]
         return max(ends, default=None)
+
+
+class Past(msgspec.Struct, frozen=True):
+    """A record as it stood right after one change, from a copy the PMS kept. ``page``: its one row
+    (none where it cannot be read); ``is_new``: the change was its creation."""
+
+    key: Key
+    is_new: bool
+    page: Page
 
 
 class Hint(msgspec.Struct, frozen=True):

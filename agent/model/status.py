@@ -110,6 +110,7 @@ class Bounds(msgspec.Struct, frozen=True):
 FATAL = frozenset(
     {
         "pms.auth_refused",
+        "pms.password_expired",
         "pms.wrong_database",
         "pms.suspect_restored",
         "pms.corrupted",

@@ -13,26 +13,30 @@ from agent.crm.connect import CrmLink
 from agent.errors import ExitCode
 from agent.journal.snapshot import verify_file
 from agent.model.reading import Finding, Severity
+from agent.runtime import causes
 from agent.runtime.clock import SystemClock
-from agent.runtime.host import site_map
-from agent.runtime.sources import config_file_findings, open_source, open_writer
+from agent.runtime.sources import config_file_findings, open_source, open_writer, site_map
 from agent.support.doctor import Check
+from agent.support.machine import LocalMachine, Machine
 
 MIN_FREE_BYTES = 500 * 1024 * 1024
 CLOCK_SKEW_S = 300.0
 
 
-def all_checks(settings: Settings, paths: Paths) -> list[Check]:
-    """Built afresh for each run; each check opens what it needs and closes it."""
+def all_checks(settings: Settings, paths: Paths, machine: Machine | None = None) -> list[Check]:
+    """Built afresh for each run; each check opens what it needs and closes it. ``machine``: this
+    computer unless tests say."""
+    here = machine or LocalMachine()
     clock = SystemClock()
     secrets = open_secrets(paths)
 
-    def machine() -> Sequence[Finding]:
+    def computer() -> Sequence[Finding]:
         paths.prepare()
         free = shutil.disk_usage(paths.home).free
         if free < MIN_FREE_BYTES:
             return [Finding("disk.low", Severity.ERROR, {"free_mb": free // 10**6})]
-        return [Finding("disk.ok", Severity.OK, {"free_gb": round(free / 1e9, 1)})]
+        room = Finding("disk.ok", Severity.OK, {"free_gb": round(free / 1e9, 1)})
+        return [room, *causes.machine_findings(here, settings, paths)]
 
     def practice() -> Sequence[Finding]:
         findings = config_file_findings(settings)
@@ -80,12 +84,29 @@ def all_checks(settings: Settings, paths: Paths) -> list[Check]:
         return findings
 
     return [
-        Check("machine", "This computer", machine, ExitCode.ACTION),
+        Check("machine", "This computer", computer, ExitCode.ACTION),
+        Check("program", "Program files", lambda: causes.program_findings(here), ExitCode.ACTION),
+        Check(
+            "agent", "Agent", lambda: causes.agent_findings(here, settings, paths), ExitCode.BUSY
+        ),
         Check("settings", "Settings", lambda: settings.findings, ExitCode.USAGE),
         Check("secrets", "Store for passwords and keys", secrets.findings, ExitCode.USAGE),
         Check("pms", "Practice system", practice, ExitCode.PMS),
+        Check(
+            "server",
+            "Same server as before",
+            lambda: causes.server_findings(settings, paths, secrets),
+            ExitCode.ACTION,
+            needs="pms",
+        ),
         Check("map", "Data map", mapped, ExitCode.PMS, needs="pms"),
         Check("writing", "Writing to the practice system", writing, ExitCode.PMS, needs="pms"),
+        Check(
+            "signer",
+            "Secure line to the CRM",
+            lambda: causes.signer_findings(settings),
+            ExitCode.CRM,
+        ),
         Check("crm", "CRM", crm, ExitCode.CRM),
         Check(
             "journal", "Sync record", lambda: _journal(settings, paths, secrets), ExitCode.ACTION

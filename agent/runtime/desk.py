@@ -82,6 +82,7 @@ class Desk:
             mapping.EditMap: self._edit_map,
             mapping.ExportMap: self._export_map,
             **RecordsDesk(rooms).answers,
+            **rooms.beside,
             **(rooms.looks.answers() if rooms.looks is not None else {}),
         }
 

@@ -6,6 +6,7 @@ What needs a running agent is refused with ``desk.needs_agent``.
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ from agent.runtime.clock import SystemClock
 from agent.runtime.desk import Desk
 from agent.runtime.desk_looks import Looks
 from agent.runtime.desk_rooms import Rooms
+from agent.runtime.fallback.build import build_counter
 from agent.runtime.mapping import Chart
 from agent.runtime.pause import clear_pause, write_pause
 from agent.support.health import offline_report
@@ -61,10 +63,16 @@ def reading_desk(settings: Settings, paths: Paths) -> Iterator[Desk]:
     journal.absent, journal.older, journal.key_missing."""
     file = _existing(settings, paths)
     seal = PayloadSeal.from_store(open_secrets(paths), may_create=False)
-    with visiting(file, seal) as (_, visitor):
+    with visiting(file, seal) as (_, visitor), tempfile.TemporaryDirectory() as folder:
         # The switches only read marks here: no request that writes comes to this desk.
         safety = _Switches(Safety(cast("Journal", visitor), SystemClock(), **_QUIET), settings)
-        yield Desk(_rooms(settings, paths, visitor, safety))
+        rooms = _rooms(settings, paths, visitor, safety)
+        counter = build_counter(
+            settings, paths, open_secrets(paths), visitor, SystemClock(),
+            report=rooms.report, folder=Path(folder) / "handoff",
+        )  # fmt: skip
+        yield Desk(dataclasses.replace(rooms, beside=counter.answers()))
+        counter.close()
 
 
 @contextmanager

@@ -6,9 +6,9 @@ A room left out is not here (no agent runs, or its part is not built): what need
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -56,7 +56,7 @@ class Undoing(Protocol):
 
 
 class Linking(Protocol):
-    """People of both sides: agent.sync.link."""
+    """People of both sides: agent.sync.linkdesk."""
 
     def approve(self, cloud_id: str, key: Key, *, actor: str) -> None: ...
     def reject(self, cloud_id: str, keys: Sequence[Key], *, actor: str) -> None: ...
@@ -118,6 +118,10 @@ class Rooms:
     chart: Charting | None = None
     looks: Looks | None = None
     names: str = "short"  # the setting practice.names_in_lists
+    #: further requests and who answers them (``agent.runtime.fallback.counter``)
+    beside: Mapping[type[Request[Any]], Callable[[Any, Caller], object]] = field(
+        default_factory=dict
+    )
 
 
 def needed(room: Room | None) -> Room:

@@ -17,8 +17,9 @@ from agent.errors import ConfigError
 from agent.model import mapping as ask
 from agent.model.reading import Finding, Severity, SourceFacts
 from agent.model.streams import Stream
+from agent.runtime.sources import shipped_map
 from agent.support.map_page import page
-from agent.sync.datamap import DataMap, load_map
+from agent.sync.datamap import DataMap
 from agent.sync.maprows import MapRow, as_csv, read_map_file, read_rows
 from agent.sync.sitemap import checked, differing, edited, in_force
 
@@ -123,7 +124,7 @@ class Chart:
     def _layers(self, settings: Settings) -> tuple[DataMap, list[MapRow]]:
         path = Path(settings.map.file) if settings.map.file else None
         site = [] if path is None else read_rows(read_map_file(path), path.name)
-        return load_map(settings.pms.kind), site
+        return shipped_map(settings), site
 
     def _findings(
         self, settings: Settings, held: DataMap, facts: SourceFacts | None

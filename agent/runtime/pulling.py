@@ -15,10 +15,9 @@ from agent.crm.native import NativeCrm
 from agent.errors import CrmError
 from agent.journal.journal import Journal
 from agent.ports import Clock, CommandPort
-from agent.runtime.sources import open_writer
+from agent.runtime.sources import open_writer, whole_map
 from agent.support.messages import Catalogue, Fact
 from agent.sync.apply import ApplyTuning
-from agent.sync.datamap import load_map
 from agent.sync.engine import Engine
 from agent.sync.switches import CRM, FILE, of_crm, of_settings
 from agent.sync.twoway import TwoWay, TwoWayTuning
@@ -80,7 +79,7 @@ def build_twoway(
     twoway = TwoWay(
         engine,
         journal,
-        load_map(settings.pms.kind, override=settings.map.file or None),
+        whole_map(settings),
         clock,
         port,
         random.random,

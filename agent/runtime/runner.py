@@ -27,6 +27,7 @@ from agent.runtime.waiting import Waiting
 
 log = structlog.get_logger(__name__)
 
+TROUBLE_RETRY_S = 60.0
 READY_LOOK_S = 2.0  # somebody may set this computer up by commands, beside us
 TICK_S = 1.0
 
@@ -39,7 +40,7 @@ class Runner:
         self._paths = paths
         self._again = threading.Event()
         self._current: Host | Waiting | None = None
-        self._looked_mono = self._ticked_mono = 0.0
+        self._looked_mono = self._ticked_mono = self._opened_mono = 0.0
         self._setup = Setup(
             load,
             paths,
@@ -78,8 +79,14 @@ class Runner:
         return self._current is None or self._current.stop()
 
     def _note_readiness(self) -> None:
+        """Somebody may have set this computer up; what was in the way may be gone."""
         waiting = self._current
-        if isinstance(waiting, Waiting) and not waiting.is_troubled and self._is_ready():
+        if not isinstance(waiting, Waiting):
+            return
+        if waiting.is_troubled:
+            if time.monotonic() - self._opened_mono >= TROUBLE_RETRY_S:
+                self._again.set()
+        elif self._is_ready():
             self._again.set()
 
     def _is_ready(self) -> bool:
@@ -101,6 +108,7 @@ class Runner:
 
     def _open(self, trouble: AgentError | None) -> Host | Waiting:
         settings = self._load()
+        self._opened_mono = time.monotonic()
         if trouble is None and self._setup.view().finished:
             host = build(settings, self._paths)
             host.reload = self._load

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 
 from agent import __version__
@@ -17,6 +18,7 @@ from agent.control.protocol import ControlError
 from agent.control.server import ControlServer, Offer
 from agent.errors import AgentError
 from agent.journal.journal import Journal
+from agent.model.longwork import Job
 from agent.model.status import Report, Snapshot
 from agent.runtime.desk import Desk
 from agent.runtime.desk_looks import Looks
@@ -30,6 +32,7 @@ from agent.runtime.desk_rooms import (
     Switching,
     Undoing,
 )
+from agent.runtime.fallback.counter import Counter
 from agent.runtime.pause import clear_pause, write_pause
 
 log = structlog.get_logger(__name__)
@@ -63,7 +66,8 @@ class ControlService:
     """An agent that cannot be asked works all the same: trouble here is logged and said, no more.
 
     Events: "status" (a Report, while anybody listens), "activity" (a line of the journal's),
-    "review" (counts of what waits for a person), "safety" (what the switches say). PHI-free.
+    "review" (counts of what waits for a person), "safety" (what the switches say), "job" (long
+    work, without its result). PHI-free.
     """
 
     def __init__(
@@ -90,6 +94,10 @@ class ControlService:
 
     def stop(self) -> None:
         self.server.stop()
+
+    def tell_job(self, job: Job) -> None:
+        """From the job's thread. What it found so far is asked for by who may."""
+        self.server.events.publish("job", msgspec.structs.replace(job, result=None), keep=False)
 
     def tick(self, report: Report) -> None:
         """Tell the listeners what is new."""
@@ -142,6 +150,7 @@ def serve_control(
     linker: Linking | None = None,
     closer: Closing | None = None,
     safety: Switching | None = None,
+    counter: Counter | None = None,
     chart: Charting | None = None,
     names: str = "short",
     more: Iterable[Offer] = (),
@@ -173,10 +182,13 @@ def serve_control(
         linker=linker,
         closer=closer,
         safety=safety,
+        beside={} if counter is None else counter.answers(),
         chart=chart,
         names=names,
         looks=Looks(journal, host.paths.agent_log, host.engine.check_now),
     )
     service = ControlService(host, rooms, group=group, more=more)
+    if counter is not None:
+        counter.jobs.listener = service.tell_job
     service.start()
     return service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,17 +10,22 @@ import msgspec
 
 from agent.config import Origin, Settings
 from agent.config.secrets import Secrets, read_secret
-from agent.errors import ConfigError
+from agent.errors import ConfigError, PmsError
 from agent.model.reading import Finding, Severity
 from agent.ports import PmsWriter
+from agent.runtime.signin import CONNECTION, SIGNED_IN, SignedSource, SignIn, Told
+from agent.sync.datamap import DataMap, load_map
+from agent.sync.maprows import Way
 from drivers.opendental.discovery import SEARCH_FOLDERS, read_config, usual_files
 from drivers.registry import (
     Diagnosable,
     SourceSettings,
+    WriteRoute,
     WriterSettings,
     make_source,
     make_writer,
 )
+from drivers.writers import NoWriter
 
 
 def open_source(settings: Settings, secrets: Secrets) -> Diagnosable:
@@ -28,13 +34,37 @@ def open_source(settings: Settings, secrets: Secrets) -> Diagnosable:
     With ``pms.config_file`` Open Dental's own file says host, port, database and login; what is
     set here wins over it.
     """
+    if _signs_in(settings, secrets):
+        plain = source_settings(settings, secrets)
+
+        def signed(told: Told) -> Diagnosable:
+            return make_source(
+                msgspec.structs.replace(
+                    plain, odbc_connection=told.connection, program_version=told.version
+                )
+            )
+
+        return SignedSource(SignIn(settings.pms.sign_in, secrets), signed, plain.kind)
     return make_source(source_settings(settings, secrets))
+
+
+def _signs_in(settings: Settings, secrets: Secrets) -> bool:
+    """Whether a sign-in program gives the connection string: not where IT gave one."""
+    if settings.pms.kind != "dentrix" or not settings.pms.sign_in:
+        return False
+    given = read_secret(settings, secrets, CONNECTION)
+    return not given or secrets.get(SIGNED_IN) is not None
 
 
 def open_writer(settings: Settings, secrets: Secrets) -> PmsWriter:
     """What ``pms.writer`` asks for; nothing is contacted yet. A site that may not be written gets
     a writer without abilities, which says why. Raises ConfigError."""
     pms = settings.pms
+    if _signs_in(settings, secrets):
+        try:
+            SignIn(pms.sign_in, secrets).told()
+        except PmsError as error:
+            return NoWriter(error.code, Severity.WARNING)
     return make_writer(
         source_settings(settings, secrets),
         WriterSettings(
@@ -45,8 +75,61 @@ def open_writer(settings: Settings, secrets: Secrets) -> PmsWriter:
             sql_writes=pms.sql_writes,
             write_user=pms.write_user,
             write_password=read_secret(settings, secrets, "pms.write_password") or "",
+            routes=site_routes(settings),
         ),
     )
+
+
+_ROUTE = re.compile(
+    r"(?:write:(?P<table>\w+)\((?P<key>\w+)\)\.(?P<column>\w+)|call:(?P<call>\w+))"
+    r"(?:\?(?P<words>[^ ,]+))?"
+)
+
+
+def site_routes(settings: Settings) -> tuple[WriteRoute, ...]:
+    """Where the site's own map says a field may be written: ``write:VIEW(key).column`` or
+    ``call:PROCEDURE``, and ``?word=value;...`` where the office's own numbers stand for words, in
+    the column ``trigger`` of a row with direction both. Raises ConfigError.
+    """
+    if not settings.map.file or settings.pms.kind not in {"dentrix", "eaglesoft"}:
+        return ()
+    found = []
+    for row in site_map(settings).rows:
+        said = _ROUTE.search(row.trigger)
+        if row.direction is Way.BOTH and said is not None:
+            found.append(
+                WriteRoute(
+                    row.stream, row.field, row.transform, said["table"] or "", said["key"] or "",
+                    said["column"] or "", said["call"] or "",
+                    dict(pair.split("=", 1) for pair in (said["words"] or "").split(";") if pair),
+                )
+            )  # fmt: skip
+    return tuple(found)
+
+
+def shipped_map(settings: Settings) -> DataMap:
+    """The map of the configured PMS as shipped, with what only the site can tell."""
+    return load_map(settings.pms.kind, values=_told_by_site(settings))
+
+
+def whole_map(settings: Settings) -> DataMap:
+    """The same with the site's overrides, if any."""
+    override = settings.map.file or None
+    return load_map(settings.pms.kind, override=override, values=_told_by_site(settings))
+
+
+def site_map(settings: Settings) -> DataMap:
+    """What is really read here: the whole map without the streams the practice left out."""
+    return whole_map(settings).without(settings.skipped_streams)
+
+
+def _told_by_site(settings: Settings) -> dict[str, str]:
+    pms = settings.pms
+    return {
+        "excluded_chairs": pms.excluded_chairs,
+        "length_unit_min": pms.length_unit_min,
+        "int_time": pms.int_time,
+    }
 
 
 def source_settings(settings: Settings, secrets: Secrets) -> SourceSettings:
@@ -62,10 +145,26 @@ def source_settings(settings: Settings, secrets: Secrets) -> SourceSettings:
         sqlite_path=pms.sqlite_path,
         statement_limit_ms=pms.statement_limit_ms,
         zone=settings.practice.zone,
+        odbc_connection=read_secret(settings, secrets, "pms.odbc_connection") or "",
+        odbc_dsn=pms.odbc_dsn,
+        odbc_driver=pms.odbc_driver,
+        odbc_extra=pms.odbc_extra,
+        odbc_encoding=pms.odbc_encoding,
+        odbc_reader=pms.odbc_reader,
+        signature=read_secret(settings, secrets, "pms.signature") or "",
     )
+    if pms.kind in {"dentrix", "eaglesoft"}:
+        found = _unset(found, settings)
     if pms.kind == "opendental" and pms.config_file:
         found = _completed(found, Path(pms.config_file), settings)
     return found
+
+
+def _unset(found: SourceSettings, settings: Settings) -> SourceSettings:
+    """Over ODBC only what was really set: the defaults are Open Dental's."""
+    defaults = {"host": "", "port": 0, "database": "", "user": ""}
+    unsaid = {n: v for n, v in defaults.items() if settings.origin(f"pms.{n}") is Origin.DEFAULT}
+    return msgspec.structs.replace(found, **unsaid)
 
 
 def _completed(found: SourceSettings, path: Path, settings: Settings) -> SourceSettings:

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from agent import __version__
-from agent.config import Paths, Settings
+from agent.config import Paths, Settings, open_secrets
 from agent.config.store import write_atomic
 from agent.control.protocol import ControlError
 from agent.control.server import Caller, ControlServer, Offer
@@ -20,6 +20,10 @@ from agent.errors import AgentBusy, AgentError
 from agent.model import desk as ask
 from agent.model.reading import Finding, Severity
 from agent.model.status import Report
+from agent.runtime.fallback.counter import HelpCounter
+from agent.runtime.fallback.files import Files
+from agent.runtime.fallback.jobs import Jobs
+from agent.runtime.helping import build_help
 from agent.runtime.setup.flow import Setup
 from agent.support.health import offline_report
 from agent.support.health import report as reported
@@ -36,7 +40,12 @@ class Waiting:
         self._settings = settings
         self._paths = paths
         self._trouble = trouble
+        # Where the engine does not start, doctor and bundle are wanted most.
+        files = Files(paths.handoff_dir)
+        help_ = build_help(settings, paths, open_secrets(paths), None, files, self.report)
+        self._help = HelpCounter(files, Jobs(), help_)
         offers = [*setup.offers(), Offer(ask.GetStatus, self._status)]
+        offers += [Offer(kind, answer) for kind, answer in self._help.answers().items()]
         self.server = ControlServer(
             paths.control_socket, offers, agent_version=__version__, group=settings.control.group
         )
@@ -80,6 +89,7 @@ class Waiting:
 
     def stop(self) -> bool:
         self.server.stop()
+        self._help.close()
         self._paths.status_file.unlink(missing_ok=True)
         return True
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from agent.errors import AgentError, ExitCode
+from agent.model.helping import Checked
 from agent.model.reading import Finding, Severity
 
 
@@ -25,36 +24,35 @@ class Check:
     needs: str = ""  # topic that must be free of errors first
 
 
-class Checked(msgspec.Struct, frozen=True):
-    """One check's result; ``skipped`` when what it needs had failed."""
-
-    topic: str
-    title: str
-    findings: tuple[Finding, ...]
-    skipped: bool = False
-    needs: str = ""
-
-    @property
-    def worst(self) -> Severity:
-        order = list(Severity)
-        return max((f.severity for f in self.findings), key=order.index, default=Severity.OK)
+def worst(checked: Checked) -> Severity:
+    order = list(Severity)
+    return max((f.severity for f in checked.findings), key=order.index, default=Severity.OK)
 
 
-def run_checks(checks: Sequence[Check]) -> tuple[list[Checked], ExitCode]:
-    """Every check that can run, and the exit code of the first one that failed."""
+def run_checks(
+    checks: Sequence[Check], on_step: Callable[[list[Checked], str], None] | None = None
+) -> tuple[list[Checked], ExitCode]:
+    """Every check that can run, and the exit code of the first one that failed.
+
+    ``on_step`` hears before each check what is finished and the title of the next ("" at the end).
+    """
     results: list[Checked] = []
     failed: set[str] = set()
     code = ExitCode.OK
     for check in checks:
+        if on_step is not None:
+            on_step(results, check.title)
         if check.needs in failed:
             results.append(Checked(check.topic, check.title, (), True, check.needs))
             failed.add(check.topic)
             continue
         result = Checked(check.topic, check.title, tuple(_findings(check)))
         results.append(result)
-        if result.worst is Severity.ERROR:
+        if worst(result) is Severity.ERROR:
             failed.add(check.topic)
             code = code or check.exit_code
+    if on_step is not None:
+        on_step(results, "")
     return results, code
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from agent.sync.datamap import DataMap
-from agent.sync.maprows import PSEUDO_TYPES, MapRow, Way
+from agent.sync.maprows import PSEUDO_TYPES, Certainty, MapRow, Way
 from agent.sync.transforms import catalogue
 
 _STYLE = """
@@ -71,6 +71,14 @@ _COLUMNS = (
     "<th>In a conflict</th><th>Note</th></tr></thead>"
 )
 _DIM = ' class="none"'
+_SURE = {
+    Certainty.VENDOR: "From the maker's own pages",
+    Certainty.SEVERAL: "Several sources agree",
+    Certainty.SINGLE: "One source",
+    Certainty.INTEGRATOR: "From an integrator's help page",
+    Certainty.INFERRED: "Concluded, not read anywhere: look at a few records",
+    Certainty.UNVERIFIED: "Not verified: looked for at the site, used when it is there",
+}
 _WAYS = {Way.TO_CRM: "to the CRM", Way.BOTH: "both ways", Way.NONE: "not carried"}
 
 
@@ -115,6 +123,7 @@ def _row(row: MapRow) -> str:
         f"{row.note[:1].upper()}{row.note[1:]}." if row.note else "",
         f"Since {row.since}." if row.since else "",
         "Required." if row.required else "",
+        f"{_SURE[row.certainty]}." if row.certainty else "",
     ]
     way = f' class="{row.direction.value}"' if row.direction is not Way.TO_CRM else ""
     conflict = row.on_conflict.value if row.direction is Way.BOTH else ""
@@ -122,7 +131,7 @@ def _row(row: MapRow) -> str:
         f"<tr{_DIM if not row.is_mapped else ''}><td>{escape(row.field) or '&ndash;'}</td>"
         f"<td>{escape(row.crm_type)}</td>"
         f"<td><code>{escape(source)}</code>{kind}</td>"
-        f"<td><code>{_breakable(row.transform)}</code></td>"
+        f"<td><code>{_breakable(row.written)}</code></td>"
         f"<td{way}>{_WAYS[row.direction]}</td><td>{escape(conflict)}</td>"
         f"<td>{escape(' '.join(filter(None, notes)))}</td></tr>"
     )

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class Catalogue:
     @classmethod
     def load(cls, language: str = "en", folder: Path | None = None) -> Catalogue:
         path = (folder or assets_dir() / "messages") / f"{language}.toml"
-        return cls(tomllib.loads(path.read_text(encoding="utf-8")))
+        return cls(_read(path))
 
     @property
     def codes(self) -> frozenset[str]:
@@ -87,6 +88,12 @@ class Catalogue:
         return frozenset(
             name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name
         )
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path) -> Mapping[str, Mapping[str, str]]:
+    """A file of entries, read once: it takes a moment, and lists ask for it line by line."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 class _Words(dict[str, Any]):

@@ -22,9 +22,9 @@ from agent.errors import AgentError
 
 MASK = "[masked]"
 _EVENT = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
-_WORD = re.compile(r"[A-Za-z0-9_.:+-]{1,80}")
+WORD = re.compile(r"[A-Za-z0-9_.:+-]{1,80}")
 _HOST = re.compile(r"[A-Za-z0-9_.:\\\[\]-]{1,255}")
-_VERSION = re.compile(r"[A-Za-z0-9_.+~ ()-]{1,80}")
+VERSION = re.compile(r"[A-Za-z0-9_.+~ ()-]{1,80}")
 _DIGEST = re.compile(r"[0-9a-f-]{1,80}(:\d+)?|[0-9a-f-]{36}-\d+")
 _SETTING = re.compile(r"[a-z_]+\.[a-z_]+")
 _LONG_DIGITS = re.compile(r"\d{7,}")
@@ -40,10 +40,10 @@ TEXT_FIELDS: Mapping[str, re.Pattern[str]] = {
             "status", "step", "stream", "table", "thread", "tier", "trigger", "type", "urgency",
             "verb", "why", "winner", "zone",
         ),
-        _WORD,
+        WORD,
     ),
     **dict.fromkeys(("host", "proxy_host", "server_host"), _HOST),
-    **dict.fromkeys(("agent_version", "pms_version", "server", "version"), _VERSION),
+    **dict.fromkeys(("agent_version", "pms_version", "server", "version"), VERSION),
     **dict.fromkeys(
         ("audit_head", "batch", "batch_id", "digest", "fingerprint", "hash", "identity",
          "journal", "journal_uuid", "lease", "op_id", "request_id"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,10 +24,12 @@ from agent.model.commands import Command, CommandType, EndState, Reason
 from agent.model.desk import SafetyMode
 from agent.ports import Clock, PmsReader, PmsWriter
 from agent.sync import outcomes
-from agent.sync.carrying import Bench, Carrying
+from agent.sync.bench import Bench
+from agent.sync.carrying import Carrying
 from agent.sync.effects import KINDS_OF, takes_place
 from agent.sync.errands import Errands
 from agent.sync.looks import Looks, Unreadable
+from agent.sync.order import Order
 from agent.sync.outcomes import Say
 from agent.sync.payloads import Invalid, moment
 from agent.sync.plans import Postpone, Refuse
@@ -102,7 +104,7 @@ class Apply:
         self.writer_line = WriterLine(
             journal, clock, open_writer, tuning.probe_window_s, on_facts=on_facts
         )
-        self._held: dict[str, tuple[int, frozenset[str]]] = {}
+        self._order = Order(journal)
         self._bugs: dict[str, int] = {}
         self.recover = Recover(
             journal,
@@ -113,9 +115,7 @@ class Apply:
             not_kept=self._not_kept,
         )
         self._stopped = threading.Event()
-        for row in journal.commands_open(1000):
-            if row.state is CommandState.WAITING:
-                self._hold(row.command)
+        self._was_held_up = False
 
     # -- asked from other threads -----------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Apply:
         facts = self.writer_line.facts
         offered = set(HARMLESS)
         if facts is not None:
-            by_desk = facts.kind == "none"
+            by_desk = facts.kind == "none" or facts.rest_by_desk
             offered |= {
                 command_type
                 for command_type, kinds in KINDS_OF.items()
@@ -174,6 +174,7 @@ class Apply:
         Journal errors of the reader pass through."""
         self._awake.clear()
         if not self._ready(session):
+            self._was_held_up = True
             self._refuse_jobs()
             self._awake.wait(IDLE_S)
             return 0.0
@@ -183,6 +184,7 @@ class Apply:
         doubtful = line.facts is None or line.away_s > 0.0
         if doubtful or not self._journal.commands_due(self._clock.now(), 1):
             line.look()  # a routine look never keeps a command waiting
+        self._go_on_when_free()
         looks = Looks(reader, session.maps, lambda: self._journal.lsn, self._zone_of(session))
         next_look_s = self.recover.visit(looks, session.facts)
         bench = Bench(
@@ -200,6 +202,15 @@ class Apply:
             waits = [IDLE_S, *(w for w in (next_look_s,) if w is not None)]
             self._awake.wait(min(waits))
         return 0.0
+
+    def _go_on_when_free(self) -> None:
+        """What waited for the writer to be reached, or for booking to be offered again, is due at
+        once when that is so, wherever it stands on the ladder."""
+        held_up = self.writer_line.away_s > 0.0 or self._safety.suspended is not None
+        if self._was_held_up and not held_up:
+            with self._journal.turn() as turn:
+                turn.hurry()
+        self._was_held_up = held_up
 
     def _run_jobs(self, bench: Bench) -> int:
         done = 0
@@ -225,13 +236,12 @@ class Apply:
 
     def _run_commands(self, bench: Bench) -> int:
         did = 0
-        rows = self._journal.commands_due(self._clock.now(), AT_ONCE)
         waiting = self.recover.commands
-        for row in rows:
+        for row in self._due():
             if self._stopped.is_set() or not self._jobs.empty():
                 return did + 1
             command = row.command
-            if command.command_id in waiting or self._must_wait(command):
+            if command.command_id in waiting or self._order.must_wait(row):
                 continue
             is_away = self.writer_line.is_away or self.writer_line.facts is None
             if is_away and command.type not in HARMLESS:
@@ -241,6 +251,15 @@ class Apply:
             if self.writer_line.heard() or self._must_look or did >= MOST_A_ROUND:
                 return did  # before anything else is written; or something urgent has come
         return did
+
+    def _due(self) -> Iterator[CommandRow]:
+        """Page by page: however many wait for others, those behind them get their turn."""
+        now, seen = self._clock.now(), 0
+        while rows := self._journal.commands_due(now, AT_ONCE, skip=seen):
+            yield from rows
+            seen += len(rows)
+            if len(rows) < AT_ONCE:
+                return
 
     def _one(self, row: CommandRow, bench: Bench) -> None:
         command = row.command
@@ -264,6 +283,7 @@ class Apply:
                 self._end(command, EndState.REJECTED, failed.code, failed.reason)
         except Unsettled as unsettled:
             log.warning("command.unsettled", type=command.type.value, code=unsettled.code)
+            self._order.hold(command)
             self._look_again()
         except Overtaken:
             self._release(command)
@@ -324,7 +344,7 @@ class Apply:
         with self._journal.turn() as turn:
             turn.command_tried(command.command_id, self._clock.now() + timedelta(seconds=wait_s))
         log.info("command.waits", type=command.type.value, code=code, wait_s=wait_s)
-        self._hold(command)
+        self._order.hold(command)
 
     def _bug(self, row: CommandRow, error: Exception) -> None:
         command = row.command
@@ -383,6 +403,10 @@ class Apply:
             code, self._suspend_soon = self._suspend_soon, None
             self._safety.suspend(code)
 
+    def _release(self, command: Command) -> None:
+        self._order.release(command)
+        self._bugs.pop(command.command_id, None)
+
     def _look_again(self) -> None:
         self._must_look = True
         self.recover.refresh()
@@ -394,31 +418,6 @@ class Apply:
             return moment(command.not_after, "not_after") <= self._clock.now()
         except Invalid:
             return True
-
-    # -- order ------------------------------------------------------------------------------------
-
-    def _hold(self, command: Command) -> None:
-        self._held[command.command_id] = (command.priority, touched(command))
-
-    def _release(self, command: Command) -> None:
-        self._held.pop(command.command_id, None)
-        self._bugs.pop(command.command_id, None)
-
-    def _must_wait(self, command: Command) -> bool:
-        """An earlier command of the same record waits."""
-        if not self._held:
-            return False
-        own = touched(command)
-        for ident, (priority, records) in list(self._held.items()):
-            if ident == command.command_id:
-                return False  # those held before it were asked already
-            if priority <= command.priority and own & records:
-                held = self._journal.command(ident)
-                if held is None or held.state is not CommandState.WAITING:
-                    self._held.pop(ident, None)
-                    continue
-                return True
-        return False
 
     def end(self) -> None:
         """Called by the lane's thread when it ends."""
@@ -437,22 +436,3 @@ def is_patient(journal: Journal, command: Command) -> bool:
         )
         or standing(journal, command) is not None
     )
-
-
-def touched(command: Command) -> frozenset[str]:
-    """The records a command names, as text: commands that share one keep their order."""
-    target, payload = command.target, command.payload
-    found: set[str] = set()
-    if target.key:
-        found.add(f"{target.type or command.type.value.partition('.')[0]}:{target.key}")
-    if target.cloud_id:
-        found.add(f"cloud:{target.cloud_id}")
-    if isinstance(payload.get("patient_key"), str):
-        found.add(f"patient:{payload['patient_key']}")
-    who = payload.get("patient")
-    if isinstance(who, dict):
-        if isinstance(who.get("key"), str):
-            found.add(f"patient:{who['key']}")
-        if isinstance(who.get("cloud_id"), str):
-            found.add(f"cloud:{who['cloud_id']}")
-    return frozenset(found)

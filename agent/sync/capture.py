@@ -27,6 +27,7 @@ from agent.sync.plan import (
     operation_prefix,
     operations_of,
     plan_page,
+    refused_deletions,
     seen_of,
     split_by_size,
 )
@@ -56,6 +57,32 @@ class Taken:
     @property
     def changed(self) -> int:
         return self.created + self.updated + self.deleted
+
+
+@dataclass(frozen=True, slots=True)
+class PageRead:
+    """A page and what it was read for; see ``Capture.take``."""
+
+    mapped: StreamMap
+    page: Page
+    lsn: int
+    asked: Sequence[Key] | None = None
+    log_says_deleted: Collection[Key] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    read: PageRead
+    observed: Sequence[Observation]
+    bad: Sequence[BadRow]
+
+
+@dataclass(frozen=True, slots=True)
+class _Took:
+    counts: Taken
+    changed: Sequence[Observation] = ()
+    braked: bool = False
+    again: bool = False  # deletions the CRM refused before leave once more
 
 
 class Capture:
@@ -109,44 +136,72 @@ class Capture:
         there is nothing to compare with. ``within`` adds the lane's progress to the same turn.
         A page over a brake is not taken: the brake is recorded instead. Raises JournalError.
         """
-        stream = mapped.stream
-        observed, bad = mapped.observe(page)
-        bad = [*page.unreadable, *bad]
+        read = PageRead(mapped, page, read_lsn, asked, log_says_deleted)
+        seen = [self._see(read)]
         with self._journal.turn() as turn:
-            keys = [row.key for row in observed]
-            wanted = keys if asked is None else [*asked]
-            blank = fresh is not None and self._journal.is_empty(stream, *fresh)
-            held = {} if blank else self._journal.held(stream, wanted)
-            plan = plan_page(observed, held, read_lsn=read_lsn, force=force)
-            changed = self._settled(stream, plan.changed, held)
-            gone = self._gone(stream, wanted, keys, bad, held, read_lsn) if asked else []
-            deleted = [key for key in gone if key in log_says_deleted]
-            missing = [key for key in gone if key not in log_says_deleted]
-            try:
-                present = self._present.get(stream, 0)
-                self._brakes.check_changes(stream, plan.updated, present)
-                self._brakes.check_deletes(stream, len(deleted), present)
-            except Braked as braked:
-                self._brakes.record(turn, braked)
-                log.warning("capture.braked", stream=stream.value, code=braked.code)
-                return Taken(rows=len(observed))
-            self._send(turn, mapped, changed, deleted, urgency, paged=fresh is not None)
-            if plan.touched:
-                turn.touch(stream, plan.touched)
-            if missing:
-                turn.miss(stream, missing, self._clock.now())
-            if plan.released:
-                turn.forget_parked(stream, plan.released)
-            self._park(turn, stream, bad)
-            if within is not None:
+            taken = self._into(turn, seen[0], urgency, fresh=fresh, force=force)
+            if within is not None and not taken.braked:
                 within(turn)
-        self._present[stream] = self._present.get(stream, 0) + plan.created - len(deleted)
-        if changed or deleted:
-            self._on_work()
-        watcher = self.watchers.get(stream)
-        if watcher is not None and changed:
-            watcher(changed)
-        return Taken(
+        self._after(seen, [taken])
+        return taken.counts
+
+    def take_together(self, reads: Sequence[PageRead], *, urgency: Urgency) -> list[Taken]:
+        """Pages of different streams in one turn: a wait for the disk each would be most of the
+        time a change takes. As ``take`` otherwise. ValueError for two pages of one stream."""
+        if len({read.mapped.stream for read in reads}) < len(reads):
+            raise ValueError("two pages of one stream")  # their operations would be named alike
+        seen = [self._see(read) for read in reads]
+        with self._journal.turn() as turn:
+            taken = [self._into(turn, one, urgency) for one in seen]
+        self._after(seen, taken)
+        return [one.counts for one in taken]
+
+    @staticmethod
+    def _see(read: PageRead) -> _Seen:
+        observed, bad = read.mapped.observe(read.page)
+        return _Seen(read, observed, [*read.page.unreadable, *bad])
+
+    def _into(
+        self,
+        turn: Turn,
+        seen: _Seen,
+        urgency: Urgency,
+        *,
+        fresh: tuple[Key | None, Key | None] | None = None,
+        force: bool = False,
+    ) -> _Took:
+        read, observed, bad = seen.read, seen.observed, seen.bad
+        mapped, asked = read.mapped, read.asked
+        stream = mapped.stream
+        keys = [row.key for row in observed]
+        wanted = keys if asked is None else [*asked]
+        blank = fresh is not None and self._journal.is_empty(stream, *fresh)
+        held = {} if blank else self._journal.held(stream, wanted)
+        plan = plan_page(observed, held, read_lsn=read.lsn, force=force)
+        changed = self._settled(stream, plan.changed, held)
+        gone = self._gone(stream, wanted, keys, bad, held, read.lsn) if asked else []
+        deleted = [key for key in gone if key in read.log_says_deleted]
+        missing = [key for key in gone if key not in read.log_says_deleted]
+        try:
+            present = self._present.get(stream, 0)
+            self._brakes.check_changes(stream, plan.updated, present)
+            self._brakes.check_deletes(stream, len(deleted), present)
+        except Braked as braked:
+            self._brakes.record(turn, braked)
+            log.warning("capture.braked", stream=stream.value, code=braked.code)
+            return _Took(Taken(rows=len(observed)), braked=True)
+        there = {*keys, *(row.key for row in bad)}
+        again = refused_deletions(wanted, there, held) if force else []
+        self._send(turn, mapped, changed, [*deleted, *again], urgency, paged=fresh is not None)
+        turn.forget_parked(stream, again)
+        if plan.touched:
+            turn.touch(stream, plan.touched)
+        if missing:
+            turn.miss(stream, missing, self._clock.now())
+        if plan.released:
+            turn.forget_parked(stream, plan.released)
+        self._park(turn, stream, bad)
+        counts = Taken(
             rows=len(observed),
             created=plan.created,
             updated=plan.updated,
@@ -155,6 +210,20 @@ class Capture:
             deleted=len(deleted),
             unreadable=len(bad),
         )
+        return _Took(counts, changed, again=bool(again))
+
+    def _after(self, seen: Sequence[_Seen], taken: Sequence[_Took]) -> None:
+        """What others are told once the turn has committed."""
+        for one, took in zip(seen, taken, strict=True):
+            if took.braked:
+                continue
+            stream, counts = one.read.mapped.stream, took.counts
+            self._present[stream] = self._present.get(stream, 0) + counts.created - counts.deleted
+            if took.changed or counts.deleted or took.again:
+                self._on_work()
+            watcher = self.watchers.get(stream)
+            if watcher is not None and took.changed:
+                watcher(took.changed)
 
     def bury(self, mapped: StreamMap, keys: Sequence[Key]) -> int:
         """Believe these disappearances (confirmed by a second look). Returns how many left."""

@@ -7,7 +7,7 @@ read-back shows, or stays open for ``recover``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -19,17 +19,15 @@ from agent.journal.pulled import (
     ConflictKind,
     ConflictState,
     EffectRow,
-    EffectState,
-    UndoState,
     Winner,
 )
-from agent.model.commands import Command, CommandOutcome, CommandType, EndState, Reason, Slot
+from agent.model.commands import Command, CommandOutcome, CommandType, EndState, Reason
 from agent.model.desk import SafetyMode
-from agent.model.effects import Effect, EffectKind, WriterFacts
-from agent.model.reading import Key, SourceFacts
-from agent.model.streams import Stream
-from agent.ports import Clock, PmsWriter
+from agent.model.effects import EffectKind
+from agent.model.reading import Key
+from agent.ports import Clock
 from agent.sync import effects, outcomes
+from agent.sync.bench import Bench
 from agent.sync.effects import Step, takes_place
 from agent.sync.looks import Looks
 from agent.sync.loops import WINDOW, looping_fields
@@ -38,14 +36,14 @@ from agent.sync.outcomes import Say, kept_fields, record_clashes
 from agent.sync.places import Places
 from agent.sync.planning import Planner
 from agent.sync.plans import Plan, Postpone, Refuse, scope_written
+from agent.sync.races import Races
 from agent.sync.safety import Safety
 from agent.sync.standing import standing
 from agent.sync.switches import BOOKING, refusal
-from agent.sync.writing import Failed, Proof, Unsettled, Writing
+from agent.sync.writing import Failed, Proof, Writing
 
 log = structlog.get_logger(__name__)
 
-ACTOR = "crm"
 #: refusals of the writer's own: a person at the practice system may do it all the same
 FOR_THE_DESK = frozenset({Reason.NOT_SUPPORTED, Reason.PERMISSION_DENIED})
 
@@ -53,17 +51,6 @@ FOR_THE_DESK = frozenset({Reason.NOT_SUPPORTED, Reason.PERMISSION_DENIED})
 class Newcomers(Protocol):
     def created(self, turn: Turn, command: Command, key: Key, fields: Mapping[str, Any]) -> None:
         """A patient was created for this command; link the CRM's person, in this turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What one round works with."""
-
-    looks: Looks
-    facts: SourceFacts
-    writer: PmsWriter | None
-    abilities: WriterFacts
-    pending: tuple[EffectRow, ...] = ()  # effects nobody knows the end of
 
 
 class Carrying:
@@ -91,6 +78,17 @@ class Carrying:
         self._say = say
         self._task_timeout = timedelta(seconds=task_timeout_s)
         self._on_outcome = on_outcome
+        self._races = Races(
+            journal,
+            clock,
+            safety,
+            planner,
+            places,
+            writing,
+            say=say,
+            task_timeout=self._task_timeout,
+            on_outcome=on_outcome,
+        )
 
     def prepare(self, looks: Looks) -> None:
         """Called when there is nothing to do."""
@@ -98,9 +96,9 @@ class Carrying:
 
     def carry(self, command: Command, bench: Bench) -> None:
         """Raises Refuse, Postpone, Failed, Unsettled, Unreadable and the Pms and Journal errors."""
-        placed = self._placed_before(command)
+        placed = self._races.placed_before(command)
         if placed is not None:  # it stands on the schedule, whatever the switches say by now
-            self._finish_place(command, placed, bench)
+            self._races.finish(command, placed, bench)
             return
         done = standing(self._journal, command)
         if done is not None:  # so does anything else that was proven late
@@ -262,10 +260,10 @@ class Carrying:
                 step = _with_fields(step, {plan.fills: str(made)})  # noqa: PLW2901
             is_last = at == len(steps) - 1
             try:
-                proof = self._perform(
+                proof = bench.perform(
+                    self._writing,
                     command,
                     step,
-                    bench,
                     intending=self._recording(command, plan) if at == 0 and plan.kept else None,
                     settling=self._settling(command, plan, step, bench, unlike, is_last=is_last),
                 )
@@ -288,35 +286,11 @@ class Carrying:
         if steps and takes_place(steps[-1].effect):
             held = self._journal.command(command.command_id)
             if held is not None and held.outcome is None:
-                placed = self._placed_before(command)
+                placed = self._races.placed_before(command)
                 if placed is not None:
-                    self._take_back(command, placed, bench)
+                    self._races.take_back(command, placed, bench)
                     return
         self._on_outcome()
-
-    def _perform(
-        self,
-        command: Command,
-        step: Step,
-        bench: Bench,
-        *,
-        undoes: int | None = None,
-        intending: Callable[[Turn], None] | None = None,
-        settling: Callable[[Proof], Callable[[Turn], None] | None],
-    ) -> Proof:
-        assert bench.writer is not None
-        return self._writing.perform(
-            step,
-            bench.looks,
-            bench.writer,
-            command_id=command.command_id,
-            group=command.command_id,
-            actor=ACTOR,
-            random_keys=bench.facts.random_keys,
-            undoes=undoes,
-            intending=intending,
-            settling=settling,
-        )
 
     def _recording(self, command: Command, plan: Plan) -> Callable[[Turn], None]:
         def record(turn: Turn) -> None:
@@ -339,7 +313,7 @@ class Carrying:
         last. A place that another visit holds as well gets no outcome yet: it is taken back."""
 
         def settle(proof: Proof) -> Callable[[Turn], None] | None:
-            if takes_place(step.effect) and self._is_lost(proof, bench):
+            if takes_place(step.effect) and self._races.is_lost(proof, bench):
                 return None
             outcome = None
             if is_last:
@@ -356,136 +330,6 @@ class Carrying:
             return also
 
         return settle
-
-    # -- places -----------------------------------------------------------------------------------
-
-    def _is_lost(self, proof: Proof, bench: Bench) -> bool:
-        if proof.found is None or proof.key is None:
-            return False
-        return self._places.lost(proof.key, proof.found.fields, bench.looks)
-
-    def _placed_before(self, command: Command) -> EffectRow | None:
-        """A place this command took, proven, without an outcome yet: a crash, or a lost race."""
-        if command.type not in BOOKING and command.type is not CommandType.APPOINTMENT_STATUS_SET:
-            return None
-        rows = self._journal.effects_of(command.command_id)
-        placed = [
-            row
-            for row in rows
-            if row.state is EffectState.VERIFIED and row.undoes is None and takes_place(row.effect)
-        ]
-        return placed[-1] if placed else None
-
-    def _finish_place(self, command: Command, placed: EffectRow, bench: Bench) -> None:
-        """After a restart: the visit stands on the schedule; is the place ours alone?"""
-        undone = any(
-            row.undoes == placed.number and row.state is EffectState.VERIFIED
-            for row in self._journal.effects_of(command.command_id)
-        )
-        key = placed.key
-        found = None if key is None else bench.looks.record(Stream.APPOINTMENT, key)
-        if undone:
-            self._answer_lost(command, placed, bench)
-        elif found is not None and key is not None and self._places.lost(
-            key, found.fields, bench.looks
-        ):  # fmt: skip
-            self._take_back(command, placed, bench)
-        else:
-            self._end(command, self._make(EndState.APPLIED, key=key))
-
-    def _take_back(self, command: Command, placed: EffectRow, bench: Bench) -> None:
-        """The practice's own booking stays; ours leaves the schedule, with a note of why."""
-        key = placed.key
-        found = None if key is None else bench.looks.record(Stream.APPOINTMENT, key)
-        if key is None or found is None:
-            self._answer_lost(command, placed, bench)
-            return
-        log.warning("booking.lost_race", type=command.type.value)
-        back = self._way_back(placed, key, found.fields, bench.abilities)
-        may_write = self._safety.now.mode in (SafetyMode.NORMAL, SafetyMode.CANARY)
-        if back is None or bench.writer is None or not may_write:
-            self._leave_to_desk(command, key)
-            return
-        if placed.effect.kind is EffectKind.BOOK and self._may_note(bench, command):
-            note = self._say("booking.lost_race_note") or "Taken off the schedule: double booking."
-            try:
-                self._perform(
-                    command,
-                    effects.append_note(key, found.fields, note),
-                    bench,
-                    settling=lambda _proof: None,
-                )
-            except Failed:
-                log.info("booking.note_refused")
-        try:
-            self._perform(
-                command,
-                back,
-                bench,
-                undoes=placed.number,
-                settling=lambda _proof: lambda turn: turn.undo_state(placed.number, UndoState.USED),
-            )
-        except Failed:
-            self._leave_to_desk(command, key)
-            return
-        except Unsettled:
-            self._safety.suspend("booking.not_taken_back")
-            raise
-        self._answer_lost(command, placed, bench)
-
-    def _leave_to_desk(self, command: Command, key: Key) -> None:
-        """Two visits hold one place and we cannot take ours off: a person must, at once."""
-        self._safety.suspend("booking.not_taken_back")
-        effect = Effect(EffectKind.SET_STATUS, Stream.APPOINTMENT, key, {"status": "unscheduled"})
-        outcome = self._make(EndState.TASK, "booking.not_taken_back", key=key)
-        with self._journal.turn() as turn:
-            due_at = self._clock.now() + self._task_timeout
-            turn.add_task(command.command_id, effect, "booking.not_taken_back", due_at)
-            outcomes.store(turn, command, outcome)
-        self._on_outcome()
-
-    def _way_back(
-        self,
-        placed: EffectRow,
-        key: Key,
-        current: Mapping[str, Any],
-        offered: WriterFacts,
-    ) -> Step | None:
-        if placed.effect.kind is EffectKind.MOVE:
-            step = effects.move(key, current, placed.before)
-        else:
-            step = effects.set_status(key, current, "unscheduled")
-            if step is not None and EffectKind.SET_STATUS not in offered.abilities:
-                broken = effects.cancel(key, current, break_type="", to_unscheduled=True, note=None)
-                step = broken[-1] if broken else None
-        if step is None or step.effect.kind not in offered.abilities:
-            return None
-        return step
-
-    def _may_note(self, bench: Bench, command: Command) -> bool:
-        noted = any(
-            row.effect.kind is EffectKind.NOTE_APPOINTMENT
-            for row in self._journal.effects_of(command.command_id)
-        )
-        return EffectKind.NOTE_APPOINTMENT in bench.abilities.abilities and not noted
-
-    def _answer_lost(self, command: Command, placed: EffectRow, bench: Bench) -> None:
-        alternatives: tuple[Slot, ...] = ()
-        try:
-            plan = self._planner.plan(command, bench.looks)
-            if plan.place is not None:
-                alternatives = self._places.offers(plan.place, bench.looks, bench.pending)
-        except Refuse:
-            pass
-        self._end(
-            command,
-            self._make(
-                EndState.REJECTED,
-                "slot.operatory_taken",
-                reason=Reason.SLOT_TAKEN,
-                alternatives=alternatives,
-            ),
-        )
 
     # -- ends -------------------------------------------------------------------------------------
 

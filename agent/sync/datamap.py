@@ -46,8 +46,11 @@ _PRIVATE = re.compile(
 )
 
 
-def load_map(kind: str, override: Path | str | None = None) -> DataMap:
-    """The map of a kind of PMS, with a site's own rows over it. Raises ConfigError."""
+def load_map(
+    kind: str, override: Path | str | None = None, values: Mapping[str, str] | None = None
+) -> DataMap:
+    """The map of a kind of PMS, with a site's own rows over it. ``values``: what only the site can
+    tell, by the name the map asks for it (``@name``). Raises ConfigError."""
     name = MAP_OF_KIND.get(kind)
     if name is None:
         raise ConfigError("map.no_such_kind", kind=kind)
@@ -57,6 +60,7 @@ def load_map(kind: str, override: Path | str | None = None) -> DataMap:
         None if site is None else read_map_file(site),
         origin=name,
         override_origin="" if site is None else site.name,
+        values=values,
     )
 
 
@@ -105,11 +109,12 @@ class DataMap:
         *,
         origin: str = "map",
         override_origin: str = "site map",
+        values: Mapping[str, str] | None = None,
     ) -> DataMap:
         """Parse and validate CSV text. Raises ConfigError naming file and row."""
-        rows = read_rows(text, origin)
+        rows = read_rows(text, origin, values)
         if override is not None:
-            rows = overlay(rows, read_rows(override, override_origin))
+            rows = overlay(rows, read_rows(override, override_origin, values))
         datamap = cls(tuple(rows))
         toolbox = Toolbox("UTC")
         for stream in datamap.streams:
@@ -198,6 +203,7 @@ class _StreamCompiler:
         self._types = {(row.table, row.column): row.source_type for row in self._rows}
         self._places: dict[Column, int] = {}
         self._absent: dict[tuple[str, str], list[MapRow]] = {}
+        self._unsure: dict[tuple[str, str], list[MapRow]] = {}
         self._typed: set[tuple[str, str]] = set()
         self._has_dates = any(
             type_family(sql_type) == "date"
@@ -225,12 +231,15 @@ class _StreamCompiler:
                 readable = readable and not row.required
                 continue
             self._check_type(row)
+            if row.certainty.is_weak and transform.needs_source:
+                self._unsure.setdefault((row.real, row.column), []).append(row)
             step = Step(row.field, transform.run, self._sources(row, transform), transform.first)
             if row.gathered is None:
                 steps.append(step)
             else:
                 own.setdefault(row.gathered[0], []).append(step)
         self._tell_absent()
+        self._tell_unsure()
         unknown = self._unknown_columns(carry=carry)
         if not readable:
             return None
@@ -300,6 +309,15 @@ class _StreamCompiler:
             alike = None if table is None else self._renamed(rows[0], table)
             if alike is not None:
                 self._find("map.column_renamed", Severity.WARNING, maybe=alike, **facts)
+
+    def _tell_unsure(self) -> None:
+        """Columns that are there and read, whose meaning nobody has confirmed."""
+        for (real, column), rows in self._unsure.items():
+            fields = ", ".join(row.field for row in rows)
+            why = rows[0].certainty.value
+            self._find(
+                "map.column_unsure", Severity.NOTE, table=real, column=column, field=fields, why=why
+            )
 
     def _renamed(self, row: MapRow, table: TableFacts) -> str | None:
         """A column we do not know, of the same kind and a similar name."""

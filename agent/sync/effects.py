@@ -27,6 +27,8 @@ Fields = Mapping[str, Any]
 PLACE = ("start", "minutes", "operatory_key", "provider_key", "hygienist_key")
 #: statuses in which an appointment occupies its place
 ON_SCHEDULE = frozenset({"scheduled", "complete", "asap"})
+#: statuses a visit can be put back on the schedule from: the unscheduled list, and broken ones
+OFF_LIST = frozenset({"unscheduled", "broken"})
 SETTABLE = frozenset(
     {AppointmentStatus.SCHEDULED, AppointmentStatus.COMPLETE, AppointmentStatus.UNSCHEDULED,
      AppointmentStatus.BROKEN}
@@ -90,8 +92,13 @@ def book(fields: Fields) -> Step:
 
 
 def move(key: Key, current: Fields, wished: Fields) -> Step | None:
-    """Only what differs; None when it is there already."""
-    return _update(EffectKind.MOVE, Stream.APPOINTMENT, key, current, wished)
+    """Only what differs; None when it is there already. With ``status``: back on the schedule."""
+    step = _update(EffectKind.MOVE, Stream.APPOINTMENT, key, current, wished)
+    if step is None or "status" not in step.before:
+        return step
+    off = {"status": step.before["status"]}
+    back = Effect(EffectKind.SET_STATUS, Stream.APPOINTMENT, key, off)
+    return Step(step.effect, step.before, step.after, back)
 
 
 def confirm(key: Key, current: Fields, wished: Fields) -> Step | None:
@@ -325,9 +332,10 @@ def inverse_steps(
     else:
         step = _update(inverse.kind, inverse.stream, key, current, wished)
     steps = [step] if step else []
-    if effect.kind is EffectKind.BREAK:
-        # Open Dental takes the operatory off an appointment it puts on the unscheduled list.
-        place = {n: before[n] for n in ("start", "operatory_key") if before.get(n) is not None}
+    if effect.kind is EffectKind.BREAK or inverse.kind is not effect.kind is EffectKind.MOVE:
+        # Open Dental takes the operatory off an appointment it puts on the unscheduled list; one
+        # that was broken goes back to where it stood.
+        place = {n: before[n] for n in PLACE if before.get(n) is not None}
         back = move(key, current, place)
         if back is not None:
             steps.append(back)

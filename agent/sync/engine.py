@@ -20,6 +20,7 @@ from agent.errors import (
     PmsDrift,
     PmsError,
     PmsRefused,
+    PmsSetup,
     PmsUnavailable,
 )
 from agent.journal.journal import Journal
@@ -42,6 +43,7 @@ GUARD_EVERY_S = 2.0
 REFUSED_WAIT_S = 300.0  # a wrong password is never hammered: it would lock the account
 RIGHT_MISSING = "pms.right_missing"
 DRIFT_WAIT_S = 5.0
+SETUP_WAIT_S = 60.0
 IDLE_S = 0.25
 HELD_RETRY_S = 10.0
 DOUBT_S = 30.0  # how long a damaged database may look restored before that is remembered
@@ -240,6 +242,8 @@ class Engine:
             case PmsDrift():
                 self.reprobe()
                 return self._pms_failed(lane, error, DRIFT_WAIT_S)
+            case PmsSetup():
+                return self._pms_failed(lane, error, SETUP_WAIT_S)
             case PmsUnavailable():
                 return self._pms_failed(lane, error, backoff.failed())
             case JournalError():
@@ -330,7 +334,7 @@ class Engine:
 
     def _pms_failed(self, lane: str, error: PmsError, wait_s: float) -> float:
         log.info("lane.pms", lane=lane, code=error.code, wait_s=round(wait_s, 2))
-        if lane == "watch" or isinstance(error, PmsRefused):
+        if lane == "watch" or isinstance(error, (PmsRefused, PmsSetup)):
             self._set_code(error.code)
         return wait_s
 

@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 FIRST_ROWS = 2000  # before anything is known of what a key costs
 MOST_ROWS = 50_000
 PIECE_MS = 10.0
+REST_FACTOR = 20.0  # a walk nobody asked for is not repeated before so many times its own length
 FEW_ROWS = 500  # so few keys are listed rather than halved again
 
 
@@ -50,11 +51,13 @@ class KeySets:
         self._clock = clock
         self._maps = maps
         self._tables = {stream: facts.streams[stream].table for stream in maps}
+        self._ungated = {stream for stream in maps if not facts.streams[stream].gated}
         self._every_s = every_s
         self._paces = Paces(lambda: Pace(FIRST_ROWS, PIECE_MS, duty, ceiling_rows=MOST_ROWS))
         self._rest = rest
         self._believe = believe
         self._tokens: dict[Stream, str] = {}
+        self._rested_mono: dict[Stream, float] = {}  # of tables no gate speaks of: not before then
         self._next_mono = clock.mono() + every_s  # the load or the last run has just looked
 
     def visit(self, reader: PmsReader, skip: Collection[Stream]) -> int:
@@ -72,12 +75,17 @@ class KeySets:
         for stream, table in self._tables.items():
             token = tokens.get(table, "")
             moved = not token or self._tokens.get(stream) != token
-            if stream in skip or not moved or isinstance(self._journal.max_key(stream), str):
+            resting = stream in self._ungated and now < self._rested_mono.get(stream, 0.0)
+            is_text = isinstance(self._journal.max_key(stream), str)
+            if stream in skip or not moved or resting or is_text:
                 continue
+            began = self._clock.mono()
             walked = self._walk(reader, stream)
             if walked is None:
                 return found
             found += walked
+            ended = self._clock.mono()
+            self._rested_mono[stream] = ended + (ended - began) * REST_FACTOR
             self._tokens[stream] = token
         return found
 

@@ -97,7 +97,7 @@ def _person(
 # -- names and dates -------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4096)
 def fold(name: str) -> str:
     """The normalised name: compatibility forms, no capitals, no punctuation, single spaces.
     Accents stay: names that differ in accents only are suggested, not linked."""
@@ -128,7 +128,7 @@ _BARE = str.maketrans(
 )
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4096)
 def bare(folded: str) -> str:
     """A folded name without accents and spaces."""
     if folded.isalpha() and folded.isascii():

@@ -75,6 +75,11 @@ class People:
         """The two populations have not met yet."""
         return not self._first_done
 
+    def look_again(self) -> None:
+        """Somebody decided about a contact: what is left is matched again, and told."""
+        self._awake.set()
+        self._on_links()
+
     def wake(self) -> None:
         """The CRM says that its people changed."""
         self._fed_mono = None
@@ -216,7 +221,7 @@ class People:
         row = self._journal.contact(contact.cloud_id)  # as it was before this turn
         if row is None or row.key is None or contact.rev < row.contact.rev:
             return
-        if row.key not in _keys(contact.not_refs):
+        if row.key not in keys_of(contact.not_refs):
             return
         turn.contact_state(contact.cloud_id, ContactState.NEW, rejected=[row.key])
         turn.audit("contact.rejected_by_crm", {"contact": contact.cloud_id})
@@ -282,7 +287,7 @@ class People:
             other = self._journal.contact_of(survivor)
             with self._journal.turn() as turn:
                 turn.merge(Stream.PATIENT, key, survivor)
-                if survivor in _keys(row.contact.not_refs):
+                if survivor in keys_of(row.contact.not_refs):
                     turn.contact_state(row.contact.cloud_id, ContactState.NEW, rejected=[key])
                 elif other is None or other.contact.cloud_id == row.contact.cloud_id:
                     turn.contact_state(row.contact.cloud_id, ContactState.LINKED, survivor)
@@ -348,10 +353,8 @@ class People:
         at: Key | None = None
         while True:
             end = self._journal.nth_key(Stream.PATIENT, at, READ_ROWS)
-            for key in self._journal.held_range(Stream.PATIENT, at, end):
-                canon = self._journal.content(Stream.PATIENT, key)
-                if canon:
-                    yield canon
+            keys = list(self._journal.held_range(Stream.PATIENT, at, end))
+            yield from self._journal.contents(Stream.PATIENT, keys).values()
             if end is None:
                 return
             at = end
@@ -359,78 +362,14 @@ class People:
     def _taken(self) -> Mapping[str, str]:
         return _Taken(self._journal)
 
-    # -- what people decide ------------------------------------------------------------------------
-
-    def approve(self, cloud_id: str, key: Key, *, actor: str) -> None:
-        """This contact is this record. ValueError when the record is another's or unknown."""
-        other = self._journal.contact_of(key)
-        if other is not None and other.contact.cloud_id != cloud_id:
-            raise ValueError("linked to another contact")
-        held = self._journal.held(Stream.PATIENT, [key]).get(key)
-        if held is None or held.gone:
-            raise ValueError("no such record")
-        _check_refs(self._journal.contact(cloud_id), key)
-        self._decide(cloud_id, ContactState.LINKED, actor, "contact.approved", key=key)
-
-    def reject(self, cloud_id: str, keys: Sequence[Key], *, actor: str) -> None:
-        """None of these; what is left is matched again."""
-        self._decide(cloud_id, ContactState.NEW, actor, "contact.rejected_by", rejected=keys)
-
-    def merge(self, cloud_id: str, into: str, *, actor: str) -> None:
-        """Two contacts are one person; ``into`` stays and keeps its record."""
-        survivor = self._journal.contact(into)
-        if survivor is None or survivor.state is ContactState.MERGED:
-            raise ValueError("no such contact to merge into")
-        row = self._journal.contact(cloud_id)
-        if row is None:
-            raise ValueError("no such contact")
-        if row.key is not None and survivor.key is not None and row.key != survivor.key:
-            raise ValueError("two different records of the practice")
-        key = survivor.key if survivor.key is not None else row.key
-        if key is None:
-            raise ValueError("neither is anybody in the practice")
-        _check_refs(row, key)
-        _check_refs(survivor, key)
-        if survivor.key is None:
-            self._decide(into, ContactState.LINKED, actor, "contact.approved", key=key)
-        self._decide(cloud_id, ContactState.MERGED, actor, "contact.merged_by", key=key)
-
-    def unmerge(self, cloud_id: str, *, actor: str) -> None:
-        """The contact stands for itself again; the record it was held for is not offered again."""
-        row = self._journal.contact(cloud_id)
-        if row is None or row.state not in (ContactState.LINKED, ContactState.MERGED):
-            raise ValueError("not linked or merged")
-        refused = [row.key] if row.key is not None else []
-        self._decide(cloud_id, ContactState.NEW, actor, "contact.unmerged_by", rejected=refused)
-
-    def _decide(
-        self,
-        cloud_id: str,
-        state: ContactState,
-        actor: str,
-        act: str,
-        *,
-        key: Key | None = None,
-        rejected: Sequence[Key] = (),
-    ) -> None:
-        with self._journal.turn() as turn:
-            turn.contact_state(cloud_id, state, key, rejected=rejected)
-            turn.audit(act, {"contact": cloud_id, "actor": actor})
-        self._awake.set()
-        self._on_links()
-
-
-def _check_refs(row: ContactRow | None, key: Key) -> None:
-    if row is not None and key in _keys(row.contact.not_refs):
-        raise ValueError("somebody of the CRM said: not this one")
-
 
 def refused_keys(row: ContactRow) -> list[Key]:
-    """Records a person said this is not, here or in the CRM. What is no key names nobody."""
-    return list(dict.fromkeys([*row.rejected, *_keys(row.contact.not_refs)]))
+    """Records a person said this is not, here or in the CRM."""
+    return list(dict.fromkeys([*row.rejected, *keys_of(row.contact.not_refs)]))
 
 
-def _keys(texts: Iterable[str]) -> list[Key]:
+def keys_of(texts: Iterable[str]) -> list[Key]:
+    """What is no key names nobody."""
     found: list[Key] = []
     for text in texts:
         with suppress(Invalid):

@@ -179,17 +179,20 @@ class Load:
         keys: Sequence[Key],
         patients: set[Key] | None = None,
     ) -> bool:
-        for start in range(0, len(keys), WINDOW_PAGE):
+        pace, at = self._paces.of(mapped.stream), 0
+        while at < len(keys):
             if not self._make_room():
                 return False
             read_lsn = self._capture.last_lsn
-            page = reader.read_keys(mapped.stream, keys[start : start + WINDOW_PAGE])
+            asked = keys[at : at + min(pace.rows, WINDOW_PAGE)]
+            at += len(asked)
+            page = reader.read_keys(mapped.stream, asked)
             self._believe(reader)
             taken = self._capture.take(mapped, page, read_lsn=read_lsn, urgency=Urgency.REPAIR)
             self._count(mapped.stream, taken.created)
             if patients is not None:
                 patients.update(self._patients_of(mapped, page))
-            if not self._rest(self._paces.of(mapped.stream).after(len(page.rows), page.took_ms)):
+            if not self._rest(pace.after(len(page.rows), page.took_ms)):
                 return False
         return True
 

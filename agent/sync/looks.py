@@ -19,6 +19,7 @@ from agent.ports import PmsReader
 from agent.sync.streammap import StreamMap
 
 MOST_A_DAY = 1000
+MOST_COPIES = 50
 
 
 class Unreadable(Exception):
@@ -43,6 +44,15 @@ class Found:
     fields: dict[str, Any]
     page: Page
     read_lsn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Was:
+    """A record as it stood after one change, from the PMS's own copies."""
+
+    key: Key
+    is_new: bool
+    fields: dict[str, Any]
 
 
 class Looks:
@@ -115,6 +125,28 @@ class Looks:
 
     def above(self, stream: Stream, floor: Key | None, most: int) -> list[Key]:
         return self._reader.keys_after(stream, floor, most)
+
+    def past_end(self, stream: Stream) -> Key | None:
+        return self._reader.past_end(stream)
+
+    def past(
+        self, stream: Stream, above: Key, *, key: Key | None = None, patient: Key | None = None
+    ) -> list[Was] | None:
+        """``PmsReader.past`` in canonical fields; None where it cannot be told from it: the PMS
+        keeps none, too many, or one cannot be read."""
+        if self._reader.past_end(stream) is None:
+            return None
+        copies = self._reader.past(stream, above, MOST_COPIES, key=key, patient=patient)
+        found = []
+        for copy in copies:
+            observed = self._observe(stream, copy.page)
+            if not observed:
+                return None
+            found.append(Was(copy.key, copy.is_new, observed[0]))
+        return found if len(found) < MOST_COPIES else None
+
+    def entered(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, bool]:
+        return self._reader.entered(stream, keys)
 
     def since(self, stream: Stream, lane: str, at: datetime, most: int) -> list[Key]:
         named = self._reader.keys_since(stream, lane, at.astimezone(UTC), None, most)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
@@ -43,6 +44,8 @@ COLUMNS = (
     "since",
     "note",
 )
+CERTAIN_COLUMNS = (*COLUMNS, "certainty")
+"""Header of a map whose rows say how sure we are of them."""
 
 CRM_TYPES = frozenset(
     {
@@ -90,6 +93,23 @@ class OnConflict(StrEnum):
     APPEND = "append"
 
 
+class Certainty(StrEnum):
+    """How sure it is that the column exists and means what the row says."""
+
+    VENDOR = "vendor"  # the maker's own page or manual
+    SEVERAL = "several"  # independent public sources agree
+    SINGLE = "single"  # one public source that claims to run
+    INTEGRATOR = "integrator"  # an integrator's or consultant's help page
+    INFERRED = "inferred"  # concluded from the above
+    UNVERIFIED = "unverified"  # general knowledge; look at the site
+    STATED = ""  # nothing to say: the map of a published schema
+
+    @property
+    def is_weak(self) -> bool:
+        """A person should look at a few records before relying on it."""
+        return self in (Certainty.INFERRED, Certainty.UNVERIFIED)
+
+
 class MapRow(msgspec.Struct, frozen=True):
     """One line of the map. ``table`` is the name the driver attaches the table under, ``real`` the
     table itself ("confirmed:definition"). ``line`` counts from 1, the header."""
@@ -111,6 +131,8 @@ class MapRow(msgspec.Struct, frozen=True):
     required: bool
     since: str
     note: str
+    certainty: Certainty = Certainty.STATED
+    written: str = ""  # the transform as it stands in the file, before the site's values
 
     @property
     def is_mapped(self) -> bool:
@@ -132,7 +154,7 @@ class MapRow(msgspec.Struct, frozen=True):
             table,
             self.column,
             self.source_type,
-            self.transform,
+            self.written,
             self.direction.value,
             self.owner.value,
             self.on_conflict.value,
@@ -140,17 +162,21 @@ class MapRow(msgspec.Struct, frozen=True):
             "yes" if self.required else "",
             self.since,
             self.note,
+            self.certainty.value,
         )
 
 
-def read_rows(text: str, origin: str) -> list[MapRow]:
-    """Parse CSV text. Raises ConfigError with ``file``, ``row`` and what is wrong with it."""
+def read_rows(text: str, origin: str, site: Mapping[str, str] | None = None) -> list[MapRow]:
+    """Parse CSV text; ``site`` fills in what only a site can tell (``@name``).
+
+    Raises ConfigError with ``file``, ``row`` and what is wrong with it.
+    """
     lines = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
     header = tuple(cell.strip() for cell in next(lines, []))
-    if header != COLUMNS:
+    if header not in (COLUMNS, CERTAIN_COLUMNS):
         raise ConfigError("map.header", file=origin, expected=",".join(COLUMNS))
     rows = [
-        _row([cell.strip() for cell in cells], lines.line_num, origin)
+        _row([cell.strip() for cell in cells], lines.line_num, origin, header, site or {})
         for cells in lines
         if any(cell.strip() for cell in cells)
     ]
@@ -209,11 +235,21 @@ def in_field_order(rows: Iterable[MapRow]) -> list[MapRow]:
     return sorted(mapped, key=lambda row: (place.get(row.field, len(fields)), row.field))
 
 
-def _row(cells: list[str], line: int, origin: str) -> MapRow:
+_SITE_VALUE = re.compile(r"@([a-z_]+)")
+
+
+def fill_in(transform: str, site: Mapping[str, str]) -> str:
+    """``@name`` replaced by what the site says; "" where it has not said it."""
+    return _SITE_VALUE.sub(lambda found: site.get(found[1], ""), transform)
+
+
+def _row(
+    cells: list[str], line: int, origin: str, header: tuple[str, ...], site: Mapping[str, str]
+) -> MapRow:
     where: dict[str, Any] = {"file": origin, "row": line}
-    if len(cells) != len(COLUMNS):
-        raise ConfigError("map.cells", **where, found=len(cells), expected=len(COLUMNS))
-    cell = dict(zip(COLUMNS, cells, strict=True))
+    if len(cells) != len(header):
+        raise ConfigError("map.cells", **where, found=len(cells), expected=len(header))
+    cell = dict(zip(header, cells, strict=True))
     table, colon, real = cell["source_table"].partition(":")
     row = MapRow(
         line,
@@ -225,7 +261,7 @@ def _row(cells: list[str], line: int, origin: str) -> MapRow:
         real if colon else table,
         cell["source_column"],
         cell["source_type"],
-        cell["transform"],
+        fill_in(cell["transform"], site),
         _one_of(Way, cell, "direction", where),
         _one_of(Owner, cell, "owner", where),
         _one_of(OnConflict, cell, "on_conflict", where),
@@ -233,6 +269,8 @@ def _row(cells: list[str], line: int, origin: str) -> MapRow:
         cell["required"].lower() in {"yes", "1", "true"},
         cell["since"],
         cell["note"],
+        _one_of(Certainty, {"certainty": "", **cell}, "certainty", where),
+        cell["transform"],
     )
     if not row.is_mapped:
         return row
@@ -303,8 +341,10 @@ def as_csv(rows: Iterable[MapRow]) -> str:
     """Rows as a file of this format; reading it again gives the same rows."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(COLUMNS)
-    lines.writerows(row.cells() for row in rows)
+    held = [*rows]
+    header = CERTAIN_COLUMNS if any(row.certainty for row in held) else COLUMNS
+    lines.writerow(header)
+    lines.writerows(row.cells()[: len(header)] for row in held)
     return text.getvalue()
 
 
@@ -322,7 +362,12 @@ def _wrong(row: MapRow, code: str, **facts: str) -> ConfigError:
     return ConfigError(code, file=row.origin, row=row.line, stream=row.stream.value, **facts)
 
 
-MAP_OF_KIND = {"opendental": "opendental.csv", "sample": "opendental.csv"}
+MAP_OF_KIND = {
+    "opendental": "opendental.csv",
+    "sample": "opendental.csv",
+    "dentrix": "dentrix.csv",
+    "eaglesoft": "eaglesoft.csv",
+}
 """Kind of PMS -> its map; the sample practice keeps Open Dental's layout."""
 
 

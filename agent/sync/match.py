@@ -11,7 +11,7 @@
 - What a person rejected stays rejected; a record the PMS merged away stands for the survivor.
 
 RapidFuzz puts suspects in order. It never makes one and never links.
-Imports only ``agent.model``, ``agent.sync.likeness`` and ``rapidfuzz``.
+Imports only ``agent.model``, ``agent.sync.likeness``, ``agent.sync.crowd`` and ``rapidfuzz``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from rapidfuzz import fuzz
 
 from agent.model.commands import Contact
 from agent.model.entities import Patient
+from agent.sync.crowd import Crowd
 from agent.sync.likeness import (
     CLOSE,
     Likeness,
@@ -274,47 +275,22 @@ class PersonIndex:
     """
 
     def __init__(self, patients: Iterable[Patient]) -> None:
-        self.people: dict[str, Person] = {}
-        self._birthdates: dict[str, list[str]] = {}
-        self._reached: dict[str, list[str]] = {}
-        self._names: dict[tuple[str, str], list[str]] = {}
+        self.people = Crowd()
         for patient in patients:
             self.add(patient)
 
     def add(self, patient: Patient) -> None:
         """A record not yet in the index."""
         person = person_of_patient(patient)
-        if person.key in self.people:
-            raise ValueError("already in the index")
-        self.people[person.key] = person
-        for block in self._blocks(person):
-            block.append(person.key)
+        self.people.add(person, _marks(person))
 
     def discard(self, key: str) -> None:
         """A record that is gone, or about to be added again as it reads now."""
-        person = self.people.pop(key, None)
-        if person is not None:
-            for block in self._blocks(person):
-                block.remove(key)
-
-    def _blocks(self, person: Person) -> Iterator[list[str]]:
-        if person.birthdate:
-            yield self._birthdates.setdefault(person.birthdate, [])
-        for reach in (*person.phones, *person.emails):
-            yield self._reached.setdefault(reach, [])
-        if person.last and person.first:
-            yield self._names.setdefault(person.name, [])
+        self.people.discard(key)
 
     def near(self, contact: Person) -> set[str]:
-        """Keys worth comparing."""
-        found: set[str] = set()
-        if contact.birthdate:
-            found.update(self._birthdates.get(contact.birthdate, ()))
-        for reach in (*contact.phones, *contact.emails):
-            found.update(self._reached.get(reach, ()))
-        if contact.last and contact.first:
-            found.update(self._names.get(contact.name, ()))
-        return found
+        """Keys worth comparing, and perhaps a few that are not."""
+        return self.people.sharing(_marks(contact))
 
     def decide(
         self,
@@ -326,6 +302,16 @@ class PersonIndex:
         """As the function ``decide`` with everybody as candidates."""
         person = person_of_contact(contact)
         return _decide(person, self.people, rejected, taken or {}, self.near(person))
+
+
+def _marks(person: Person) -> Iterator[object]:
+    """What two descriptions of one person have in common: any one of these."""
+    if person.birthdate:
+        yield person.birthdate
+    yield from person.phones
+    yield from person.emails
+    if person.last and person.first:
+        yield person.name
 
 
 def decide_all(

@@ -183,9 +183,9 @@ class LocalTime:
         self.zone = zone
         self._info = ZoneInfo(zone)
         #: "YYYY-MM-DD HH" -> "YYYY-MM-DDTHH" in UTC; "" for no date; None: take the long way
-        self._hours: Memo[str, str | None] = Memo(self._hour, 32_768)
-        self._days: Memo[str, tuple[_Hours, tuple[str, str, str]] | None] = Memo(self._day, 8_192)
-        self._ends: Memo[tuple[str, int], str | None] = Memo(self._clock_after, 16_384)
+        self._hours: Memo[str, str | None] = Memo(self._hour, 8_192)
+        self._days: Memo[str, tuple[_Hours, tuple[str, str, str]] | None] = Memo(self._day, 4_096)
+        self._ends: Memo[tuple[str, int], str | None] = Memo(self._clock_after, 4_096)
 
     # one value
 
@@ -411,7 +411,7 @@ class Email:
     _SPLIT = re.compile(r"[;,\s]+")
 
     def __init__(self) -> None:
-        self._domains: Memo[str, str | None] = Memo(self._domain, 16_384)
+        self._domains: Memo[str, str | None] = Memo(self._domain, 4_096)
 
     def __call__(self, value: str | None) -> tuple[tuple[str, ...], str | None]:
         if not value:

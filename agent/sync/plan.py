@@ -84,6 +84,17 @@ def absent_keys(
     ]
 
 
+def refused_deletions(
+    asked: Collection[Key], present: Collection[Key], held: Mapping[Key, Held]
+) -> list[Key]:
+    """Records that are gone and whose deletion the CRM would not take: to be told it again."""
+    return [
+        key
+        for key in asked
+        if key not in present and (was := held.get(key)) is not None and was.gone and was.parked
+    ]
+
+
 def operation_prefix(journal_uuid: str, stream: Stream, lsn: int) -> bytes:
     """First 8 bytes shared by all operation ids one turn gives a stream.
 

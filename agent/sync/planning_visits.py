@@ -84,9 +84,14 @@ class Visits:
             for name, value in payloads.given(asked, start=payloads.instant).items()
             if value is not None
         }
-        if current is not None and current.get("status") not in effects.ON_SCHEDULE:
+        held = None if current is None else current.get("status")
+        if held in effects.OFF_LIST and self._ground.shown(command).get("status") == held:
+            if "operatory_key" not in wish:
+                raise Invalid("operatory_key")  # it has no chair to stay in
+            wish["status"] = "scheduled"
+        elif current is not None and held not in effects.ON_SCHEDULE:
             raise Refuse(Reason.VERSION_CONFLICT, "appointment.not_scheduled", key=key)
-        if current is not None and current.get("status") == "complete":
+        if held == "complete":
             raise Refuse(Reason.VERSION_CONFLICT, "appointment.complete", key=key)
         merged, kept = self._ground.merged(command, Stream.APPOINTMENT, key, current, wish)
         step = effects.move(key, current, merged) if current is not None and merged else None

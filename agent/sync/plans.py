@@ -152,7 +152,14 @@ class Ground:
     ) -> tuple[dict[str, Any], tuple[FieldClash, ...]]:
         """(what to write, what clashes). A person's decisions about this command come first."""
         edit = dict(wish)
-        agreed = self._agreed(stream, key, wish, imperative=stream is Stream.APPOINTMENT)
+        as_of = command.precondition.get("lsn")
+        agreed = self._agreed(
+            stream,
+            key,
+            wish,
+            imperative=stream is Stream.APPOINTMENT,
+            as_of=as_of if isinstance(as_of, int) else None,
+        )
         base = {**agreed, **_expected(command)}
         for decided in self.journal.conflicts_of(command.command_id):
             if decided.state is not ConflictState.RESOLVED:
@@ -176,6 +183,11 @@ class Ground:
             rules = {**rules, "confirmation_category": rules["confirmation_key"]}
         merged = merge(base, current, edit, rules)
         return merged.write, merged.kept
+
+    @staticmethod
+    def shown(command: Command) -> dict[str, Any]:
+        """What the CRM showed when the decision was made, as far as it says."""
+        return _expected(command)
 
     def check_shown(
         self, command: Command, key: Key, current: Mapping[str, Any] | None, *, ends_as: str = ""
@@ -201,16 +213,24 @@ class Ground:
                 raise Refuse(Reason.VERSION_CONFLICT, "appointment.changed_since", key=key)
 
     def _agreed(
-        self, stream: Stream, key: Key, wish: Mapping[str, Any], *, imperative: bool
+        self,
+        stream: Stream,
+        key: Key,
+        wish: Mapping[str, Any],
+        *,
+        imperative: bool,
+        as_of: int | None,
     ) -> dict[str, Any]:
         """The wished fields as both sides were last seen to hold them, if they were.
 
         ``imperative``: the command says what to do with a record rather than what a field shall
         say (confirm, cancel, move); then what we last read and sent stands for what was agreed,
         although the CRM's word for it is still on its way.
+        ``as_of``: the wish is as old as this turn of the journal (a file brought in by hand); of a
+        record that has changed since, nothing is known to be agreed.
         """
         held = self.journal.held(stream, [key]).get(key)
-        if held is None or held.gone:
+        if held is None or held.gone or (as_of is not None and held.seen_lsn > as_of):
             return {}
         canon = self.journal.content(stream, key)
         if canon is None:

@@ -31,7 +31,7 @@ from agent.sync.effects import KINDS_OF
 from agent.sync.handwork import NOTHING_SEEN, Handiwork
 from agent.sync.link import report_of
 from agent.sync.outcomes import LOCAL, Say
-from agent.sync.pace import Backoff
+from agent.sync.pace import Backoff, WallWatch
 from agent.sync.payloads import Invalid, moment
 from agent.sync.safety import Safety
 
@@ -83,6 +83,7 @@ class Pull:
         self._awake = threading.Event()
         self.paused = False
         self.error: str | None = None  # code, while the last poll failed
+        self.is_answered = False  # some poll was, since the last that failed
 
     def hint(self) -> None:
         """The CRM says that something waits: a back-off is cut short."""
@@ -96,7 +97,14 @@ class Pull:
     def run(self, stopping: threading.Event) -> None:
         while not stopping.is_set():
             self._awake.clear()
-            wait_s = self.step(stopping)
+            try:
+                wait_s = self.step(stopping)
+            except JournalError as error:
+                log.warning("pull.journal", code=error.code)
+                wait_s = self._backoff.failed()
+            except Exception as error:  # a bug must not end the lane: nothing would be heard again
+                log.error("pull.bug", error=type(error).__name__, exc_info=error)
+                wait_s = max(self._backoff.failed(), 2.0)
             if wait_s > 0 and not stopping.is_set():
                 self._awake.wait(wait_s)
 
@@ -121,18 +129,18 @@ class Pull:
                 wait_s=self._poll_wait_s,
             )
         except CrmAuthError as error:
-            self.error = error.code
+            self.error, self.is_answered = error.code, False
             return AUTH_WAIT_S
         except CrmUnavailable as error:
-            self.error = error.code
+            self.error, self.is_answered = error.code, False
             wait_s = self._backoff.failed(error.retry_after_s)
             log.info("pull.unavailable", code=error.code, wait_s=round(wait_s, 2))
             return wait_s
         except CrmError as error:
-            self.error = error.code
+            self.error, self.is_answered = error.code, False
             log.warning("pull.failed", code=error.code)
             return max(self._backoff.failed(), 5.0)
-        self.error = None
+        self.error, self.is_answered = None, True
         self._backoff.succeeded()
         del self._ack[: len(ack)]
         for ident in errs:
@@ -217,6 +225,7 @@ class Tell:
         self._lock = threading.Lock()
         self._chores_mono = 0.0
         self._not_before = 0.0
+        self._wall = WallWatch(clock)
 
     def wake(self) -> None:
         self._awake.set()
@@ -248,6 +257,7 @@ class Tell:
         now = self._clock.mono()
         if now - self._chores_mono >= CHORES_EVERY_S:
             self._chores_mono = now
+            self._heed_clock()
             self.expire()
         if now < self._not_before:
             return 0
@@ -267,6 +277,15 @@ class Tell:
         if told:
             self._backoff.succeeded()
         return told
+
+    def _heed_clock(self) -> None:
+        """Whatever waits in wall time goes with a wall clock that was set back."""
+        back_s = self._wall.set_back_s()
+        if back_s:
+            log.warning("clock.set_back", seconds=round(back_s, 1))
+            with self._journal.turn() as turn:
+                turn.clock_set_back(timedelta(seconds=back_s))
+            self._wall.heeded()
 
     # -- what waits too long ----------------------------------------------------------------------
 

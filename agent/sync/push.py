@@ -112,7 +112,11 @@ class Dispatcher:
         """The push lane: until ``stopping``; returns after the sends under way have settled."""
         while not stopping.is_set():
             self._awake.clear()
-            started = self.dispatch()
+            started = 0
+            try:
+                started = self.dispatch()
+            except Exception as error:  # noqa: BLE001 - the lane goes on, the batches are due
+                self._stumbled(error)
             if not started:
                 self._awake.wait(self._idle_s())
         self._pool.shutdown(wait=True)
@@ -133,7 +137,11 @@ class Dispatcher:
             batches = self._journal.due_batches(self._clock.now(), room, busy, numbers)
             for batch in batches:
                 self._flying[batch.number] = batch
-                self._pool.submit(self._carry, batch)
+                try:
+                    self._pool.submit(self._carry, batch)
+                except BaseException:  # no thread to be had
+                    del self._flying[batch.number]
+                    raise
         return len(batches)
 
     def idle(self) -> bool:
@@ -159,10 +167,8 @@ class Dispatcher:
     def _carry(self, batch: Batch) -> None:
         try:
             self._send(batch)
-        except JournalError as error:
-            # The batch is still due; nothing was lost. Disk full is told by the status.
-            log.exception("push.journal", code=error.code)
-            self._failed(error, 5.0)
+        except Exception as error:  # noqa: BLE001 - the batch is still due, nothing was lost
+            self._stumbled(error)
         finally:
             with self._lock:
                 del self._flying[batch.number]
@@ -197,6 +203,15 @@ class Dispatcher:
         self.line = Line(ok_mono=self._clock.mono())
         if first:
             self._on_limits()
+
+    def _stumbled(self, error: Exception) -> None:
+        """Neither the CRM nor the batch: our own disk (told by the status), or a bug."""
+        if isinstance(error, JournalError):
+            log.error("push.journal", code=error.code, exc_info=error)
+            self._failed(error, 5.0)
+        else:
+            log.error("push.bug", error=type(error).__name__, exc_info=error)
+            self._failed(AgentError(), max(self._backoff.failed(), 2.0))
 
     def _failed(self, error: AgentError, wait_s: float) -> None:
         now = self._clock.mono()

@@ -1,17 +1,17 @@
 """Effects of which nobody knows whether they happened: looked for, never repeated blindly.
 
 Every intent a crash or a lost answer left open is probed: an update by reading its key, a creation
-by the rows above its floor (or of its day, or lately stamped). Found: it is settled as done. Not
-found, several looks and longer than the PMS could still be at it: it was not done, and the command
-may plan anew. Anything else is a person's (sync-engines.md 2A.6, T5).
+by the rows above its floor (or of its day, or lately stamped); where the office has changed the
+record since, by the copies the PMS itself keeps, and by its log of who entered it. Found: it is
+settled as done. Not found, several looks and longer than the PMS could still be at it: it was not
+done, and the command may plan anew. Anything else is a person's (sync-engines.md 2A.6, T5).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 import structlog
@@ -23,16 +23,21 @@ from agent.model.effects import CREATES, EffectKind
 from agent.model.reading import Key, SourceFacts
 from agent.model.streams import Stream
 from agent.ports import Clock
-from agent.sync.effects import (
-    PLACE,
-    can_be_read_back,
-    differing,
-    is_before,
-    same,
-    takes_place,
-)
+from agent.sync.effects import can_be_read_back, differing
 from agent.sync.looks import Found, Looks, Unreadable
-from agent.sync.payloads import moment
+from agent.sync.payloads import as_key, moment
+from agent.sync.sights import (
+    COPIED,
+    Shows,
+    Sight,
+    judge_create,
+    judge_entered,
+    judge_made,
+    judge_made_copies,
+    judge_update,
+    nearly,
+    was_held,
+)
 from agent.sync.writing import Proof, Writing
 
 log = structlog.get_logger(__name__)
@@ -40,80 +45,11 @@ log = structlog.get_logger(__name__)
 LOOKS_S = (0.2, 0.3, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 LEAST_LOOKS = 3
 MOST_CANDIDATES = 2000
+MOST_LEARNT = 500  # of the latest effects, to learn what traces ours leave
+LEARN_FROM = 3
 LATELY = timedelta(hours=1)
+CLOCK_STEP_S = 2.0
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Shows(StrEnum):
-    DONE = "done"
-    NOT_DONE = "not_done"
-    UNSURE = "unsure"
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """One look. ``key`` and ``unlike`` (see ``writing.Proof``) with DONE."""
-
-    shows: Shows
-    key: Key | None = None
-    unlike: tuple[str, ...] = ()
-
-
-def judge_update(row: EffectRow, record: Mapping[str, Any] | None) -> Sight:
-    """Pure. ``record``: what the effect's key reads now."""
-    effect = row.effect
-    if record is None:
-        return Sight(Shows.UNSURE)
-    if effect.kind is EffectKind.NOTE_APPOINTMENT and is_before(effect, row.before, record):
-        return Sight(Shows.NOT_DONE)  # even where the note already said the same once before
-    unlike = differing(effect, row.after, record)
-    if not unlike:
-        return Sight(Shows.DONE, row.effect.key)
-    if is_before(effect, row.before, record):
-        return Sight(Shows.NOT_DONE)
-    return Sight(Shows.UNSURE)
-
-
-def judge_create(row: EffectRow, candidates: Mapping[Key, Mapping[str, Any]]) -> Sight:
-    """Pure. ``candidates``: records that may be the one; none of them any other effect's.
-
-    A new record that is nearly the one (the office may have edited it at once) is never taken for
-    proof that nothing was written.
-    """
-    effect, after = row.effect, row.after
-    fitting = [key for key, record in candidates.items() if not differing(effect, after, record)]
-    if len(fitting) == 1:
-        return Sight(Shows.DONE, fitting[0])
-    near = any(_is_near(effect.kind, after, record) for record in candidates.values())
-    return Sight(Shows.UNSURE if near else Shows.NOT_DONE)
-
-
-_TELLING: dict[EffectKind, tuple[str, ...]] = {
-    EffectKind.APPEND_COMMLOG: ("note", "at"),
-    EffectKind.APPEND_NOTE: ("procedure_key",),
-    EffectKind.RECORD_PERIO: ("date",),
-    EffectKind.CREATE_PATIENT: ("first_name", "birthdate"),
-}
-
-
-def _is_near(kind: EffectKind, after: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
-    """Whose it is, and one telling field; for a visit, whose it is suffices."""
-    owner = "last_name" if kind is EffectKind.CREATE_PATIENT else "patient_key"
-    if not same(owner, after.get(owner), record.get(owner)):
-        return False
-    telling = [name for name in _TELLING.get(kind, ()) if after.get(name) is not None]
-    return not telling or any(same(name, after[name], record.get(name)) for name in telling)
-
-
-def judge_made(row: EffectRow, key: Key, record: Mapping[str, Any] | None) -> Sight:
-    """Pure. The PMS named the record it made; what matters is that it is that record."""
-    if record is None:
-        return Sight(Shows.UNSURE)
-    unlike = differing(row.effect, row.after, record)
-    essential = {"patient_key", *PLACE} if takes_place(row.effect) else {"patient_key"}
-    if essential.intersection(unlike):
-        return Sight(Shows.UNSURE)
-    return Sight(Shows.DONE, key, tuple(sorted(unlike)))
 
 
 @dataclass(slots=True)
@@ -147,6 +83,8 @@ class Recover:
         self._unknown = unknown
         self._not_kept = not_kept
         self._watched: dict[int, _Watched] = {}
+        self._wall_ahead_s = self._ahead_s()
+        self._copying: set[EffectKind] = set()  # kinds known to leave copies
         self.open: list[EffectRow] = []
         self._stale = True
 
@@ -205,7 +143,12 @@ class Recover:
             return False
         here_s = self._clock.mono() - watched.first_mono
         ever_s = (self._clock.now() - row.planned_at).total_seconds()
+        if abs(self._ahead_s() - self._wall_ahead_s) > CLOCK_STEP_S:
+            ever_s = 0.0  # somebody has set the wall clock: an hour of it may be a second
         return max(here_s, ever_s) >= self._window_s()
+
+    def _ahead_s(self) -> float:
+        return self._clock.now().timestamp() - self._clock.mono()
 
     def _sight(
         self, row: EffectRow, looks: Looks, facts: SourceFacts
@@ -217,20 +160,100 @@ class Recover:
         key = row.key if row.key is not None else effect.key
         try:
             if effect.kind not in CREATES:
-                if key is None:
-                    return Sight(Shows.UNSURE), None
-                found = looks.record(effect.stream, key)
-                return judge_update(row, found.fields if found else None), found
+                return self._changed(row, key, looks)
             if key is not None:
-                found = looks.record(effect.stream, key)
-                return judge_made(row, key, found.fields if found else None), found
+                return self._made(row, key, looks)
             candidates = self._candidates(row, looks, facts)
             if candidates is None:
                 return Sight(Shows.UNSURE), None
             sight = judge_create(row, candidates)
-            return sight, None if sight.key is None else looks.record(effect.stream, sight.key)
+            if sight.shows is not Shows.DONE:
+                sight = self._made_once(row, sight, nearly(row, candidates), looks)
+            if sight.key is None:
+                return sight, None
+            return self._with_found(row, sight, looks.record(effect.stream, sight.key))
         except Unreadable:
             return Sight(Shows.UNSURE), None
+
+    def _changed(self, row: EffectRow, key: Key | None, looks: Looks) -> tuple[Sight, Found | None]:
+        if key is None:
+            return Sight(Shows.UNSURE), None
+        effect = row.effect
+        found = looks.record(effect.stream, key)
+        sight = judge_update(row, found.fields if found else None)
+        if sight.shows is Shows.DONE or effect.kind not in COPIED or row.floor is None:
+            return sight, found
+        copies = looks.past(effect.stream, row.floor, key=key)
+        if copies is None:
+            return sight, found
+        if was_held(row, copies):
+            return self._with_found(row, Sight(Shows.DONE, key), found)
+        if sight.shows is Shows.UNSURE and self._leaves_copies(effect.kind, looks):
+            return Sight(Shows.NOT_DONE), found
+        return sight, found
+
+    def _made(self, row: EffectRow, key: Key, looks: Looks) -> tuple[Sight, Found | None]:
+        effect = row.effect
+        found = looks.record(effect.stream, key)
+        sight = judge_made(row, key, found.fields if found else None)
+        if sight.shows is not Shows.DONE and effect.kind in COPIED:
+            copies = looks.past(effect.stream, 0, key=key)
+            then = judge_made_copies(row, [key], copies or [])
+            if then.shows is Shows.DONE:
+                return self._with_found(row, then, found)
+        return sight, found
+
+    def _made_once(self, row: EffectRow, sight: Sight, near: list[Key], looks: Looks) -> Sight:
+        """Nothing reads like it now: what do the PMS's own copies and its log say?"""
+        effect = row.effect
+        patient = row.after.get("patient_key")
+        if effect.kind in COPIED and row.floor is not None and patient is not None:
+            copies = looks.past(effect.stream, row.floor, patient=as_key(patient))
+            if copies is None:
+                return sight
+            known = nobodys(self._journal, effect.stream, {c.key: c.fields for c in copies})
+            return judge_made_copies(row, near, [c for c in copies if c.key in known])
+        if sight.shows is Shows.UNSURE and effect.kind is EffectKind.CREATE_PATIENT:
+            entered = looks.entered(effect.stream, near)
+            return judge_entered(near, entered, ours_are_marked=self._marks_ours(looks))
+        return sight
+
+    @staticmethod
+    def _with_found(
+        row: EffectRow, sight: Sight, found: Found | None
+    ) -> tuple[Sight, Found | None]:
+        """With what the record says otherwise by now."""
+        if sight.shows is not Shows.DONE or found is None:
+            return sight, found
+        unlike = differing(row.effect, row.after, found.fields)
+        return replace(sight, unlike=tuple(sorted(unlike))), found
+
+    # -- what this site's traces are worth --------------------------------------------------------
+
+    def _leaves_copies(self, kind: EffectKind, looks: Looks) -> bool:
+        """Whether the last proven effects of this kind all left a copy here: only then does a
+        missing one say that nothing was written."""
+        if kind not in self._copying:
+            left = [
+                was_held(row, looks.past(row.effect.stream, row.floor, key=row.effect.key) or [])
+                for row in self._proven(kind)
+                if row.floor is not None
+            ]
+            if not left or not all(left):
+                return False
+            self._copying.add(kind)
+        return True
+
+    def _marks_ours(self, looks: Looks) -> bool:
+        """Whether the last patients we entered are marked as a program's in the PMS's log."""
+        made = [row.key for row in self._proven(EffectKind.CREATE_PATIENT) if row.key is not None]
+        entered = looks.entered(Stream.PATIENT, made)
+        return bool(made) and all(entered.get(key) is True for key in made)
+
+    def _proven(self, kind: EffectKind) -> list[EffectRow]:
+        rows = self._journal.effects_recent(MOST_LEARNT)
+        proven = [r for r in rows if r.effect.kind is kind and r.state is EffectState.VERIFIED]
+        return proven[:LEARN_FROM]
 
     def _candidates(
         self, row: EffectRow, looks: Looks, facts: SourceFacts
@@ -260,6 +283,9 @@ class Recover:
 
         proof = Proof(row.number, sight.key, found, sight.unlike)
         self._writing.settle(row.effect, proof, looks, also)
+        made = row.effect.kind in CREATES and can_be_read_back(row.effect)
+        if made and found is None and sight.key is not None:
+            self._writing.gone(row.effect.stream, sight.key)
 
     def _give_up(self, row: EffectRow, sight: Sight) -> None:
         with self._journal.turn() as turn:

@@ -24,6 +24,7 @@ from agent.sync.keysets import KeySets
 from agent.sync.load import Load
 from agent.sync.narrowing import Bound, narrowed
 from agent.sync.pace import Pace, Paces
+from agent.sync.polling import Polls
 from agent.sync.streammap import StreamMap
 from agent.sync.sweep import Rotation, Sweep
 from agent.sync.watch import KEY_TAIL, TAIL, Watch
@@ -43,7 +44,7 @@ class Tuning:
     overlap_s: float = 1200.0
     rotation: Rotation = Rotation(600.0, 3600.0, 86400.0)  # noqa: RUF009 (frozen)
     page_rows: int = 1000
-    page_ms: float = 10.0
+    page_ms: float = 6.0
     load_duty: float = 0.5
     sweep_duty: float = 0.1
     confirm_delete_s: float = 900.0
@@ -96,6 +97,9 @@ def open_session(
     held, findings = _hold_back(journal, datamap, facts, maps)
     for stream in held:
         maps.pop(stream, None)
+    # Records are held of it and the site has no such table just now: it may come back.
+    known = {count.stream for count in journal.stream_counts() if count.present}
+    held |= (known & {*datamap.streams}) - {*maps}
     for stream, mapped in maps.items():
         source.bind(stream, mapped.columns)
 
@@ -112,7 +116,14 @@ def open_session(
         held=held,
         opened_mono=clock.mono(),
         watch=Watch(
-            journal, capture, clock, facts, maps, overlap_s=tuning.overlap_s, believe=believe
+            journal,
+            capture,
+            clock,
+            facts,
+            maps,
+            overlap_s=tuning.overlap_s,
+            polls=Polls(journal, clock, facts, maps, zone=zone, days=tuning.window_days),
+            believe=believe,
         ),
         load=Load(
             journal,
@@ -194,13 +205,14 @@ def check_source(reader: PmsReader, journal: Journal, session: Session, *, sure:
     ``sure``: a doubt is remembered until a person decides. Otherwise it may pass by itself: a
     MyISAM table that crashed shows too few keys until the server has mended it.
     """
-    guard = reader.guard()
     known = journal.source()
     identity, state, marks = known if known is not None else (None, "", {})
     # The log tails are newer than the last stored marks: a backup restored between two looks at
     # the guard still shows as a log that became shorter.
     read = {table: mark for table, mark in session.watch.marks.items() if table in marks}
     marks = merge_marks(marks, read)
+    # Last: another lane may read on meanwhile; what it has read is no sign of an older database.
+    guard = reader.guard()
     verdict = judge_source(
         guard, identity=identity, version=session.facts.version, high_marks=marks
     )

@@ -11,115 +11,36 @@ value, or where no memo could help.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from operator import eq, itemgetter
 from typing import Any
 
-from agent.sync import normalize, parts
-from agent.sync.normalize import Email, LocalTime, Memo, Phone
+from agent.sync import composed, normalize, parts
+from agent.sync.normalize import Memo
+from agent.sync.wordbase import (
+    KEY,
+    UNKNOWN,
+    Build,
+    Enumeration,
+    Run,
+    Same,
+    Spot,
+    Toolbox,
+    Transform,
+    TransformError,
+    Values,
+    Word,
+    enumeration_of,
+    enumeration_run,
+    one_column,
+    per_value,
+    word_list,
+)
 
-Values = Sequence[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Same:
-    """A column that holds one value throughout."""
-
-    value: Any
-
-
-Run = Callable[..., Iterable[Any] | Same]
-"""Source columns of one page (text or None) -> the field's values, same length."""
-
-KEY = "@key"
-"""Pseudo source: the record's own key as text."""
-
-UNKNOWN = "unknown"
-
-
-class TransformError(ValueError):
-    """The map names a transform that does not exist or has a wrong argument."""
-
-
-@dataclass(frozen=True, slots=True)
-class Transform:
-    """A transform bound to its argument.
-
-    ``first``: a pass over the row's own column before ``run``; fields with the same ``first`` over
-    the same column share its result. ``more``: further source columns after the row's own.
-    """
-
-    run: Run
-    first: Callable[[Values], Values] | None = None
-    more: tuple[str, ...] = ()
-    words: frozenset[str] = frozenset()  # enumeration words it can give
-    gives_text: bool = True
-    needs_source: bool = True
-    known: Mapping[str, str] | None = None  # enum: source value -> word
-
-
-class Enumeration(Memo[str | None, str | None]):
-    """Source value -> word; remembers the values it had no word for (at most 100)."""
-
-    __slots__ = ("known", "strangers")
-
-    def __init__(self, known: Mapping[str, str]) -> None:
-        self.known = known
-        self.strangers: set[str] = set()
-        super().__init__(self._word, bound=1024)
-
-    def _word(self, value: str | None) -> str | None:
-        if not value:
-            return None
-        word = self.known.get(value)
-        if word is None:
-            if len(self.strangers) < 100:
-                self.strangers.add(value)
-            return UNKNOWN
-        return word
-
-
-class Toolbox:
-    """Memos and converters of one compiled map, shared by all its columns.
-
-    ``zone``: IANA name of the practice's zone. ``phone_region``: ISO 3166 code for numbers without
-    a country. ``enums`` are the compiled enumerations by (stream, field).
-    """
-
-    def __init__(self, zone: str, phone_region: str = "US") -> None:
-        self.zone = zone
-        self.local = LocalTime(zone)
-        self.phone_column = per_value(Memo(Phone(phone_region), 8_192))
-        self.email_column = per_value(Memo(Email(), 8_192))
-        self._memos: dict[str, Memo[Any, Any]] = {}
-
-    def memo(self, name: str, make: Callable[[Any], Any], bound: int = 16_384) -> Memo[Any, Any]:
-        if name not in self._memos:
-            self._memos[name] = Memo(make, bound)
-        return self._memos[name]
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """Where a transform stands: its argument, the stream's enumerations above it by field, and
-    its row's own "table.column"."""
-
-    toolbox: Toolbox
-    argument: str
-    enums: Mapping[str, Enumeration]
-    source: str
-
-
-Build = Callable[[Spot], Transform]
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One entry of the transform language."""
-
-    meaning: str
-    build: Build
+__all__ = [
+    "KEY", "Enumeration", "Run", "Same", "Toolbox", "Transform", "TransformError",
+    "catalogue", "enumeration_of", "parse", "text_column", "word_list",
+]  # fmt: skip
 
 
 def parse(
@@ -135,28 +56,11 @@ def parse(
     return word.build(Spot(toolbox, argument, enums, source))
 
 
-def word_list(argument: str) -> dict[str, str]:
-    """``0=patient;1=inactive`` -> {"0": "patient", ...}. Raises TransformError."""
-    known: dict[str, str] = {}
-    for entry in argument.split(";"):
-        value, separator, word = entry.partition("=")
-        if not separator or not word or value in known:
-            raise TransformError("wants value=word;value=word, each value once")
-        known[value] = word
-    return known
-
-
 # --- column passes ----------------------------------------------------------------------------
 
 
 def as_is(column: Values) -> Values:
     return column
-
-
-def per_value(memo: Memo[Any, Any]) -> Run:
-    """The common pass: one C-level dictionary lookup per cell."""
-    look = memo.__getitem__
-    return lambda column: list(map(look, column))
 
 
 def text_column(column: Values) -> Values:
@@ -216,16 +120,6 @@ def _enum(spot: Spot) -> Transform:
     enumeration = Enumeration(known)
     words = frozenset({*known.values(), UNKNOWN})
     return Transform(enumeration_run(enumeration), words=words, known=known)
-
-
-def enumeration_run(enumeration: Enumeration) -> Run:
-    run = per_value(enumeration)
-    run.enumeration = enumeration  # type: ignore[attr-defined]  # read back by ``enumeration_of``
-    return run
-
-
-def enumeration_of(transform: Transform) -> Enumeration | None:
-    return getattr(transform.run, "enumeration", None)
 
 
 def _unmapped(spot: Spot) -> Transform:
@@ -296,7 +190,7 @@ def _end(spot: Spot) -> Transform:
     def run(start: Values, pattern: Values) -> Iterable[Any]:
         return local.end_column(start, map(look, pattern))
 
-    return Transform(run, first=local.utc_column, more=(_one_column(spot.argument),))
+    return Transform(run, first=local.utc_column, more=(one_column(spot.argument),))
 
 
 def _at(spot: Spot) -> Transform:
@@ -305,7 +199,7 @@ def _at(spot: Spot) -> Transform:
     look = memo.__getitem__
     return Transform(
         lambda day, clock: list(map(look, zip(day, clock, strict=True))),
-        more=(_one_column(spot.argument),),
+        more=(one_column(spot.argument),),
     )
 
 
@@ -327,7 +221,7 @@ def _head_money(spot: Spot) -> Transform:
             for cell, is_head in zip(column, map(eq, guarantor, own), strict=True)
         ]
 
-    return Transform(run, more=(_one_column(spot.argument), KEY))
+    return Transform(run, more=(one_column(spot.argument), KEY))
 
 
 def _is_own_key(_spot: Spot) -> Transform:
@@ -362,13 +256,13 @@ def _consent(spot: Spot) -> Transform:
     look = memo.__getitem__
     return Transform(
         lambda answer, flags: list(map(look, zip(answer, flags, strict=True))),
-        more=(_one_column(spot.argument),),
+        more=(one_column(spot.argument),),
         words=frozenset({"granted", "denied", UNKNOWN}),
     )
 
 
 def _consent_source(spot: Spot) -> Transform:
-    other = _one_column(spot.argument)
+    other = one_column(spot.argument)
 
     def decide(pair: tuple[str | None, str | None]) -> str | None:
         answer, flags = pair
@@ -431,12 +325,6 @@ def _id(_spot: Spot) -> Transform:
     return Transform(lambda own: own, more=(KEY,), needs_source=False)
 
 
-def _one_column(argument: str) -> str:
-    if not argument or "," in argument:
-        raise TransformError("wants one more column")
-    return argument
-
-
 catalogue: dict[str, Word] = {
     "id": Word("the record's own key", _id),
     "text": Word("trimmed text, line ends as \\n; empty is null", _direct(text_column)),
@@ -493,5 +381,6 @@ catalogue: dict[str, Word] = {
         "measures; sequence words as in enum", _worded_parts(parts.PerioMeasures)
     ),
     "null": Word("nothing: the PMS does not know it", _null),
+    **composed.WORDS,
 }
 """Every transform of the data map."""

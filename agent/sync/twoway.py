@@ -23,11 +23,13 @@ from agent.ports import Clock, CommandPort, PmsReader, PmsWriter
 from agent.sync import handwork
 from agent.sync import pull as pulling
 from agent.sync.apply import Apply, ApplyTuning
-from agent.sync.carrying import Bench, Carrying
+from agent.sync.bench import Bench
+from agent.sync.carrying import Carrying
 from agent.sync.datamap import DataMap
 from agent.sync.engine import Engine
 from agent.sync.errands import Errands
 from agent.sync.link import FEED_EVERY_S, People
+from agent.sync.linkdesk import LinkDesk
 from agent.sync.merge import FieldRule, rules_of
 from agent.sync.outcomes import Say, mute
 from agent.sync.pace import Backoff
@@ -95,6 +97,7 @@ class TwoWay:
         self._on_offer = on_offer
         self.safety = Safety(journal, clock, live=self._trouble, on_change=self._offer_changed)
         self.people = People(journal, clock, port=port, on_links=self._on_links)
+        self.linker = LinkDesk(journal, on_decided=self.people.look_again)
         self.places = Places(clock, lambda: self._zone(), journal)
         self.writing = Writing(journal, engine.capture)
         self._ready_to_offer = False
@@ -276,10 +279,10 @@ class TwoWay:
         return self.apply.capabilities(), self.safety.suspended
 
     def hint(self, kind: str) -> None:
-        """A hint of the CRM (server-sent event): commands, changes, config or hello."""
+        """A hint of the CRM (server-sent event): commands, contacts, changes, config or hello."""
         if kind in ("commands", "hello"):
             self.pull.hint()
-        if kind in ("changes", "hello"):
+        if kind in ("contacts", "hello"):
             self.people.wake()
 
     # -- pieces ------------------------------------------------------------------------------------

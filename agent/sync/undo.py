@@ -23,7 +23,7 @@ from agent.model.reading import Key
 from agent.model.review import UndoField, UndoStep
 from agent.model.streams import Stream
 from agent.sync.apply import Apply
-from agent.sync.carrying import Bench
+from agent.sync.bench import Bench
 from agent.sync.effects import ON_SCHEDULE, PLACE, Step, differing, inverse_steps, same
 from agent.sync.looks import Unreadable
 from agent.sync.payloads import Invalid, as_key, moment
@@ -40,7 +40,11 @@ Records = dict[Record, dict[str, Any]]
 
 GROUP = "undo:"  # of the writes that take back
 #: nothing is (any more) to be taken back there: no reason to leave the rest of the record alone
-_NEUTRAL = frozenset({"undo.already", "undo.nothing", "undo.no_inverse"})
+_STAYS = {
+    EffectKind.CREATE_PATIENT: "undo.patient_stays",
+    EffectKind.SET_CONSENT: "undo.opt_out_stays",
+}
+_NEUTRAL = frozenset({"undo.already", "undo.nothing", "undo.no_inverse", *_STAYS.values()})
 
 
 class Undo:
@@ -179,7 +183,7 @@ class Undo:
         if row.undo is UndoState.USED:
             return "undo.already"
         if row.undo is not UndoState.ARMED or row.inverse is None or key is None:
-            return "undo.no_inverse"
+            return _STAYS.get(row.effect.kind, "undo.no_inverse")
         switches = self._safety.now
         if switches.mode not in (SafetyMode.NORMAL, SafetyMode.CANARY):
             return f"safety.{switches.mode.value}"

@@ -7,7 +7,7 @@ these rungs miss, the sweep finds: they buy latency, never correctness.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -19,7 +19,8 @@ from agent.journal.rows import Urgency
 from agent.model.reading import Hint, Key, LaneFacts, Page, ServerClock, SourceFacts, Stamped
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader
-from agent.sync.capture import Capture
+from agent.sync.capture import Capture, PageRead
+from agent.sync.polling import Polls
 from agent.sync.streammap import StreamMap
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,8 @@ GATE_DUTY = 0.04  # share of the time the change gate may use
 SCAN_DUTY = 0.08  # share all unindexed lanes may use together
 SCAN_CREDIT_S = 0.1  # what they may save up
 LOOK_EVERY_S = 0.15  # a table that moved lately is looked at this often, and at once when it moves
+UNGATED_EVERY_S = {"hot": 0.5, "warm": 2.0}  # of a source without gates; others every COLD_EVERY_S
+COLD_EVERY_S = 10.0
 SURE_S = 120.0  # where open statements are not shown: no write becomes visible later than this
 REREAD_S = 0.5  # a row stamped in the running second may change again without moving its stamp
 SPAN_EVERY_S = 10.0
@@ -156,9 +159,11 @@ class Watch:
         maps: dict[Stream, StreamMap],
         *,
         overlap_s: float,
+        polls: Polls,
         believe: Callable[[PmsReader], None],
     ) -> None:
         self._journal = journal
+        self._polls = polls
         self._capture = capture
         self._clock = clock
         self._facts = facts
@@ -218,24 +223,29 @@ class Watch:
             raise
 
     def _round(self, reader: PmsReader, skip: frozenset[Stream]) -> int:
-        server = reader.clock()
-        self._note_clock(server.now)
         wanted: dict[Stream, set[Key]] = {}
         deleted: dict[Stream, set[Key]] = {}
         tail = reader.tail(self._marks, TAIL_LIMIT)
         self._collect_hints(tail.hints, wanted, deleted)
-        low = next_low(server.now, server.oldest_open)
         looks: list[Found] = []
         new_keys: dict[Stream, list[int]] = {}
+        polled = self._polls.look(reader, skip)
+        for place, named in ((wanted, polled.wanted), (deleted, polled.gone)):
+            for stream, keys in named.items():
+                place.setdefault(stream, set()).update(keys)
         for stream, due in self._capture.settling_due().items():
             wanted.setdefault(stream, set()).update(due)
         chosen = self._streams_to_look_at(reader)
-        for stream, lane in self._lanes_to_look_at(chosen):
-            if not lane.indexed and self._scan_credit_s <= 0:
-                continue
-            found = self._look(reader, stream, lane, low, server)
-            looks.append(found)
-            wanted.setdefault(stream, set()).update(hit.key for hit in found.hits)
+        if lanes := self._lanes_to_look_at(chosen):
+            # Before any of them is read; while nothing moves nobody needs the server's time.
+            server = reader.clock()
+            self._note_clock(server.now)
+            for stream, lane in lanes:
+                if not lane.indexed and self._scan_credit_s <= 0:
+                    continue
+                found = self._look(reader, stream, lane, server)
+                looks.append(found)
+                wanted.setdefault(stream, set()).update(hit.key for hit in found.hits)
         for stream in chosen:
             facts = self._facts.streams[stream]
             if not facts.lanes and facts.rows <= TINY_ROWS:
@@ -256,10 +266,11 @@ class Watch:
             # After the reads and before any is taken: a backup restored in between would show old
             # rows, and a guard looked at earlier would not know.
             self._believe(reader)
-            changed += sum(self._take(looked, deleted) for looked in some)
-        for stream, keys in new_keys.items():
-            self._tails[stream].advance(keys, self._clock.mono())
-        self._remember(tail.marks, looks, server)
+            changed += self._take(some, deleted)
+        for stream, fresh in new_keys.items():
+            self._tails[stream].advance(fresh, self._clock.mono())
+        self._polls.remember()
+        self._remember(tail.marks, looks)
         return changed
 
     def _collect_hints(
@@ -288,8 +299,9 @@ class Watch:
         chosen = []
         for stream in self._maps:
             tables = self._facts.streams[stream].tables
-            waited = now - self._looked_mono.get(stream, -LOOK_EVERY_S) >= LOOK_EVERY_S
             certain = any(self._tokens.get(table) for table in tables)
+            every_s = self._look_every_s(stream)
+            waited = now - self._looked_mono.get(stream, -every_s) >= every_s
             if (
                 (certain and not moved.isdisjoint(tables))
                 or (waited and not self._warm.isdisjoint(tables))
@@ -298,6 +310,10 @@ class Watch:
                 self._looked_mono[stream] = now
                 chosen.append(stream)
         return chosen
+
+    def _look_every_s(self, stream: Stream) -> float:
+        facts = self._facts.streams[stream]
+        return LOOK_EVERY_S if facts.gated else UNGATED_EVERY_S.get(facts.tier, COLD_EVERY_S)
 
     def _usable_lanes(self, stream: Stream) -> list[LaneFacts]:
         return [
@@ -331,7 +347,6 @@ class Watch:
         reader: PmsReader,
         stream: Stream,
         lane: LaneFacts,
-        low: datetime,
         server: ServerClock,
     ) -> Found:
         state = self._lanes[stream, lane.name]
@@ -355,10 +370,11 @@ class Watch:
             state.slow_scans += took_s > SCAN_LIMIT_S
             if state.slow_scans == SLOW_SCANS:
                 log.info("watch.lane_too_slow", stream=stream.value, table=lane.table)
+        low = next_low(server.now, server.oldest_open)
         return Found(stream, lane.name, state, news, low, server, wide)
 
     def _start_key_tail(self, reader: PmsReader, stream: Stream, turn: Turn) -> None:
-        if self._facts.random_keys:
+        if self._facts.random_keys or not self._facts.streams[stream].tailed:
             return
         known = self._journal.mark(KEY_TAIL + stream.value)
         high = known or reader.max_key(stream)
@@ -388,27 +404,33 @@ class Watch:
             read_lsn = self._capture.last_lsn
             yield Looked(stream, asked, read_lsn, reader.read_keys(stream, asked))
 
-    def _take(self, looked: Looked, deleted: Mapping[Stream, set[Key]]) -> int:
-        taken = self._capture.take(
-            self._maps[looked.stream],
-            looked.page,
-            read_lsn=looked.read_lsn,
-            urgency=Urgency.LIVE,
-            asked=looked.asked,
-            log_says_deleted=deleted.get(looked.stream, set()),
-        )
-        tail = self._tails.get(looked.stream)
-        if tail is not None:
-            found = (row[0] for row in looked.page.rows if isinstance(row[0], int))
-            tail.advance(found, self._clock.mono())
-        return taken.changed
+    def _take(self, looked: Sequence[Looked], deleted: Mapping[Stream, set[Key]]) -> int:
+        """In as few turns as there are pages of one stream among them."""
+        changed = 0
+        left = list(looked)
+        while left:
+            now = list({one.stream: one for one in reversed(left)}.values())[::-1]
+            left = [one for one in left if one not in now]
+            reads = [
+                PageRead(
+                    self._maps[one.stream],
+                    one.page,
+                    one.read_lsn,
+                    one.asked,
+                    deleted.get(one.stream, set()),
+                )
+                for one in now
+            ]
+            for taken in self._capture.take_together(reads, urgency=Urgency.LIVE):
+                changed += taken.changed
+        for one in looked:
+            tail = self._tails.get(one.stream)
+            if tail is not None:
+                found = (row[0] for row in one.page.rows if isinstance(row[0], int))
+                tail.advance(found, self._clock.mono())
+        return changed
 
-    def _remember(
-        self,
-        marks: dict[str, int],
-        looks: list[Found],
-        server: ServerClock,
-    ) -> None:
+    def _remember(self, marks: dict[str, int], looks: list[Found]) -> None:
         """Advance watermarks; written now and then only, a restart just re-reads a little more."""
         now = self._clock.mono()
         self._unsaved_marks.update(
@@ -440,6 +462,7 @@ class Watch:
                 turn.set_mark(KEY_TAIL + stream.value, str(high))
             self._saved_highs.update(highs)
             for found, begin in due:
+                server = found.server
                 turn.open_span(
                     found.stream, found.lane, begin, found.low, server.now, server.oldest_open
                 )

@@ -19,6 +19,7 @@ from agent.journal.rows import Urgency
 from agent.model.commands import Reason
 from agent.model.effects import CREATES, Effect, EffectKind, WriteRefused, WriteUnknown
 from agent.model.reading import Key
+from agent.model.streams import Stream
 from agent.ports import PmsWriter
 from agent.sync.capture import Capture
 from agent.sync.effects import (
@@ -31,6 +32,7 @@ from agent.sync.effects import (
     takes_place,
 )
 from agent.sync.looks import Found, Looks, Unreadable
+from agent.sync.sights import COPIED
 
 log = structlog.get_logger(__name__)
 
@@ -117,9 +119,7 @@ class Writing:
         effect = step.effect
         if can_be_read_back(effect):
             looks.carries(effect.stream)  # what could not be proven is not begun
-        floor = None
-        if effect.kind in CREATES and can_be_read_back(effect) and not random_keys:
-            floor = looks.newest(effect.stream)
+        floor = None if random_keys else _floor(effect, looks)
         number = self._intend(step, command_id, group, actor, floor, undoes, intending)
         key = self._write(number, effect, writer)
         try:
@@ -250,6 +250,18 @@ class Writing:
         if not taken:  # nothing to mirror, or a brake is on: the effect is settled all the same
             with self._journal.turn() as turn:
                 within(turn)
+
+    def gone(self, stream: Stream, key: Key) -> None:
+        """A record we made was taken away before we ever read it: the CRM, told that it was made,
+        hears that it is not there any more."""
+        self._capture.retract(stream, [key])
+
+
+def _floor(effect: Effect, looks: Looks) -> Key | None:
+    """What a probe need not look below."""
+    if effect.kind in CREATES:
+        return looks.newest(effect.stream) if can_be_read_back(effect) else None
+    return looks.past_end(effect.stream) if effect.kind in COPIED else None
 
 
 def _bearable(effect: Effect, step: Step, found: Found, unlike: list[str]) -> bool:

@@ -10,6 +10,7 @@ from agent.errors import PmsBusy, PmsDrift, PmsError, PmsRefused, PmsUnavailable
 from drivers.base import RowTrouble
 
 _REFUSED = frozenset({1044, 1045, 1129, 1142, 1143, 1227, 1251, 1370, 1524, 1698, 1820, 1862, 3118})
+_EXPIRED = frozenset({1820, 1862})  # ER_MUST_CHANGE_PASSWORD, ..._LOGIN
 _BUSY = frozenset({1040, 1041, 1203, 1205, 1213, 1226, 1317, 1637, 1969, 3024, 4024, 4025})
 _LOST = frozenset(
     {1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2002, 2003, 2005, 2006}
@@ -27,6 +28,8 @@ def consequence(number: int, host: str = "") -> PmsError | RowTrouble:
     error: PmsError | RowTrouble
     if number in _REFUSED:
         code = "pms.right_missing" if number in {1142, 1143, 1227, 1370} else "pms.auth_refused"
+        if number in _EXPIRED:
+            code = "pms.password_expired"
         error = PmsRefused(code, number=number, host=host)
     elif number in _BUSY:
         error = PmsBusy(number=number)

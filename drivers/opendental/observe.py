@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from agent.model.reading import ServerClock, SourceGuard, Tail
+from agent.model.reading import Key, ServerClock, SourceGuard, Tail
 from drivers.base import Effort, Session
-from drivers.opendental.logs import Log, read_tail, tail_sql
+from drivers.opendental.logs import Log, entered_sql, read_tail, tail_sql
 from drivers.opendental.streams import SENTINELS
 from drivers.sqltext import TableShape, quoted, text_literal
 
@@ -149,3 +149,8 @@ class ServerObservatory:
         if not self._logs:
             return Tail([], dict(marks))
         return read_tail(session.rows(tail_sql(self._logs, marks, limit)), marks)
+
+    def entered(self, session: Session, patients: Sequence[int]) -> dict[Key, bool]:
+        if not any(log.table == "securitylog" for log in self._logs):
+            return {}
+        return {int(key): bool(int(ours)) for key, ours in session.rows(entered_sql(patients))}

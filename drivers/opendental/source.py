@@ -19,8 +19,8 @@ from drivers.opendental.schema import (
     unreadable_tables,
 )
 from drivers.opendental.session import Login, MySqlSession
-from drivers.opendental.zones import fixed_zone, utc_now, zone_of
 from drivers.sqltext import MariaDbText
+from drivers.zones import fixed_zone, utc_now, zone_of
 
 
 class OpenDentalSource(TableSource):
@@ -46,7 +46,9 @@ class OpenDentalSource(TableSource):
     def open(self) -> PmsReader:
         self._known_shapes()
         assert self._observatory is not None
-        return TableReader(self._session(), self._observatory, self._texts, self._bound)
+        return TableReader(
+            self._session(), self._observatory, self._texts, self._bound, self._histories
+        )
 
     def diagnose(self) -> list[Finding]:
         """Step by step: host, port, login, database, version, rights, engine, index."""

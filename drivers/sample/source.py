@@ -12,11 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.errors import PmsDrift
-from agent.model.reading import Finding, ServerClock, Severity, SourceFacts, SourceGuard, Tail
+from agent.model.reading import (
+    Finding,
+    Key,
+    ServerClock,
+    Severity,
+    SourceFacts,
+    SourceGuard,
+    Tail,
+)
 from agent.ports import PmsReader
 from drivers.base import Effort, Session, TableReader, TableSource
 from drivers.opendental.facts import index_findings, stream_facts, table_facts, version_tuple
-from drivers.opendental.logs import Log, read_tail, tail_sql, usable_logs
+from drivers.opendental.logs import Log, entered_sql, read_tail, tail_sql, usable_logs
 from drivers.opendental.observe import (
     guard_of,
     identity_of,
@@ -70,6 +78,11 @@ class SampleObservatory:
             return Tail([], dict(marks))
         return read_tail(session.rows(tail_sql(self._logs, marks, limit)), marks)
 
+    def entered(self, session: Session, patients: Sequence[int]) -> dict[Key, bool]:
+        if not any(log.table == "securitylog" for log in self._logs):
+            return {}
+        return {int(key): bool(int(ours)) for key, ours in session.rows(entered_sql(patients))}
+
 
 class SampleSource(TableSource):
     """``path``: the file ``bridgework practice create --into sqlite`` made."""
@@ -119,7 +132,9 @@ class SampleSource(TableSource):
     def open(self) -> PmsReader:
         self._known_shapes()
         assert self._observatory is not None
-        return TableReader(self._session(), self._observatory, self._texts, self._bound)
+        return TableReader(
+            self._session(), self._observatory, self._texts, self._bound, self._histories
+        )
 
     def diagnose(self) -> list[Finding]:
         """One step: the file is there and is a practice."""

@@ -118,7 +118,9 @@ def _stream_row(
         agreed=texts.number(line.agreed),
         waiting=texts.number(line.waiting),
         parked=texts.number(line.parked),
-        last_sent=texts.when(sent_at, now) if sent_at is not None else texts("format.never"),
+        last_sent=texts.when(sent_at, now)
+        if sent_at is not None
+        else texts("overview.stream.not_lately"),
         state=texts(f"overview.stream.{state}"),
         tone=tone,
     )

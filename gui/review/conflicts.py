@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QWidget
 
 from agent.model.asking import MOST, Settlement
 from agent.model.records import (
@@ -34,6 +34,7 @@ from gui.review.fields import FieldRow, heads
 from gui.review.lines import Line
 from gui.review.queue import Queue
 from gui.shell import Shell
+from gui.widgets.flow import Flow
 from gui.widgets.parts import button, card, clear, column, label, row
 
 PREVIEWED = 60  # shown of a decision for many
@@ -45,6 +46,7 @@ class Conflicts(Queue):
     def __init__(self, shell: Shell) -> None:
         super().__init__(shell)
         self._open: list[ConflictLine] = []
+        self._more = False
         self._names: dict[Place, str] = {}
         self.rows: list[FieldRow] = []
         self._record: RecordView | None = None
@@ -52,7 +54,7 @@ class Conflicts(Queue):
         self.remember = QCheckBox()
         self.bulk_button = button(self.say("many"), self.show_bulk)
         self.bulk_button.setObjectName("many")
-        self.above.addWidget(self.bulk_button)
+        self.head(self.bulk_button)
         self.above.addStretch(1)
         self.view.installEventFilter(self)
 
@@ -63,6 +65,7 @@ class Conflicts(Queue):
 
     def _listed(self, page: ConflictPage) -> None:
         self._open = list(page.conflicts)
+        self._more = page.more
         places = list(dict.fromkeys(Place(line.stream, line.key) for line in self._open))
         self._put(places)
         unknown = tuple(place for place in places if place not in self._names)
@@ -85,7 +88,7 @@ class Conflicts(Queue):
             name = self._names.get(place) or where
             age = self.age(min(c.at for c in mine))
             lines.append(Line(place, name, fields, age, mine))
-        self.put(lines, len(self._open))
+        self.put(lines, -1 if self._more else len(self._open))
 
     def show_at(self, ident: str) -> None:
         for at, line in enumerate(self.view.held.rows):
@@ -127,14 +130,15 @@ class Conflicts(Queue):
         self.remember.setToolTip(self.say("remember_about"))
         self.save = button(self.say("save"), self.save_and_next, "primary")
         self.save.setObjectName("save")
-        every = row(
+        every = Flow(
             button(self.say("all_pms"), lambda: self._all("pms")),
             button(self.say("all_crm"), lambda: self._all("crm")),
-            None,
             button(self.say("later"), self.next_line),
             self.save,
+            right=True,
         )
-        self.feet.addLayout(column(self.remember, every, label(self.say("keys"), "caption")))
+        keys = label(self.say("keys"), "caption", wrap=True)
+        self.feet.addLayout(column(self.remember, every, keys))
         self._look()
 
     def _why(self, record: RecordView) -> str:
@@ -143,7 +147,7 @@ class Conflicts(Queue):
         fields = ", ".join(field_name(c.line.field, self.texts) for c in record.conflicts)
         return self.say(f"why.{kind}", fields=fields)
 
-    def _matching(self, matching: dict[str, Any]) -> QObject:
+    def _matching(self, matching: dict[str, Any]) -> QWidget:
         """Hidden until wanted: what both sides hold alike."""
         grid = QGridLayout()
         grid.setHorizontalSpacing(18)
@@ -162,8 +166,8 @@ class Conflicts(Queue):
 
         opener = button(self.say("matching", n=n), toggle, "link")
         opener.setObjectName("matching")
-        holder = card(column(row(opener, None), inside), "")
-        holder.layout().setContentsMargins(0, 0, 0, 0)  # type: ignore[union-attr]
+        holder = QWidget()
+        holder.setLayout(column(row(opener, None), inside))
         return holder
 
     def _all(self, side: str) -> None:
@@ -237,7 +241,7 @@ class Conflicts(Queue):
     ) -> None:
         """One request after the other; then the way back."""
         if not asked:
-            self._is_saving = False
+            self._is_saving = self.is_held = False
             if done:
                 numbers = tuple(done)
                 self.undo.offer(
@@ -274,6 +278,7 @@ class Conflicts(Queue):
 
     def show_bulk(self) -> None:
         """The same choice for all conflicts of a field: chosen, looked through, done."""
+        self.is_held = True
         self.view.clearSelection()
         self.shown = None
         self.rows = []
@@ -291,7 +296,7 @@ class Conflicts(Queue):
         for word in ("pms", "crm"):
             self.side.addItem(self.say(f"bulk.sides.{word}"), word)
         self.side.setAccessibleName(self.say("bulk.side"))
-        box.addLayout(row(self.kind, self.side, None))
+        box.addLayout(row(column(self.kind, self.side), None))
         self._preview = column(gap=6)
         box.addLayout(self._preview)
         box.addStretch(1)
@@ -300,7 +305,7 @@ class Conflicts(Queue):
         self.apply = button("", self._apply_bulk, "primary")
         self.apply.setObjectName("apply")
         cancel = button(self.texts("review.cancel"), self._close_bulk)
-        self.feet.addLayout(column(self.remember, row(None, cancel, self.apply)))
+        self.feet.addLayout(column(self.remember, Flow(cancel, self.apply, right=True)))
         for combo in (self.kind, self.side):
             combo.currentIndexChanged.connect(lambda _: self._look_through())
         self._look_through()
@@ -356,4 +361,5 @@ class Conflicts(Queue):
         self._send([request], [], self.say("bulk.decided", n=len(numbers)))
 
     def _close_bulk(self) -> None:
+        self.is_held = False
         self.view.choose(0)

@@ -145,5 +145,5 @@ class _Wrapped(QRadioButton):
     """A radio button whose long text ends in dots instead of widening the window."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(text if len(text) <= 46 else text[:44] + "…")
+        super().__init__(text if len(text) <= 30 else text[:28] + "…")
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)

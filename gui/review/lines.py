@@ -85,17 +85,19 @@ class _Painter(QStyledItemDelegate):
         self._theme = theme
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        height = option.fontMetrics.height()
+        height = option.fontMetrics.height()  # type: ignore[attr-defined]
         return QSize(160, round(height * 2.15) + 2 * _MARGIN)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         line: Line = index.data(ROW_ROLE)
         bare = QStyleOptionViewItem(option)
         self.initStyleOption(bare, index)
-        bare.text = ""
-        style = bare.widget.style() if bare.widget is not None else QApplication.style()
-        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, bare, painter, bare.widget)
-        room = QRect(option.rect).adjusted(_MARGIN, _MARGIN - 2, -_MARGIN, -_MARGIN + 2)
+        bare.text = ""  # type: ignore[attr-defined]
+        widget = bare.widget  # type: ignore[attr-defined]
+        style = widget.style() if widget is not None else QApplication.style()
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, bare, painter, widget)
+        box: QRect = option.rect  # type: ignore[attr-defined]
+        room = QRect(box).adjusted(_MARGIN, _MARGIN - 2, -_MARGIN, -_MARGIN + 2)
         painter.save()
         strong, small = self._theme.font("body", strong=True), self._theme.font("caption")
         painter.setFont(small)

@@ -16,11 +16,13 @@ from agent.model.records import (
     Place,
     RetryParked,
 )
+from gui import a11y
 from gui.presenter.values import record_name, why_text
 from gui.review.lines import Line
 from gui.review.queue import Queue
 from gui.shell import Shell
-from gui.widgets.parts import button, card, column, label, row
+from gui.widgets.flow import Flow
+from gui.widgets.parts import button, card, column, label
 
 _MOST = 300
 
@@ -33,7 +35,7 @@ class Parked(Queue):
         super().__init__(shell)
         self.ignored = QCheckBox(self.say("ignored", n=0))
         self.ignored.toggled.connect(lambda _: self._turn())
-        self.above.addWidget(self.ignored)
+        self.head(self.ignored)
         self.above.addStretch(1)
         self.note = QLineEdit()
         self._names: dict[Place, str] = {}
@@ -84,8 +86,10 @@ class Parked(Queue):
             box.addWidget(card(told))
             key = "ignored_since" if parked.ignored else "since"
             next_try = self.texts.when(parked.due_at, self.shell.now())
-            facts = {"age": self.age(parked.since), "tries": parked.tries, "next": next_try}
-            box.addWidget(label(self.say(key, **facts), "caption", wrap=True))
+            age, tries = self.age(parked.since), parked.tries
+            box.addWidget(
+                label(self.say(key, age=age, tries=tries, next=next_try), "caption", wrap=True)
+            )
         else:
             box.addWidget(label(self.say("several", n=len(lines)), "title"))
             box.addWidget(label("\n".join(line.title for line in lines[:20]), "soft", wrap=True))
@@ -100,16 +104,14 @@ class Parked(Queue):
         retry.setObjectName("retry")
         if self.ignored.isChecked():
             heed = button(self.say("heed", n=n), lambda: self._heed(places))
-            self.feet.addLayout(row(None, heed, retry))
+            self.feet.addLayout(Flow(heed, retry, right=True))
             return
         self.note = QLineEdit()
-        self.note.setPlaceholderText(self.say("note"))
-        self.note.setAccessibleName(self.say("note"))
+        named = label(self.say("note"), "label", wrap=True)
+        a11y.buddy(named, self.note)
         ignore = button(self.say("ignore", n=n), lambda: self._ignore(places))
         ignore.setObjectName("ignore")
-        line = row(self.note, ignore, retry)
-        line.setStretch(0, 1)
-        self.feet.addLayout(line)
+        self.feet.addLayout(column(named, self.note, Flow(ignore, retry, right=True)))
 
     def _retry(self, places: tuple[Place, ...]) -> None:
         self.ask(RetryParked(places), lambda told: self.told(told, self.say("retried")))

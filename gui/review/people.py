@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from PySide6.QtWidgets import QComboBox, QGridLayout
@@ -43,14 +44,14 @@ class People(Queue):
             self.state.addItem(self.say(f"states.{word}"), word)
         self.state.setAccessibleName(self.say("which"))
         self.state.currentIndexChanged.connect(lambda _: self._turn())
-        self.above.addWidget(self.state)
+        self.head(self.state)
         self.above.addStretch(1)
         self._names: dict[str, str] = {}
         self._alike: list[ContactLine] = []
 
     @property
     def _is_waiting(self) -> bool:
-        return self.state.currentData() == "suspect"
+        return bool(self.state.currentData() == "suspect")
 
     def refresh(self) -> None:
         self.ask(ListContacts(str(self.state.currentData()), limit=MOST), self._listed)
@@ -142,7 +143,7 @@ class People(Queue):
             if contact.line.state == "suspect":
                 same = button(
                     self.say("same"),
-                    lambda key=candidate.key: self._approve(contact.line, key),
+                    partial(self._approve, contact.line, candidate.key),
                     "primary" if at == 0 else "",
                     self.say("same_as", key=str(candidate.key)),
                 )
@@ -177,7 +178,7 @@ class People(Queue):
             box = column(label(self.say("twins"), "soft", wrap=True))
             for twin in twins:
                 text = self.say("merge", id=twin.cloud_id, key=str(twin.key))
-                made = button(text, lambda t=twin: self._merge(line, t.cloud_id))
+                made = button(text, partial(self._merge, line, twin.cloud_id))
                 made.setObjectName("merge")
                 box.addLayout(row(None, made))
             self.feet.insertLayout(0, box)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, TypeVar
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QScrollArea, QSplitter, QVBoxLayout, QWidget
@@ -33,6 +34,7 @@ class Queue(QWidget):
         self.shell = shell
         self.texts = shell.texts
         self.shown: object = None  # ident of what the detail shows
+        self.is_held = False  # the detail shows something of no line; leave it
         self.view = LineView(shell.theme, self.say("list"), several=self.several)
         self.view.setMinimumWidth(250)
         self.above = row()
@@ -45,15 +47,15 @@ class Queue(QWidget):
         self.detail.setSpacing(GAP - 4)
         holder = QWidget()
         holder.setLayout(self.detail)
-        self.scroll = QScrollArea()
-        self.scroll.setWidget(holder)
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.scroller = QScrollArea()
+        self.scroller.setWidget(holder)
+        self.scroller.setWidgetResizable(True)
+        self.scroller.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroller.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.feet = column(gap=0)
         self.undo = UndoBar(self)
         right = QWidget()
-        right.setLayout(column(self.scroll, self.feet, self.undo, gap=8))
+        right.setLayout(column(self.scroller, self.feet, self.undo, gap=8))
         split = QSplitter()
         split.addWidget(left)
         split.addWidget(right)
@@ -91,18 +93,20 @@ class Queue(QWidget):
         self.shell.link.ask(request, then, failed=failed, owner=self)
 
     def put(self, lines: Sequence[Line], count: int | None = None) -> None:
-        """The list; what was chosen stays chosen, else the first is."""
+        """The list; what was chosen stays chosen, else the first is. ``count``: of what waits here,
+        -1 = not known from this list."""
         at = self.view.currentIndex().row()
         self.view.held.show(lines)
         total = len(lines) if count is None else count
-        self.counted.emit(total)
+        if total >= 0:
+            self.counted.emit(total)
         self.view.setVisible(bool(lines))
         self.empty.setVisible(not lines)
         self.empty.setText("" if lines else self.say("none"))
         if not lines:
             self.shown = None
             self.fresh().addStretch(1)
-        elif not self.view.selectedIndexes():
+        elif not self.is_held and not self.view.selectedIndexes():
             self.view.choose(min(max(at, 0), len(lines) - 1))
 
     def name_lines(self, request: NameThem, then: Callable[[Named], None]) -> None:
@@ -113,6 +117,11 @@ class Queue(QWidget):
     def choose(self, lines: list[Line]) -> None:
         """Show what is chosen at the right."""
         raise NotImplementedError
+
+    def head(self, widget: QWidget) -> None:
+        """Above the list, and before it for the Tab key."""
+        self.above.addWidget(widget)
+        QWidget.setTabOrder(widget, self.view)
 
     def fresh(self) -> QVBoxLayout:
         clear(self.detail)
@@ -125,14 +134,11 @@ class Queue(QWidget):
         if at + 1 < len(self.view.held.rows):
             self.view.choose(at + 1)
 
-    def may(self, kind: type[Request[object]]) -> bool:
+    def may(self, kind: type[Request[Any]]) -> bool:
         return self.shell.link.may(kind)
 
-    def age(self, moment: object) -> str:
+    def age(self, moment: datetime) -> str:
         """How long it has waited."""
-        from datetime import datetime
-
-        assert isinstance(moment, datetime)
         return self.texts.span((self.shell.now() - moment).total_seconds())
 
     def told(self, settlement: Settlement, did: str) -> None:
@@ -150,6 +156,7 @@ class Queue(QWidget):
         ident = tuple(line.ident for line in lines)
         if lines and ident != self.shown:
             self.shown = ident
+            self.is_held = False
             self.choose(lines)
 
 

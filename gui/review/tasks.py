@@ -19,11 +19,13 @@ from agent.model.review import (
     TaskPage,
     TaskView,
 )
+from gui import a11y
 from gui.presenter.values import field_name, record_name, shown
 from gui.review.lines import Line
 from gui.review.queue import Queue
 from gui.shell import Shell
 from gui.theme import set_tone
+from gui.widgets.flow import Flow
 from gui.widgets.parts import button, card, column, label, row
 
 _FILE = "content_base64"
@@ -97,22 +99,22 @@ class Tasks(Queue):
         self._feet(line.number)
 
     def _feet(self, number: int) -> None:
-        self.note = QLineEdit()
-        self.note.setPlaceholderText(self.say("reason"))
-        self.note.setAccessibleName(self.say("reason"))
-        self.key = QLineEdit()
-        self.key.setPlaceholderText(self.say("key"))
-        self.key.setAccessibleName(self.say("key"))
-        self.key.setMaximumWidth(230)
+        self.note, self.key = QLineEdit(), QLineEdit()
+        reason = label(self.say("reason"), "label", wrap=True)
+        record = label(self.say("key"), "label", wrap=True)
+        a11y.buddy(reason, self.note)
+        a11y.buddy(record, self.key)
         cannot = button(self.say("cannot"), lambda: self._close(number, done=False))
         cannot.setObjectName("cannot")
         cannot.setEnabled(False)
         self.note.textChanged.connect(lambda text: cannot.setEnabled(bool(text.strip())))
         done = button(self.say("done"), lambda: self._close(number, done=True), "primary")
         done.setObjectName("done")
-        upper = row(self.note, cannot)
-        upper.setStretch(0, 1)
-        self.feet.addLayout(column(upper, row(self.key, None, done)))
+        upper = row(column(reason, self.note, gap=3), column(None, cannot, gap=0))
+        lower = row(column(record, self.key, gap=3), column(None, done, gap=0))
+        for line in (upper, lower):
+            line.setStretch(0, 1)
+        self.feet.addLayout(column(upper, lower))
 
     def _close(self, number: int, *, done: bool) -> None:
         key = self.key.text().strip()
@@ -154,17 +156,17 @@ class Unsure(Queue):
             box.addWidget(label(self.texts("review.not_manager"), "soft", wrap=True))
             return
         key = QLineEdit()
-        key.setPlaceholderText(self.texts("review.tasks.key"))
-        key.setAccessibleName(self.texts("review.tasks.key"))
-        key.setMaximumWidth(230)
-        key.setVisible(effect.key is None)
+        named = label(self.texts("review.tasks.key"), "label", wrap=True)
+        a11y.buddy(named, key)
+        for part in (named, key):
+            part.setVisible(effect.key is None)
         happened = button(
             self.say("happened"), lambda: self._settle(effect.number, key.text(), happened=True)
         )
         not_happened = button(
             self.say("not_happened"), lambda: self._settle(effect.number, "", happened=False)
         )
-        self.feet.addLayout(row(key, None, not_happened, happened))
+        self.feet.addLayout(column(named, key, Flow(not_happened, happened, right=True)))
 
     def _settle(self, number: int, key: str, *, happened: bool) -> None:
         key = key.strip()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
+    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -66,6 +67,13 @@ def card(inside: QLayout, kind: str = "card") -> QFrame:
     inside.setContentsMargins(GAP, GAP - 2, GAP, GAP - 2)
     frame.setLayout(inside)
     return frame
+
+
+def shrinks(box: QComboBox) -> None:
+    """A choice that gives way where room is short; its list shows all of each word."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(6)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
 
 def rule() -> QFrame:

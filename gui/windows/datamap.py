@@ -4,6 +4,7 @@ and (for the administrator) this site's own rows over it."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
@@ -46,6 +47,7 @@ _OWNERS = ("shared", "pms", "crm")
 _CONFLICTS = ("ask", "pms", "crm", "set_merge", "append")
 _WAYS = ("to_crm", "both", "none")
 _TYPED_MS = 150
+_NOTES = 12  # of what the live schema says beside missing columns
 
 
 class DataMap(Tab):
@@ -58,7 +60,11 @@ class DataMap(Tab):
         self.tools.addWidget(button(texts("map.csv"), lambda: self._export("csv")))
         self.tools.addWidget(button(texts("map.html"), lambda: self._export("html")))
         self.summary = label("", "", wrap=True)
-        self.body.addWidget(self.summary)
+        self.more = button("", self._toggle, "link")
+        self.more.setObjectName("more")
+        self.notes = label("", "soft", wrap=True)
+        self.notes.hide()
+        self.body.addLayout(column(self.summary, row(self.more, None), self.notes, gap=4))
         self.pending = QFrame()
         self.pending.setProperty("kind", "banner")
         set_tone(self.pending, "warn")
@@ -80,6 +86,11 @@ class DataMap(Tab):
             stretch=3,
             widths={0: 104, 1: 156, 2: 176, 4: 92, 5: 124, 6: 100},
         )
+        across = self.table.horizontalHeader()
+        for at in (0, 1, 2, 4, 5, 6):  # a language with longer heads gets wider columns
+            self.table.setColumnWidth(
+                at, max(self.table.columnWidth(at), across.sectionSizeHint(at))
+            )
         self.detail = QVBoxLayout()
         self.detail.setContentsMargins(0, 0, 0, 0)
         self.detail.setSpacing(10)
@@ -114,9 +125,8 @@ class DataMap(Tab):
         self.words.textChanged.connect(lambda _: self._later.start())
         for combo in (self.stream, self.show_only):
             combo.currentIndexChanged.connect(lambda _: self._filter())
-        line = row(self.words, self.stream, self.show_only, self.found)
-        line.setStretch(0, 1)
-        self.body.addLayout(line)
+        choices = row(self.stream, self.show_only, None, self.found)
+        self.body.addLayout(column(self.words, choices))
 
     def _columns(self) -> tuple[Column[MapLine], ...]:
         texts = self.texts
@@ -146,9 +156,23 @@ class DataMap(Tab):
     def _show(self, view: MapView) -> None:
         self.map = view
         self.summary.setText(mapping.summary(view, self.texts))
+        notes = [f for f in view.findings if f.code != "map.column_missing"]
+        told = [self.texts.message(f.code, f.facts).title for f in notes[:_NOTES]]
+        self.notes.setText("\n".join(told))
+        self.more.setVisible(bool(told))
+        self._look()
         self.pending.setVisible(view.pending)
         self.apply.setEnabled(self.shell.link.may(RestartEngine))
         self._filter()
+
+    def _toggle(self) -> None:
+        self.notes.setVisible(self.notes.isHidden())
+        self._look()
+
+    def _look(self) -> None:
+        key = "more" if self.notes.isHidden() else "less"
+        self.more.setText(self.texts(f"map.{key}"))
+        self.more.setAccessibleName(self.more.text())
 
     def _filter(self) -> None:
         if self.map is None:
@@ -173,7 +197,8 @@ class DataMap(Tab):
     @property
     def line(self) -> MapLine | None:
         chosen = self.table.selectionModel().selectedRows()
-        return chosen[0].data(ROW_ROLE) if chosen else None
+        found: MapLine | None = chosen[0].data(ROW_ROLE) if chosen else None
+        return found
 
     def _chosen(self) -> None:
         clear(self.detail)
@@ -217,14 +242,14 @@ class DataMap(Tab):
                 combo.addItem(texts(f"map.{kind}.{word}"), word)
             combo.setCurrentIndex(max(combo.findData(now), 0))
             combo.setObjectName(f"cell-{cell}")
-            self.cells[cell] = lambda c=combo: str(c.currentData())
+            self.cells[cell] = partial(_chosen, combo)
             self._cell(grid, at, cell, combo)
         for at, (cell, now) in enumerate((("column", line.column), ("transform", line.transform))):
             edit = QLineEdit(now)
             edit.setObjectName(f"cell-{cell}")
             self.cells[cell] = edit.text
-            self._cell(grid, 3 + at, cell, edit)
-        grid.setColumnStretch(4, 1)
+            self._cell(grid, at, cell, edit, line=2, span=1 + at)
+        grid.setColumnStretch(2, 1)
         self.verdict = label("", "", wrap=True)
         self.verdict.hide()
         self.check = button(texts("map.check"), lambda: self._edit(line, save=False))
@@ -237,11 +262,13 @@ class DataMap(Tab):
         foot.addWidget(self.save)
         return column(grid, self.verdict, foot, gap=8)
 
-    def _cell(self, grid: QGridLayout, at: int, cell: str, field: QWidget) -> None:
+    def _cell(
+        self, grid: QGridLayout, at: int, cell: str, field: QWidget, line: int = 0, span: int = 1
+    ) -> None:
         text = label(self.texts(f"map.cells.{cell}"), "label")
         a11y.buddy(text, field)
-        grid.addWidget(text, 0, at)
-        grid.addWidget(field, 1, at)
+        grid.addWidget(text, line, at, 1, span)
+        grid.addWidget(field, line + 1, at, 1, span)
 
     def _changes(self, line: MapLine) -> dict[str, str]:
         now = {
@@ -314,3 +341,7 @@ class DataMap(Tab):
 
 def _key(line: MapLine) -> tuple[str, str, str, str]:
     return (line.stream, line.field, line.table, line.column)
+
+
+def _chosen(combo: QComboBox) -> str:
+    return str(combo.currentData())

@@ -6,6 +6,7 @@ changed. Texts: ``assets/messages/window/<language>/review.toml``.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QTimer
@@ -19,7 +20,8 @@ from gui.review.policies import Policies
 from gui.review.queue import Queue
 from gui.review.tasks import Tasks, Unsure
 from gui.shell import Shell
-from gui.widgets.parts import button, row
+from gui.widgets.flow import Flow
+from gui.widgets.parts import button
 from gui.windows.tab import Tab
 
 QUEUES: tuple[type[Queue], ...] = (Conflicts, People, Tasks, Unsure, Parked, Policies)
@@ -41,10 +43,10 @@ class Review(Tab):
         self._counts: dict[str, int] = {}
         self._wanted = ""
         self.stack = QStackedWidget()
-        bar = row(gap=4)
+        bar = Flow(gap=4)
         for kind in QUEUES:
             queue = kind(shell)
-            chip = button("", lambda name=kind.name: self.show_queue(name), "nav")
+            chip = button("", partial(self.show_queue, kind.name), "nav")
             chip.setCheckable(True)
             chip.setObjectName(f"queue-{kind.name}")
             self.queues[kind.name] = queue
@@ -52,7 +54,6 @@ class Review(Tab):
             queue.counted.connect(lambda n, name=kind.name: self._count(name, n))
             self.stack.addWidget(queue)
             bar.addWidget(chip)
-        bar.addStretch(1)
         self.body.addLayout(bar)
         self.body.addWidget(self.stack, 1)
         self._later = QTimer(self)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from gui.windows.activity import Activity
 from gui.windows.datamap import DataMap
 from gui.windows.log import Log
+from gui.windows.manual import Manual
 from gui.windows.overview import Overview
 from gui.windows.review import Review
+from gui.windows.support import Support
 from gui.windows.tab import Tab
 
-TABS: tuple[type[Tab], ...] = (Overview, Activity, Review, DataMap, Log)
+TABS: tuple[type[Tab], ...] = (Overview, Activity, Review, Manual, DataMap, Log, Support)

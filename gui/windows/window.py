@@ -85,6 +85,10 @@ class Window(QMainWindow):
         if place:
             tab.show_at(place)
 
+    def shown_tabs(self) -> list[str]:
+        """Names of the tabs that were opened so far."""
+        return [name for name in self._kinds if name in self._built]
+
     def built(self, name: str) -> Tab:
         tab = self._built.get(name)
         if tab is None:
@@ -117,14 +121,8 @@ class Window(QMainWindow):
     def focusNextPrevChild(self, forward: bool) -> bool:  # noqa: N802 - Qt's
         """Tab reads the window as people do: the side, the page line by line, the notice. Tabs are
         built late and grow cards: the order things were made in is not theirs."""
-        stops = a11y.reading_order(self.side, self.pages.currentWidget(), self.notice)
-        now = self.focusWidget()
-        if not stops:
-            return False
-        at = stops.index(now) if now in stops else -1 if forward else 0
-        reason = Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason
-        stops[(at + (1 if forward else -1)) % len(stops)].setFocus(reason)
-        return True
+        parts = (self.side, self.pages.currentWidget(), self.notice)
+        return a11y.step(self, parts, forward=forward)
 
     def _restore(self) -> None:
         kept: QByteArray = self.shell.prefs.bytes("window/geometry")

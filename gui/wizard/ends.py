@@ -63,7 +63,9 @@ class Preview(Page):
         never = label(self.say("no_writes", kind=preview.kind), "", wrap=True)
         set_tone(never, "good")
         span = texts.span(max(preview.reads_s, 60))
-        box.addWidget(card(column(line, never, label(self.say("takes", span=span), "soft"), gap=4)))
+        box.addWidget(
+            card(column(line, never, label(self.say("takes", span=span), "soft", wrap=True), gap=4))
+        )
         grid = QGridLayout()
         grid.setHorizontalSpacing(28)
         grid.setVerticalSpacing(4)

@@ -28,10 +28,13 @@ class Pair(Page):
     def enter(self) -> None:
         facts = self._facts()
         self.set_ready(self._is_done())
-        if self._is_done() and not self._is_again:
-            self._show_linked(str(facts.get("practice") or ""), str(facts.get("url") or ""))
-        else:
-            self._show_form(str(facts.get("url") or ""))
+        practice, url = str(facts.get("practice") or ""), str(facts.get("url") or "")
+        if self._is_again or not practice:
+            self._show_form(url)
+        elif self._is_done():
+            self._show_linked(practice, url)
+        else:  # linked, and nobody has said yet that it is theirs
+            self._linked(PairedView(url, "", practice, confirmed=False))
 
     def _facts(self) -> dict[str, str | int | float | None]:
         lines = self.view.steps if self.view else ()

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from PySide6.QtWidgets import QButtonGroup, QGridLayout, QLineEdit, QRadioButton, QVBoxLayout
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QGridLayout,
+    QLineEdit,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from agent.model.reading import Finding, Severity
 from agent.model.setup import (
@@ -15,6 +22,7 @@ from agent.model.setup import (
     GetProof,
     GetSetup,
     KindView,
+    PlaceField,
     ProofView,
     SetupView,
     Step,
@@ -98,29 +106,42 @@ class Find(Page):
         clear(self._form)
         clear(self.results)
         self.fields = {}
+        plain = [field for field in kind.fields if not field.advanced]
+        more = [field for field in kind.fields if field.advanced]
+        self._form.addLayout(self._grid(plain, preset))
+        if more:
+            rest = QWidget()
+            rest.setLayout(self._grid(more, preset))
+            rest.setVisible(any(preset.get(field.setting) for field in more))
+            opener = button(self.say("more"), lambda: rest.setVisible(rest.isHidden()), "link")
+            opener.setObjectName("more")
+            self._form.addLayout(row(opener, None))
+            self._form.addWidget(rest)
+        self.test_button = button(self.say("test"), self.test)
+        self.test_button.setObjectName("test")
+        self._form.addLayout(row(self.test_button, None))
+        self._typed()
+
+    def _grid(self, fields: Sequence[PlaceField], preset: dict[str, Value]) -> QGridLayout:
         grid = QGridLayout()
+        grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(16)
         grid.setVerticalSpacing(10)
-        for index, field in enumerate(kind.fields):
+        for index, field in enumerate(fields):
             edit = QLineEdit(str(preset.get(field.setting, field.value)))
             if field.secret:
                 edit.setEchoMode(QLineEdit.EchoMode.Password)
                 edit.setPlaceholderText(self.say("kept") if field.is_set else "")
             edit.setEnabled(not field.locked)
             edit.setToolTip(field.help if not field.locked else self.say("locked"))
-            edit.setAccessibleDescription(field.help)
             edit.textChanged.connect(lambda _: self._typed())
             edit.returnPressed.connect(self.test)
             text = label(field.label, "label")
             a11y.buddy(text, edit)
-            line, place = divmod(index, 2)
-            grid.addLayout(column(text, edit, gap=4), line, place)
+            edit.setAccessibleDescription(field.help)
+            grid.addLayout(column(text, edit, gap=4), *divmod(index, 2))
             self.fields[field.setting] = edit
-        self._form.addLayout(grid)
-        self.test_button = button(self.say("test"), self.test)
-        self.test_button.setObjectName("test")
-        self._form.addLayout(row(self.test_button, None))
-        self._typed()
+        return grid
 
     def _typed(self) -> None:
         if self._kind is None:

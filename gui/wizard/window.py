@@ -33,6 +33,7 @@ PAGES: tuple[type[Page], ...] = (
     Welcome, Pair, Find, Proof, Scope, Conflicts, Hours, Preview, Done,
 )  # fmt: skip
 SIZE = (980, 640)
+_PAGE_OF = {"pms": "find"}  # what other windows call a page
 
 
 class Wizard(QMainWindow):
@@ -46,7 +47,6 @@ class Wizard(QMainWindow):
         self.shell = shell
         self.view: SetupView | None = None
         self._is_busy = False
-        self._visited = {"welcome"}
         texts = shell.texts
         self.setWindowTitle(texts("wizard.window"))
         self.setWindowIcon(shell.theme.icon("bridgework"))
@@ -68,9 +68,9 @@ class Wizard(QMainWindow):
             gap=2,
         )
         side_box.setContentsMargins(GAP, EDGE - 4, GAP, GAP)
-        side = QFrame()
+        self.side = side = QFrame()
         side.setProperty("kind", "side")
-        side.setFixedWidth(236)
+        side.setFixedWidth(264)
         side.setLayout(side_box)
         self.trouble = label("", "", wrap=True)
         self._banner = QFrame()
@@ -101,6 +101,10 @@ class Wizard(QMainWindow):
         QShortcut(QKeySequence(Qt.Key.Key_Escape), self, self.close)
         shell.link.standing_changed.connect(self._line_changed)
         self._look()
+
+    def focusNextPrevChild(self, forward: bool) -> bool:  # noqa: N802 - Qt's
+        parts = (self.side, self.pages.currentWidget(), self.back, self.next)
+        return a11y.step(self, parts, forward=forward)
 
     # -- where we are -----------------------------------------------------------------------------
 
@@ -141,8 +145,8 @@ class Wizard(QMainWindow):
         self._look()
 
     def go_to(self, name: str) -> None:
+        name = _PAGE_OF.get(name, name)
         page = self._kinds.get(name) or self._kinds["welcome"]
-        self._visited.add(name)
         self.pages.setCurrentWidget(page)
         self.calm()
         page.enter()

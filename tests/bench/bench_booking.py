@@ -100,20 +100,20 @@ def book_all(rig: TwoSided, count: int, rate: float) -> list[dict[str, Any]]:
         slots: list[dict[str, Any]] = []
         for number in range(count):
             time.sleep(max(0.0, start + number / rate - time.monotonic()))
-            if not slots:
-                day = datetime.now(UTC).date() + timedelta(days=2)
-                slots = desk.slots(day, days=14)[number % 3 :: 3]
-            slot, token = slots.pop(0), f"req-bench-{number}"
-            began = time.monotonic()
-            view = desk.ask("book", {
-                "patient": {"key": patients[number % len(patients)]}, "note": token,
-                "start": slot["start"], "minutes": slot["minutes"],
-                "operatory_key": slot["operatory_key"], "provider_key": slot["provider_key"],
-            })  # fmt: skip
-            if view is not None:
-                queued = time.monotonic()
-                made.append({"token": token, "began": began, "queued": queued,
-                             "command": view["command_id"]})  # fmt: skip
+            view, token = None, f"req-bench-{number}"
+            while view is None:  # a place the one before has taken is refused by the CRM itself
+                if not slots:
+                    day = datetime.now(UTC).date() + timedelta(days=2)
+                    slots = desk.slots(day, days=14)[number % 3 :: 3]
+                slot = slots.pop(0)
+                began = time.monotonic()
+                view = desk.ask("book", {
+                    "patient": {"key": patients[number % len(patients)]}, "note": token,
+                    "start": slot["start"], "minutes": slot["minutes"],
+                    "operatory_key": slot["operatory_key"], "provider_key": slot["provider_key"],
+                })  # fmt: skip
+            made.append({"token": token, "began": began, "queued": time.monotonic(),
+                         "command": view["command_id"]})  # fmt: skip
         for one in made:
             one["view"] = desk.ended(one["command"], 30)
     return made

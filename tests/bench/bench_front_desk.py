@@ -118,12 +118,14 @@ def sort_out(lines: Path, windows: Windows) -> dict[str, list[float]]:
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
     rows, engine = rows_of(asked), asked.engine or "myisam"
-    rounds, window_s = (1, 12.0) if asked.quick else (3, 60.0)
+    rounds, window_s = (1, 12.0) if asked.quick else (asked.rounds, asked.window)
     plan = PracticePlan(
         patients=1000, years=1, zone=ZONE, bulk_appointments=rows, bulk_procedures=rows
     )
     windows = Windows()
-    with Rig(engine=engine, plan=plan) as rig:
+    with Rig(engine=engine, plan=plan, kept=asked.kept) as rig:
+        if asked.prepare:
+            return {}
         lines = rig.folder / "desk.txt"
         with desk_at_work(rig, lines):
             for number in range(rounds):
@@ -160,7 +162,10 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    asked = options(__doc__ or "", rows=1_000_000, quick_rows=40_000).parse_args()
+    parser = options(__doc__ or "", rows=1_000_000, quick_rows=40_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--window", type=float, default=60.0, help="seconds of each phase")
+    asked = parser.parse_args()
     emit(measure(asked), as_json=asked.json)
 
 

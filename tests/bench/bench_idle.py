@@ -18,16 +18,16 @@ from typing import Any
 import psutil
 
 from agent.sandbox.practice.create import PracticePlan
-from tests.bench.rig import ZONE, Rig, emit, options, rows_of, show, tell
+from tests.bench.rig import ZONE, Rig, cpu_s, emit, options, rows_of, show
 
 ROUNDS = 3
 GATE_S = 0.05  # sync.gate_ms
 
 
 def _cpu_share(process: psutil.Process, for_s: float) -> float:
-    before, began = sum(process.cpu_times()[:2]), time.monotonic()
+    before, began = cpu_s(process), time.monotonic()
     time.sleep(for_s)
-    return float((sum(process.cpu_times()[:2]) - before) / (time.monotonic() - began))
+    return (cpu_s(process) - before) / (time.monotonic() - began)
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
@@ -38,16 +38,19 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     )
     on: list[dict[str, float]] = []
     off: list[float] = []
-    with Rig(engine=engine, plan=plan) as rig:
-        rig.set_up({"sync.load_duty": "1"})
-        rig.start_agent()
-        tell(f"loaded after {rig.wait_loaded(3600):.0f} s")
+    with Rig(engine=engine, plan=plan, kept=asked.kept) as rig:
+        rig.load()
+        if asked.prepare:
+            return {}
+        # What fell due since it was loaded is proven first, at full speed.
+        rig.start_agent({"pms.max_duty": "1"})
+        rig.wait_for("up_to_date", timeout_s=900)
         rig.stop_agent()
         server = rig.server_process()
         for _ in range(ROUNDS):
             off.append(_cpu_share(server, window_s))
             rig.start_agent()
-            rig.wait_for("up_to_date", timeout_s=60)
+            rig.wait_for("up_to_date", timeout_s=120)
             time.sleep(6)  # the start's own wide look-back is not what an idle hour costs
             with rig.watching() as cost, rig.agent_meter() as agent:
                 server_cpu = _cpu_share(server, window_s)

@@ -31,7 +31,6 @@ from tests.bench.rig import (
     percentile,
     rows_of,
     show,
-    tell,
 )
 
 APART_S = 2.0
@@ -63,10 +62,11 @@ def judge(deeds: list[Deed], effects: dict[tuple[str, str], list[int]]) -> dict[
         for record in {(deed.stream, deed.key), *((t.stream, t.key) for t in deed.also)}:
             touched[record].append((deed.number, began_us))
     by_kind: dict[str, list[float]] = defaultdict(list)
+    slowest: list[tuple[float, str, str]] = []
     left_out: Counter[str] = Counter()
     lost: Counter[str] = Counter()
     traceless: Counter[str] = Counter()
-    for deed in deeds:
+    for before, deed in zip([None, *deeds], deeds, strict=False):
         record = (deed.stream, deed.key)
         done_us = _us(deed)
         began_us = done_us - int((deed.at_monotonic - deed.began_monotonic) * 1e6)
@@ -82,7 +82,9 @@ def judge(deeds: list[Deed], effects: dict[tuple[str, str], list[int]]) -> dict[
         until_us = min((at for at in others if at > done_us), default=done_us + 3_600_000_000)
         mine = [at for at in moments if began_us <= at < until_us]
         if mine:
-            by_kind[deed.kind].append(max(max(mine) - done_us, 0) / 1000)
+            ms = max(max(mine) - done_us, 0) / 1000
+            by_kind[deed.kind].append(ms)
+            slowest.append((ms, str(deed.kind), str(before.kind) if before else ""))
         else:
             lost[f"{deed.kind} of {deed.stream} {deed.key}"] += 1
     return {
@@ -90,6 +92,7 @@ def judge(deeds: list[Deed], effects: dict[tuple[str, str], list[int]]) -> dict[
         "left_out": dict(left_out),
         "never_arrived": dict(lost),
         "traceless": dict(traceless),
+        "slowest": sorted(slowest, reverse=True)[:20],
     }
 
 
@@ -97,14 +100,16 @@ def _us(deed: Deed) -> int:
     return int(deed.at_wall.timestamp() * 1e6)
 
 
-def run(engine: str, rows: int, rate: float, for_s: float) -> dict[str, Any]:
+def run(asked: argparse.Namespace, engine: str, for_s: float) -> dict[str, Any]:
+    rows, rate = rows_of(asked), asked.rate
     plan = PracticePlan(patients=1500, years=1, zone=ZONE, bulk_appointments=rows,
                         bulk_procedures=rows)  # fmt: skip
-    with Rig(engine=engine, plan=plan) as rig:
-        rig.set_up({"sync.load_duty": "1"})
+    with Rig(engine=engine, plan=plan, kept=asked.kept) as rig:
+        rig.load()
+        if asked.prepare:
+            return {}
         rig.start_agent()
-        tell(f"loaded after {rig.wait_loaded(3600):.0f} s")
-        rig.wait_for("up_to_date", timeout_s=60)
+        rig.wait_for("up_to_date", timeout_s=900)
         time.sleep(3)
         found: list[list[Deed]] = []
         desk = threading.Thread(target=lambda: found.append(live(rig, rate, for_s)))
@@ -132,6 +137,8 @@ def run(engine: str, rows: int, rate: float, for_s: float) -> dict[str, Any]:
     for name in ("left_out", "never_arrived", "traceless"):
         told = ", ".join(f"{what} ({n})" for what, n in judged[name].items())
         print(f"  {name.replace('_', ' ')}: {told or 'none'}")
+    print("  slowest: " + "; ".join(f"{ms:.0f} ms {kind} after {before}"
+                                    for ms, kind, before in judged["slowest"]))  # fmt: skip
     # Until their second look, rows that vanished without a trace are still at the CRM.
     wrong = [line for line in truth.streams if not line.agrees]
     print(f"  records compared afterwards: {truth.total:,}, disagreeing: "
@@ -161,7 +168,7 @@ def run(engine: str, rows: int, rate: float, for_s: float) -> dict[str, Any]:
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
     for_s = asked.seconds or (30.0 if asked.quick else 120.0)
     engines = [asked.engine] if asked.engine else ["myisam", "innodb"]
-    return {engine: run(engine, rows_of(asked), asked.rate, for_s) for engine in engines}
+    return {engine: run(asked, engine, for_s) for engine in engines}
 
 
 def main() -> None:

@@ -39,6 +39,7 @@ from tests.bench.rig import (
     PASSWORD,
     ZONE,
     Rig,
+    cpu_s,
     emit,
     options,
     rows_of,
@@ -150,15 +151,21 @@ def _observe(mapped: StreamMap, page: Page) -> None:
 def whole_path(rig: Rig, duty: float) -> dict[Stream, float]:
     """Rows/s of every stream with the real agent at this duty."""
     rig.fresh({"sync.load_duty": f"{duty:g}"})
+    crm = rig.crm_process()
     rig.start_agent()
-    took_s = rig.wait_loaded(3600)
+    with rig.watching() as server, rig.agent_meter() as agent:
+        crm_s = cpu_s(crm)
+        took_s = rig.wait_loaded(3600)
+        crm_s = cpu_s(crm) - crm_s
     found = {stream: rig.arrival_rate(stream.value)[1] for stream in STREAMS}
     with_all = sum(rig.crm_count(s.value) for s in Stream)
-    with rig.agent_meter() as meter:
-        time.sleep(0.1)
+    each_us = 1e6 / with_all
     tell(
-        f"duty {duty:g}: {with_all:,} records of all streams in {took_s:.1f} s, "
-        f"longest statement {rig.longest_ms():.0f} ms, agent {meter[0].rss_mb:.0f} MB"
+        f"duty {duty:g}: {with_all:,} records of all streams in {took_s:.1f} s; CPU us a record: "
+        f"server {server[0].cpu_s * each_us:.1f}, agent "
+        f"{agent[0].cpu * agent[0].wall_s * each_us:.1f}, CRM {crm_s * each_us:.1f}; "
+        f"longest statement {server[0].longest_ms:.0f} ms, agent {agent[0].rss_mb:.0f} MB; it was "
+        f"{server[0].longest_sql}"
     )
     rig.stop_agent()
     return found
@@ -169,8 +176,10 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     patients = asked.patients or (10_000 if asked.quick else 100_000)
     plan = PracticePlan(patients=500, years=1, zone=ZONE, bulk_appointments=rows)
     report: dict[str, Any] = {"engine": asked.engine or "myisam", "streams": {}}
-    with Rig(engine=report["engine"], plan=plan) as rig:
+    with Rig(engine=report["engine"], plan=plan, kept=asked.kept) as rig:
         rig.multiply_patients(patients)
+        if asked.prepare:
+            return {}
         stages = Stages(rig)
         flat_out, office = whole_path(rig, 1.0), whole_path(rig, 0.5)
         for stream in STREAMS:

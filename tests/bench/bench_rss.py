@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from agent.sandbox.practice.create import PracticePlan
@@ -19,10 +20,10 @@ from tests.bench.rig import ZONE, Rig, emit, options, rows_of, show
 SMALL_ROWS = 10_000
 
 
-def size_of(engine: str, rows: int, settle_s: float) -> dict[str, Any]:
+def size_of(engine: str, rows: int, settle_s: float, kept: Path | None) -> dict[str, Any]:
     plan = PracticePlan(patients=500, years=1, zone=ZONE, bulk_appointments=rows)
-    with Rig(engine=engine, plan=plan) as rig:
-        rig.set_up({"sync.load_duty": "1"})
+    with Rig(engine=engine, plan=plan, kept=kept) as rig:
+        rig.fresh({"sync.load_duty": "1"})
         rig.start_agent()
         done, highest = threading.Event(), [0.0]
 
@@ -50,7 +51,7 @@ def size_of(engine: str, rows: int, settle_s: float) -> dict[str, Any]:
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
     engine, settle_s = asked.engine or "myisam", 5.0 if asked.quick else 60.0
-    found = [size_of(engine, rows, settle_s) for rows in (SMALL_ROWS, rows_of(asked))]
+    found = [size_of(engine, rows, settle_s, asked.kept) for rows in (SMALL_ROWS, rows_of(asked))]
     base = found[0]["settled_mb"]
     show(
         f"agent memory, MB, {engine} (wanted: at most 120, within 10 % of the first line)",

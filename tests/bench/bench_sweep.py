@@ -16,7 +16,7 @@ from typing import Any
 
 from agent.model.streams import Stream
 from agent.sandbox.practice.create import PracticePlan
-from tests.bench.rig import ZONE, Rig, ServerCost, emit, options, rows_of, show, tell
+from tests.bench.rig import ZONE, Rig, ServerCost, emit, options, rows_of, show
 
 OFFICE_DUTY = 0.10  # pms.max_duty
 
@@ -33,12 +33,12 @@ def proof(rig: Rig, *words: str) -> ServerCost:
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
     rows, engine = rows_of(asked), asked.engine or "myisam"
     plan = PracticePlan(
-        patients=2000, years=1, zone=ZONE, bulk_appointments=rows, bulk_procedures=rows
+        patients=2000, years=1, zone=ZONE, bulk_appointments=rows, bulk_procedures=3 * rows
     )
-    with Rig(engine=engine, plan=plan) as rig:
-        rig.set_up({"sync.load_duty": "1"})
-        proof(rig)
-        tell("loaded")
+    with Rig(engine=engine, plan=plan, kept=asked.kept) as rig:
+        rig.load()
+        if asked.prepare:
+            return {}
         without, with_proof = proof(rig), proof(rig, "--prove")
         records = sum(rig.crm_count(stream.value) for stream in Stream)
         large = {t: rig.row_count(t) for t in ("appointment", "procedurelog")}

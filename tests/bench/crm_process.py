@@ -1,4 +1,4 @@
-"""The reference CRM as a process of its own, for benches: ``python -m tests.bench.crm_process DB``.
+"""The reference CRM as a process of its own: ``python -m tests.bench.crm_process DB [PORT]``.
 
 Prints its address and a pairing code on one line, then serves until it is told to stop. Faults are
 armed through its testing door (``TEST_TOKEN``).
@@ -21,7 +21,8 @@ TEST_TOKEN = "bench-only"
 
 def main() -> None:
     db = Path(sys.argv[1])
-    server = CrmServer(db, settings=CrmSettings(test_token=TEST_TOKEN))
+    port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    server = CrmServer(db, port=port, settings=CrmSettings(test_token=TEST_TOKEN))
     with closing(connect(db)) as store:
         code = issue_code(store)
     print(json.dumps({"url": server.url, "code": code}), flush=True)

@@ -33,6 +33,7 @@ from agent.config.store import save_setting
 from agent.sandbox.practice.create import MariaDbStore, PracticePlan, create_practice
 from agent.sandbox.practice.desk import MariaDesk
 from agent.sandbox.practice.schema import Engine
+from tests.bench.kept import Kept
 from tests.support.mariadb import MariaDb
 
 DATABASE = "opendental"
@@ -82,10 +83,13 @@ class AgentCost:
 class Rig:
     """``with Rig(engine="myisam", plan=PracticePlan(...)) as rig`` stops all it started."""
 
-    def __init__(self, *, engine: str, plan: PracticePlan) -> None:
+    def __init__(self, *, engine: str, plan: PracticePlan, kept: Path | None = None) -> None:
         self.engine = _ENGINES[engine]
         self.plan = plan
-        self.folder = Path(tempfile.mkdtemp(prefix="bw-bench-"))
+        self.kept = None if kept is None else Kept.take(kept / _name_of(engine, plan))
+        self.folder = (
+            Path(tempfile.mkdtemp(prefix="bw-bench-")) if self.kept is None else self.kept.folder
+        )
         self.home = self.folder / "agent"
         self.crm_db = self.folder / "crm.db"
         self.slow_log = Path()
@@ -123,7 +127,9 @@ class Rig:
                 shutil.copy(log, self.folder / "server.log")
             self._server.__exit__()
             self._server = None
-        if keep:
+        if self.kept is not None and self.kept.made:
+            self.kept.keep()  # also when a measurement failed: all has stopped in order
+        elif keep:
             tell(f"left for a look: {self.folder}")
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -131,9 +137,15 @@ class Rig:
     def _start_server(self) -> None:
         options = ("--userstat=1", f"--long-query-time={SLOW_S}", "--slow-query-log=1",
                    "--slow-query-log-file=slow.log", "--log-output=FILE")  # fmt: skip
-        server = MariaDb(engine=self.engine, options=options)
+        server = MariaDb(
+            engine=self.engine, options=options,
+            home=self.kept and self.kept.folder / "server", port=self.kept and self.kept.port,
+        )  # fmt: skip
         self._server = server.__enter__()
         self.slow_log = server.home / "data" / "slow.log"
+        if self.kept is not None and self.kept.made:
+            self.counts = self.kept.counts
+            return
         store = MariaDbStore(
             host="127.0.0.1", port=server.port, user="root", password="", database=DATABASE,
             engine=self.engine,
@@ -145,11 +157,14 @@ class Rig:
         with closing(server.connect()) as root, root.cursor() as cursor:
             cursor.execute(f"CREATE USER '{LOGIN}'@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'")
             cursor.execute(f"GRANT SELECT ON {DATABASE}.* TO '{LOGIN}'@'127.0.0.1'")
+        if self.kept is not None:
+            self.kept.made, self.kept.counts = True, dict(made.counts)
 
-    def _start_crm(self) -> None:
+    def _start_crm(self, port: int = 0) -> None:
         with (self.folder / "crm.log").open("wb") as log:
             self._crm = subprocess.Popen(
-                [sys.executable, "-m", "tests.bench.crm_process", str(self.crm_db)],
+                [sys.executable, "-m", "tests.bench.crm_process", str(self.crm_db),
+                 str(self.kept.crm_port if self.kept else port)],
                 stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         assert self._crm.stdout is not None
@@ -157,6 +172,13 @@ class Rig:
         if not line:
             raise RuntimeError((self.folder / "crm.log").read_text(errors="replace")[-2000:])
         self._hello = json.loads(line)
+
+    def crm_down(self) -> None:
+        self._stop_crm()
+
+    def crm_up(self) -> None:
+        """Where it was before."""
+        self._start_crm(int(self.crm_url.rpartition(":")[2]))
 
     def _stop_crm(self) -> None:
         if self._crm is None:
@@ -179,6 +201,10 @@ class Rig:
     def server(self) -> MariaDb:
         assert self._server is not None
         return self._server
+
+    def crm_process(self) -> psutil.Process:
+        assert self._crm is not None
+        return psutil.Process(self._crm.pid)
 
     def server_process(self) -> psutil.Process:
         """The process of the database server itself."""
@@ -282,6 +308,18 @@ class Rig:
                 tell(self._in_short(report))
             time.sleep(0.1)
 
+    def load(self) -> None:
+        """An agent, not running, that has loaded everything; a kept one has done so before."""
+        if self.kept is not None and self.kept.loaded:
+            return
+        self.fresh({"sync.load_duty": "1"})
+        self.start_agent()
+        tell(f"loaded after {self.wait_loaded(3600):.0f} s, agent {self.rss_mb():.0f} MB")
+        self.wait_for("up_to_date", timeout_s=600)
+        self.stop_agent()
+        if self.kept is not None:
+            self.kept.loaded = True
+
     def wait_loaded(self, timeout_s: float) -> float:
         return self.wait_for("up_to_date", "behind", "needs_review", timeout_s=timeout_s)
 
@@ -296,6 +334,8 @@ class Rig:
         """An agent that knows nothing and a CRM that holds nothing, paired, not running."""
         self.stop_agent()
         self._stop_crm()
+        if self.kept is not None:
+            self.kept.loaded = False
         shutil.rmtree(self.home, ignore_errors=True)
         for path in self.folder.glob("crm.db*"):
             path.unlink()
@@ -396,7 +436,7 @@ class Rig:
         return [self.agent, *self.agent.children(recursive=True)]
 
     def _agent_cpu_s(self) -> float:
-        return sum(t.user + t.system for t in (p.cpu_times() for p in self._family()))
+        return sum(map(cpu_s, self._family()))
 
     def rss_mb(self) -> float:
         return sum(p.memory_info().rss for p in self._family()) / 1e6
@@ -450,6 +490,15 @@ class Rig:
 # --- showing -------------------------------------------------------------------------------------
 
 
+def cpu_s(process: psutil.Process) -> float:
+    """Seconds a process has worked so far."""
+    return float(sum(process.cpu_times()[:2]))
+
+
+def _name_of(engine: str, plan: PracticePlan) -> str:
+    return f"{engine}-{plan.patients}-{plan.bulk_appointments}-{plan.bulk_procedures}"
+
+
 def _in_brief(sql: str) -> str:
     """Where a statement reads and how it chooses, without its list of columns."""
     found = re.search(r"FROM `.*", sql.replace("\n", " "))
@@ -499,6 +548,10 @@ def options(doc: str, *, rows: int, quick_rows: int) -> argparse.ArgumentParser:
     parser.add_argument("--engine", choices=sorted(_ENGINES), help="default: myisam")
     parser.add_argument("--quick", action="store_true", help=f"{quick_rows:,} rows, short windows")
     parser.add_argument("--json", action="store_true", help="one JSON object at the end")
+    kept = os.environ.get("BRIDGEWORK_BENCH_KEPT")
+    parser.add_argument("--kept", type=Path, metavar="FOLDER", default=kept and Path(kept),
+                        help="keep the practice here, and use what is kept")  # fmt: skip
+    parser.add_argument("--prepare", action="store_true", help="make and load it, measure nothing")
     parser.set_defaults(full_rows=rows, quick_rows=quick_rows)
     return parser
 

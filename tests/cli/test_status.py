@@ -138,7 +138,7 @@ def test_tables_line_up_whatever_the_size() -> None:
 def test_not_set_up_yet() -> None:
     done = CliRunner().invoke(main, ["status"])
     assert done.exit_code == ExitCode.ACTION
-    assert done.stdout.startswith("Not set up yet. Link this computer to the CRM: bridgework pair")
+    assert done.stdout.startswith("Not set up yet. Set it up: bridgework setup")
 
 
 def test_running_then_stopped(stage: Stage, bridgework: Bridgework) -> None:

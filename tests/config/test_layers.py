@@ -84,7 +84,7 @@ def test_the_manifest_is_sound(setting: Any) -> None:
         ("pms.host", ""),
         ("pms.host", "srv 1"),
         ("pms.host", "srv1\nx"),
-        ("pms.kind", "dentrix"),
+        ("pms.kind", "softdent"),
         ("pms.max_duty", "nan"),
         ("pms.max_duty", "inf"),
         ("pms.max_duty", "1.01"),

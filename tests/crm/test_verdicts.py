@@ -302,3 +302,28 @@ def test_the_servers_throttle_spaces_pushes() -> None:
             crm.push("batch-0001", body)
         assert caught.value.code == "crm.throttled"
         crm.close()
+
+
+def test_calls_that_fail_together_are_one_failure() -> None:
+    gathered = threading.Barrier(6)
+
+    def together(_: bytes) -> bytes:
+        gathered.wait(5)
+        return problem("internal", 500)
+
+    with StubCrm({PUSH: [*[together] * 6, settled]}) as stub:
+        crm = stub.client(RealClock(), rng=TopChance(), backoff=Backoff())
+        body = crm.pack("batch-0001", make_appointments(1))
+
+        def fail() -> None:
+            with pytest.raises(CrmUnavailable):
+                crm.push("batch-0001", body)
+
+        senders = [threading.Thread(target=fail) for _ in range(6)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join(10)
+        assert stub.calls[PUSH] == 6
+        assert crm.push("batch-0001", body).outcomes  # six threads, one failure: nobody rests
+        crm.close()

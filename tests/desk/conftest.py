@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.cli import main
-from agent.config import Paths
+from agent.config import Paths, load_settings, open_secrets
 from agent.journal.journal import Journal
 from agent.model.status import Report
 from agent.runtime.clock import SystemClock
+from agent.runtime.fallback.build import build_counter
 from agent.runtime.serve import ControlService, serve_control
 from agent.sync.safety import Safety
 from tests.desk import office
@@ -75,9 +76,15 @@ def agent(filled: Paths) -> Iterator[Agent]:
     engine = office.Engine(journal)
     safety = Safety(journal, SystemClock(), live=lambda: None, on_change=lambda: None)
     made = Agent(journal, filled, engine, safety)
+    counter = build_counter(
+        load_settings((), home=filled.home), filled, open_secrets(filled), journal, SystemClock(),
+        report=office.report,
+    )  # fmt: skip
     made.service = serve_control(
-        made, resolver=engine, undoer=engine, linker=engine, closer=engine, safety=safety
-    )
+        made, resolver=engine, undoer=engine, linker=engine, closer=engine, safety=safety,
+        counter=counter,
+    )  # fmt: skip
     yield made
     made.service.stop()
+    counter.close()
     journal.close()

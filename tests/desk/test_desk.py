@@ -42,7 +42,8 @@ def test_who_changes_or_sees_values_is_a_manager() -> None:
     assert viewers == {
         "status", "conflicts.list", "policies.list", "contacts.list", "tasks.list",
         "effects.list", "safety.show", "commands.list", "commands.show", "audit.verify",
-        "activity.list", "pulse", "check.now", "log.read",
+        "csv.pending", "csv.intakes", "outages.list",
+        "activity.list", "pulse", "check.now", "log.read", "parked.list", "map.show", "map.export",
     }  # fmt: skip
 
 

@@ -54,3 +54,20 @@ class ReadBack:
 
     def newest(self, stream: Stream) -> Key | None:
         return self._reader.max_key(stream)
+
+    def past_end(self, stream: Stream) -> Key | None:
+        return self._reader.past_end(stream)
+
+    def past(
+        self, stream: Stream, above: Key, *, key: Key | None = None, patient: Key | None = None
+    ) -> list[tuple[Key, bool, dict[str, Any]]]:
+        """(key, is_new, fields) of each copy."""
+        found = []
+        for copy in self._reader.past(stream, above, 50, key=key, patient=patient):
+            seen, bad = self._maps[stream].observe(copy.page)
+            assert bad == []
+            found.append((copy.key, copy.is_new, msgspec.json.decode(seen[0].canon)))
+        return found
+
+    def entered(self, stream: Stream, keys: list[Key]) -> dict[Key, bool]:
+        return self._reader.entered(stream, keys)

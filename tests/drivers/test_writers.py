@@ -141,6 +141,52 @@ def test_move(site: Site) -> None:
     assert kept == {**kept, "note": "Window seat", "arrived": None, "status": "scheduled"}
 
 
+@pytest.mark.parametrize("status", ["unscheduled", "broken"])
+def test_move_from_the_list_puts_it_back(site: Site, status: str) -> None:
+    site.write(EffectKind.SET_STATUS, Stream.APPOINTMENT, VISIT, {"status": status})
+    fields = {"status": "scheduled", "start": "2027-03-09T16:00:00Z", "operatory_key": "2"}
+    site.write(EffectKind.MOVE, Stream.APPOINTMENT, VISIT, fields)
+    assert held(site, Stream.APPOINTMENT, VISIT, *fields) == fields
+
+
+def test_a_move_sets_no_other_status(site: Site) -> None:
+    before = site.state()
+    with pytest.raises(WriteRefused) as caught:
+        site.write(EffectKind.MOVE, Stream.APPOINTMENT, VISIT, {"status": "complete"})
+    assert caught.value.reason is Reason.NOT_SUPPORTED
+    assert site.state() == before
+
+
+def test_copies_tell_how_a_visit_stood_after_each_change(site: Site) -> None:
+    """What a probe asks when the record itself says something else by now."""
+    end = site.reader.past_end(Stream.APPOINTMENT)
+    assert end is not None
+    site.write(EffectKind.CONFIRM, Stream.APPOINTMENT, VISIT, {"confirmation_key": "21"})
+    site.write(EffectKind.SET_STATUS, Stream.APPOINTMENT, VISIT, {"status": "unscheduled"})
+    stood = [
+        (key, is_new, fields["status"], fields["confirmation_key"], fields.get("operatory_key"))
+        for key, is_new, fields in site.reader.past(Stream.APPOINTMENT, end, key=VISIT)
+    ]
+    assert stood == [
+        (VISIT, False, "scheduled", "21", "1"),
+        (VISIT, False, "unscheduled", "21", None),
+    ]
+    place = {"patient_key": str(ROBIN), "start": "2027-03-10T16:00:00Z", "minutes": 20,
+             "operatory_key": "1"}  # fmt: skip
+    made = site.write(EffectKind.BOOK, Stream.APPOINTMENT, None, place).key
+    assert made is not None
+    born = site.reader.past(Stream.APPOINTMENT, int(made) - 1, patient=ROBIN)
+    assert born[0][:2] == (made, True)
+    assert {name: born[0][2][name] for name in place} == place
+
+
+def test_who_entered_a_patient(site: Site) -> None:
+    person = {"last_name": "Logged", "first_name": "Lee", "birthdate": "1990-05-06"}
+    made = site.write(EffectKind.CREATE_PATIENT, Stream.PATIENT, None, person).key
+    assert made is not None
+    assert site.reader.entered(Stream.PATIENT, [made, ROBIN]) == {made: True}
+
+
 def test_move_shorter_keeps_both_ends(site: Site) -> None:
     site.write(EffectKind.MOVE, Stream.APPOINTMENT, VISIT, {"minutes": 20})
     assert held(site, Stream.APPOINTMENT, VISIT, "pattern") == {"pattern": "////"}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from drivers.opendental.zones import fixed_zone, zone_of
+from drivers.zones import fixed_zone, zone_of
 
 SUMMER = datetime(2026, 7, 1, 12, tzinfo=UTC)
 WINTER = datetime(2026, 1, 15, 12, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """The whole product against real parts: MariaDB, the reference CRM, the agent as a process.
 
-A practice lives at 20 changes a second while the agent is killed and the server dies; after quiet
-an independent comparer must find nothing missing, extra or different.
+A practice lives at 20 changes a second while the agent is killed, the server dies and the CRM comes
+and goes; after quiet an independent comparer must find nothing missing, extra or different.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from agent.sandbox.watcher import Watcher
 from tests.bench.rig import DATABASE, ZONE, Rig
 from tests.support.odschema import dump_path
 
+# Each test starts a server of its own: they need not wait for those who share one.
+pytestmark = [pytest.mark.mariadb, pytest.mark.xdist_group("agreement")]
+
 # Rotations and second looks a practice allows hours, in seconds, so that silent edits and deletions
 # without a trace are found while the test runs.
 IMPATIENT = {
-    "sync.sweep_hot_s": "15",
-    "sync.sweep_warm_s": "15",
-    "sync.sweep_cold_s": "15",
-    "sync.confirm_delete_s": "3",
+    "sync.sweep_hot_s": "6",
+    "sync.sweep_warm_s": "6",
+    "sync.sweep_cold_s": "6",
+    "sync.confirm_delete_s": "2",
     "sync.load_duty": "1.0",
     "pms.max_duty": "0.5",
     # Life deletes without a trace far more often than any office: the brake has its own test.
@@ -51,7 +54,7 @@ def wait_agreed(rig: Rig, timeout_s: float) -> Report:
         found = verdict(rig)
         if found.agrees or time.monotonic() > deadline:
             return found
-        time.sleep(2)
+        time.sleep(1)
 
 
 def live(rig: Rig, seed: int, rate: float, seconds: float) -> list[Deed]:
@@ -76,10 +79,18 @@ def lives_through(engine: str, patients: int, seconds: float, timeout_s: float) 
         kill_agent(rig)
         deeds += live(rig, 3, 20, 3)  # nobody is looking
         rig.start_agent()
+        # Both sides gone at once, and back one after the other; then a line that flaps.
+        rig.crm_down()
         rig.server.kill()
         time.sleep(1)
         rig.server.start()
-        deeds += live(rig, 4, 20, seconds / 2)
+        deeds += live(rig, 4, 20, 1)
+        for number in range(5, 8):
+            rig.crm_up()
+            deeds += live(rig, number, 20, 1)
+            rig.crm_down()
+        rig.crm_up()
+        deeds += live(rig, 8, 20, max(seconds / 2 - 4, 1))
         found = wait_agreed(rig, timeout_s)
         kinds = Counter(deed.kind for deed in deeds)
         assert len(kinds) >= 12, kinds
@@ -87,23 +98,17 @@ def lives_through(engine: str, patients: int, seconds: float, timeout_s: float) 
         assert rig.stop_agent() <= 2.5
 
 
-@pytest.mark.mariadb
-@pytest.mark.xdist_group("mariadb")
 @pytest.mark.parametrize("engine", ["myisam", "innodb"])
 def test_nothing_missing_extra_or_different(engine: str) -> None:
     lives_through(engine, patients=400, seconds=20, timeout_s=120)
 
 
 @pytest.mark.slow
-@pytest.mark.mariadb
-@pytest.mark.xdist_group("mariadb")
 @pytest.mark.parametrize("engine", ["myisam", "innodb"])
 def test_a_large_practice_for_minutes(engine: str) -> None:
     lives_through(engine, patients=20_000, seconds=180, timeout_s=600)
 
 
-@pytest.mark.mariadb
-@pytest.mark.xdist_group("mariadb")
 def test_a_change_is_at_the_crm_well_within_a_second() -> None:
     with Rig(engine="myisam", plan=plan(300)) as rig:
         rig.set_up(IMPATIENT)

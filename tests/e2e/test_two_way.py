@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.bench.rig import ZONE, tell
 from tests.e2e.crm_side import Asked, CrmDesk
+from tests.e2e.person import Person
 from tests.e2e.test_agreement import wait_agreed
 from tests.e2e.two_sided import (
     Bustle,
@@ -25,7 +27,7 @@ from tests.e2e.two_sided import (
     what_went_wrong,
 )
 
-pytestmark = [pytest.mark.mariadb, pytest.mark.xdist_group("mariadb")]
+pytestmark = [pytest.mark.mariadb, pytest.mark.xdist_group("two-way")]
 
 
 def concurrent_edits(rig: TwoSided, count: int) -> set[tuple[str, str]]:
@@ -54,10 +56,13 @@ def two_sided(engine: str, patients: int, seconds: float, *, staff: float, peopl
             done = trouble(rig, seconds)
         assert len(done) >= 7, done
         assert done["api faults struck"], done
-        found = views(rig, bustle.asked, 120)
+        person = Person(rig.rows, rig.bridgework, ZONE)
+        found = views(rig, bustle.asked, 240, person)
         report("two-sided", bustle.asked, found)
+        tell(f"two-sided: {dict(done)}; a person was asked: {dict(person.settled)}")
         assert len(bustle.asked) >= seconds / 2
         assert what_went_wrong(rig, bustle.asked, found) == []
+        assert person.settled.total() <= 2 + len(bustle.asked) // 100, person.settled
         assert overlaps(rig) == []
         before = {(c["key"], c["field"]) for c in rig.open_conflicts()}
         expected = before | concurrent_edits(rig, 5)

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from random import Random
 from typing import Any, Self
 
@@ -26,13 +26,14 @@ from agent.sandbox.practice.schema import SchemaVersion
 from tests.bench.crm_process import TEST_TOKEN
 from tests.bench.rig import DATABASE, ZONE, Rig, tell
 from tests.e2e.crm_side import ENDED, Asked, CrmDesk, CrmLife
+from tests.e2e.person import Person
 from tests.support.odapi import Database, Fault, StandIn
 
 # What leaves no trace has its own tests; here it would only make the sweep the slowest of all.
 TRACED = {kind: weight for kind, weight in USUAL_MIX.items()
           if kind not in (DeedKind.SILENT_EDIT, DeedKind.HARD_DELETE)}  # fmt: skip
 
-FOR_A_PERSON = ("conflict", "unknown")  # states that wait, rightly
+FOR_A_PERSON = "conflict"  # the state that waits for one, rightly
 API_FAULTS = (Fault.CUT, Fault.TIMEOUT, Fault.BUSY, Fault.CUT_BEFORE)
 
 IMPATIENT = {
@@ -195,24 +196,28 @@ def trouble(rig: TwoSided, seconds: float, seed: int = 5) -> Counter[str]:
     return done
 
 
-def views(rig: TwoSided, asked: Sequence[Asked], timeout_s: float) -> dict[str, dict[str, Any]]:
-    """Every request's last view, once all ended (or wait for a person) or time is up.
+def views(
+    rig: TwoSided, asked: Sequence[Asked], timeout_s: float, person: Person | None = None
+) -> dict[str, dict[str, Any]]:
+    """Every request's last view, once all ended (or met a conflict) or time is up.
 
-    A booking nobody can be sure of suspends booking: a person looks, and offers it again.
+    ``person``: looks up what nobody can be sure of, says it, and offers booking again.
     """
     deadline = time.monotonic() + timeout_s
+    person = person or Person(rig.rows, rig.bridgework, ZONE)
     found: dict[str, dict[str, Any]] = {}
     with CrmDesk(rig.crm_url) as desk:
         while True:
             for one in asked:
                 if found.get(one.command_id, {}).get("state") not in ENDED:
-                    found[one.command_id] = desk.command(one.command_id)
-            left = [v for v in found.values() if v["state"] not in (*ENDED, *FOR_A_PERSON)]
+                    found[one.command_id] = view = desk.command(one.command_id)
+                    if view["state"] == "unknown":
+                        person.settle(one)
+            left = [v for v in found.values() if v["state"] not in (*ENDED, FOR_A_PERSON)]
             if not left or time.monotonic() > deadline:
                 return found
             if desk.get("desk")["suspended"]:
-                with suppress(RuntimeError):  # what clears by itself need not be cleared
-                    rig.bridgework("safety", "clear", "--yes")
+                person.clear()
             time.sleep(1)
 
 
@@ -239,9 +244,7 @@ def what_went_wrong(
     for one in asked:
         view = found[one.command_id]
         # Staff may have changed the very field meanwhile: then a person decides, as it must be.
-        # Or changed what we had just written before a look could prove it: unknown, once at most.
-        asks = view["state"] == "conflict" and one.kind not in ("book", "note")
-        asks = asks or view["state"] == "unknown"
+        asks = view["state"] == FOR_A_PERSON and one.kind not in ("book", "note")
         if view["state"] not in ENDED and not asks:
             wrong.append(f"{one.kind} {one.command_id} never ended: {view['state']}")
         if not one.token:
@@ -253,19 +256,22 @@ def what_went_wrong(
         made = rig.rows(
             f"SELECT COUNT(*) FROM {table} WHERE {column} LIKE %s{standing}", f"%{one.token}%"
         )[0][0]
-        if view["state"] == "applied" and not made and not _was_there(rig, one):
+        if view["state"] == "applied" and not made and not _was_there(rig, one, view):
             wrong.append(f"{one.kind} {one.command_id} applied, but never in the practice")
-        if made > (view["state"] in ("applied", "unknown")):
+        if made > (view["state"] == "applied"):
             wrong.append(f"{one.kind} {one.command_id} {view['state']}, {made} in the practice")
     return wrong
 
 
-def _was_there(rig: TwoSided, one: Asked) -> bool:
-    """Staff may have taken a visit off again since; its history stays."""
-    if one.kind != "book":
-        return False
-    sql = "SELECT COUNT(*) FROM histappointment WHERE Note LIKE %s"
-    return bool(rig.rows(sql, f"%{one.token}%")[0][0])
+def _was_there(rig: TwoSided, one: Asked, view: dict[str, Any]) -> bool:
+    """Staff may have taken a visit off again since, or put other words into a note: the visit's
+    history stays, and whose entry a note was."""
+    if one.kind == "book":
+        sql, value = "SELECT COUNT(*) FROM histappointment WHERE Note LIKE %s", f"%{one.token}%"
+    else:
+        sql = "SELECT COUNT(*) FROM commlog WHERE CommSource=7 AND CommlogNum=%s"
+        value = str(view["pms_key"])
+    return bool(rig.rows(sql, value)[0][0])
 
 
 def report(name: str, asked: Sequence[Asked], found: dict[str, dict[str, Any]]) -> None:

@@ -23,7 +23,12 @@ def _queue(name: str) -> Scene:
         desktop.window.bring_up("review", name)
         tab = desktop.window.tab
         assert isinstance(tab, Review)
-        settle(lambda: bool(tab.queue.view.held.rows) and tab.queue.detail.count() > 1)
+        settle(
+            lambda: (
+                tab.queue.empty.isVisible()
+                or (bool(tab.queue.view.held.rows) and tab.queue.detail.count() > 1)
+            )
+        )
         if isinstance(tab.queue, Conflicts) and tab.queue.rows:
             tab.queue.rows[0].pick("pms")
         return desktop.window
@@ -38,9 +43,9 @@ def _many(desktop: Desktop, settle: Settle) -> QWidget:
     assert isinstance(tab, Review)
     queue = tab.queues["conflicts"]
     assert isinstance(queue, Conflicts)
-    settle(queue.bulk_button.isEnabled)
+    settle(lambda: queue.bulk_button.isEnabled() or queue.empty.isVisible())
     queue.show_bulk()
-    settle(queue.apply.isEnabled)
+    settle(lambda: queue.apply.isEnabled() or queue.empty.isVisible())
     return desktop.window
 
 

@@ -21,7 +21,8 @@ from PySide6.QtWidgets import (
 
 from gui.a11y import takes_tab
 
-SCALE = 3  # pictures are painted so large that thin strokes reach their full colour
+COLUMN_PX = 200  # the side of a window, and what is beside it
+SCALE = 2  # pictures are painted larger, so that thin strokes reach their full colour
 
 
 def shown(root: QWidget) -> list[QWidget]:
@@ -84,11 +85,18 @@ def unreached(root: QWidget, order: list[QWidget]) -> list[str]:
 
 
 def jumps(root: QWidget, order: list[QWidget]) -> list[str]:
-    """Steps of Tab that go up without going to another column."""
+    """Steps of Tab that go up in the same column. It begins in the leftmost column, on top; how it
+    comes round again is no jump."""
+    if not order:
+        return []
+    boxes = {widget: _box(widget, root) for widget in order}
+    first = min(order, key=lambda widget: (boxes[widget].left() // COLUMN_PX, boxes[widget].top()))
+    start = order.index(first)
     found = []
-    for one, other in itertools.pairwise(order):
-        a, b = _box(one, root), _box(other, root)
-        if b.bottom() < a.top() and b.left() <= a.right():
+    for one, other in itertools.pairwise(order[start:] + order[:start]):
+        a, b = boxes[one], boxes[other]
+        is_one_column = b.left() <= a.right() and b.right() >= a.left()
+        if b.bottom() < a.top() and is_one_column:
             found.append(f"{called(one)} -> {called(other)}")
     return found
 
@@ -147,25 +155,25 @@ def _clipped_heads(view: QTableView) -> list[str]:
 
 def faint(root: QWidget, least: float = 4.5) -> list[str]:
     """Texts whose strokes stand out less than ``least`` to 1 from what is around them."""
+    picture = QImage(root.size() * SCALE, QImage.Format.Format_RGB32)
+    picture.setDevicePixelRatio(SCALE)
+    root.render(picture)
     found = []
     for widget in shown(root):
-        has_text = isinstance(widget, QLabel) and bool(widget.text()) and widget.pixmap().isNull()
-        has_text = has_text or (isinstance(widget, QAbstractButton) and bool(widget.text()))
-        if has_text and not widget.visibleRegion().isEmpty():
-            reached = _contrast(root, widget)
+        has_text = isinstance(widget, QLabel | QAbstractButton) and bool(widget.text())
+        is_picture = isinstance(widget, QLabel) and not widget.pixmap().isNull()
+        seen = widget.visibleRegion().boundingRect()
+        if has_text and not is_picture and not seen.isEmpty():
+            place = QRect(widget.mapTo(root, seen.topLeft()) * SCALE, seen.size() * SCALE)
+            reached = _contrast(picture.copy(place))
             if reached < least:
                 found.append(f"{called(widget)} {reached:.1f}")
     return found
 
 
-def _contrast(root: QWidget, widget: QWidget) -> float:
-    box = QRect(widget.mapTo(root, QPoint(0, 0)), widget.size())
-    image = QImage(box.size() * SCALE, QImage.Format.Format_RGB32)
-    image.setDevicePixelRatio(SCALE)
-    root.render(image, QPoint(0, 0), box)  # type: ignore[call-overload]
-    counts: Counter[int] = Counter(
-        image.pixel(x, y) for x in range(0, image.width(), 2) for y in range(image.height())
-    )
+def _contrast(image: QImage) -> float:
+    """The ground is what there is most of, the strokes what stands out most from it."""
+    counts = Counter(memoryview(image.constBits()).cast("B").cast("I"))
     ground = counts.most_common(1)[0][0]
     return max(contrast(ground, colour) for colour in counts)
 

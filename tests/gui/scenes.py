@@ -16,6 +16,7 @@ from gui.theme import Scheme, svg_icon
 from gui.widgets.parts import label
 from gui.windows.tabs import TABS
 from tests.gui.decisions import DECISIONS
+from tests.gui.scenes_byhand import by_hand, doctor
 
 Settle = Callable[[Callable[[], bool]], None]  # runs the event loop until it holds
 Scene = Callable[[Desktop, Settle], QWidget]
@@ -37,7 +38,9 @@ def _tray_states(desktop: Desktop, _: Settle) -> QWidget:
     grid = QGridLayout(sheet)
     grid.setSpacing(14)
     grid.setContentsMargins(24, 24, 24, 24)
-    for at, name in enumerate((*(state.value for state in State), "idle")):
+    names = (*(state.value for state in State), "idle", "needs_review 3", "needs_review 12")
+    for at, title in enumerate(names):
+        name, _, count = title.partition(" ")
         for column, (scheme, ground) in enumerate(
             ((Scheme.LIGHT, "#f4f6f8"), (Scheme.DARK, "#12181f"), (Scheme.CONTRAST, "#000000"))
         ):
@@ -46,10 +49,12 @@ def _tray_states(desktop: Desktop, _: Settle) -> QWidget:
             line = QHBoxLayout(strip)
             for size in (16, 24, 32, 48):
                 picture = QLabel()
-                picture.setPixmap(svg_icon(f"tray/{name}", scheme).pixmap(size, size))
+                picture.setPixmap(
+                    svg_icon(f"tray/{name}", scheme, "", int(count or 0)).pixmap(size, size)
+                )
                 line.addWidget(picture)
             grid.addWidget(strip, at, column)
-        grid.addWidget(label(name.replace("_", " "), "subtitle"), at, 3)
+        grid.addWidget(label(title.replace("_", " "), "subtitle"), at, 3)
     sheet.setParent(desktop.window, sheet.windowFlags())  # lives as long
     sheet.show()
     return sheet
@@ -57,3 +62,4 @@ def _tray_states(desktop: Desktop, _: Settle) -> QWidget:
 
 SHEETS: dict[str, Scene] = {"tray-states": _tray_states}  # pictures only, no windows of ours
 SCENES: dict[str, Scene] = {**{tab.name: _tab(tab.name) for tab in TABS}, **DECISIONS}
+SCENES |= {"by-hand": by_hand, "doctor": doctor}

@@ -19,11 +19,10 @@ from gui.wizard.pair import Pair
 from gui.wizard.place import Find
 from gui.wizard.window import Wizard
 
-pytestmark = pytest.mark.xdist_group("gui-wizard")
 WAIT_MS = 20_000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A computer fresh from the box; its agent waits."""
     with pytest.MonkeyPatch.context() as patch:
@@ -123,10 +122,13 @@ def test_from_nothing_to_the_first_sync(wizard: Wizard, box: Stage, qtbot: QtBot
     box.wait_loaded(60)
     assert 'skip_streams = "claim"' in box.paths.config_file.read_text(encoding="utf-8")
     assert "phone_mobile" in box.paths.site_map.read_text(encoding="utf-8")
+    _opened_again(wizard, qtbot)
 
 
-def test_it_can_be_opened_again_and_every_field_has_a_name(wizard: Wizard, qtbot: QtBot) -> None:
-    """Runs after the one above, on the computer it has set up."""
+def _opened_again(wizard: Wizard, qtbot: QtBot) -> None:
+    """On the computer just set up: every step is done, can be seen again, and has names."""
+    qtbot.waitUntil(lambda: wizard.shell.link.standing is Standing.UP, timeout=WAIT_MS)
+    wizard.bring_up("pair")
     qtbot.waitUntil(lambda: wizard.view is not None and wizard.view.finished, timeout=WAIT_MS)
     for name in ("pair", "find", "proof", "scope", "conflicts", "hours", "preview"):
         wizard.go_to(name)

@@ -51,6 +51,7 @@ DOORS = {
     "agent/journal/door.py": "apsw",
     "agent/sandbox/crm/door.py": "apsw",
     "agent/sandbox/practice/door.py": "pymysql",
+    "agent/sandbox/practice/vendors/door.py": "pyodbc",
     "agent/runtime/host.py": "drivers",
     "agent/config/door.py": "keyring",
     "drivers/sample/door.py": "sqlite3",
@@ -65,7 +66,8 @@ def bare_tree(tmp_path: Path) -> Path:
     """Empty rooms and the contracts: the test does not depend on today's code."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     rooms = ("cli", "config", "control", "crm", "csvio", "journal", "model", "runtime", "sandbox",
-             "sandbox/crm", "sandbox/practice", "support", "sync")  # fmt: skip
+             "sandbox/crm", "sandbox/practice", "sandbox/practice/vendors", "support",
+             "sync")  # fmt: skip
     for room in ("agent", "drivers", "drivers/sample", *(f"agent/{r}" for r in rooms)):
         (tmp_path / room).mkdir()
         (tmp_path / room / "__init__.py").touch()

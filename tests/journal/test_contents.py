@@ -107,3 +107,15 @@ def test_pruned_tombstones_leave_their_page(journal: Journal) -> None:
         turn.prune(tombstones_before=START + timedelta(days=1))
     assert journal.content(PATIENT, 3) is None
     assert journal.content(PATIENT, 4) == canon(4)
+
+
+def test_many_at_once_are_what_each_is_alone(journal: Journal) -> None:
+    load(journal, *MANY)
+    load(journal, *range(150, 260), version=2)  # pages overlap: the newer one holds
+    with journal.turn() as turn:
+        turn.see(PATIENT, rows(7, version=3), None)
+    keys = [1, 7, 8, 149, 150, 201, 259, 400]
+    alone = {key: journal.content(PATIENT, key) for key in keys}
+    assert alone[400] is None
+    assert journal.contents(PATIENT, keys) == {k: c for k, c in alone.items() if c is not None}
+    assert journal.contents(PATIENT, []) == {}

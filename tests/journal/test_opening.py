@@ -107,6 +107,16 @@ def _next_layout() -> Migrations:
     return steps
 
 
+def test_a_journal_killed_at_its_birth_is_born_again(
+    path: Path, opened: Callable[[], Journal]
+) -> None:
+    """The list of migrations was made, the first of them not: seen after a kill -9."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Migrations("none").apply(Database(path))
+    journal = opened()
+    assert journal._writer.pragma("user_version") == schema.SCHEMA_VERSION
+
+
 def test_a_migration_makes_a_backup_first(journal: Journal, path: Path, clock: HandClock) -> None:
     fill(journal, 10)
     journal.close()

@@ -63,7 +63,7 @@ def test_from_nothing_to_the_first_sync_and_anew(
         with Client.call(stage.paths.control_socket) as agent:
             assert not agent.ask(ask.GetSetup()).restart
     finally:
-        stage.stop_agent()
+        stage.__exit__(None, None, None)
 
 
 def _started_again(stage: Stage) -> bool:

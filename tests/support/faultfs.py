@@ -66,8 +66,12 @@ def _apply(content: bytearray, change: _Write | _Truncate) -> None:
 @dataclass
 class _File:
     written: bytearray = field(default_factory=bytearray)
-    durable: bytes = b""
+    durable: bytearray = field(default_factory=bytearray)
     pending: list[_Write | _Truncate] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, content: bytes) -> _File:
+        return cls(bytearray(content), bytearray(content))
 
     def change(self, change: _Write | _Truncate) -> None:
         _apply(self.written, change)
@@ -78,9 +82,7 @@ class FaultDisk:
     """Files of one simulated machine; ``plan(k, fault)`` arms one fault, counting from 1."""
 
     def __init__(self, files: dict[str, bytes] | None = None, seed: int = 0) -> None:
-        self.files = {
-            name: _File(bytearray(content), content) for name, content in (files or {}).items()
-        }
+        self.files = {name: _File.of(content) for name, content in (files or {}).items()}
         self.boundaries = 0
         self.reads = 0
         self.generation = 0
@@ -144,14 +146,14 @@ class FaultDisk:
             return
         for name, content in self._buried.items():
             if fault is Fault.POWER_KEEP_NONE or self._random.random() < 0.5:
-                self.files.setdefault(name, _File(bytearray(content), content))
+                self.files.setdefault(name, _File.of(content))
         self._buried.clear()
         for file in self.files.values():
             survived = bytearray(file.durable)
             for change in file.pending:
                 if fault is not Fault.POWER_KEEP_NONE and self._random.random() < 0.5:
                     _apply(survived, change)
-            file.written, file.durable, file.pending = survived, bytes(survived), []
+            file.written, file.durable, file.pending = survived, bytearray(survived), []
 
     # --- what the VFS calls --------------------------------------------------------------------
 
@@ -163,7 +165,9 @@ class FaultDisk:
     def sync(self, name: str) -> None:
         file = self.files[name]
         self.boundary(f"sync {name[-4:]}", file)
-        file.durable, file.pending = _replayed(file), []
+        for change in file.pending:
+            _apply(file.durable, change)
+        file.pending = []
 
     def truncate(self, name: str, size: int) -> None:
         file = self.files[name]
@@ -179,15 +183,7 @@ class FaultDisk:
         if sync_directory:
             self._buried.pop(name, None)
         elif file.durable:
-            self._buried[name] = file.durable
-
-
-def _replayed(file: _File) -> bytes:
-    """Durable content after a sync: what was durable plus every pending change that reached it."""
-    content = bytearray(file.durable)
-    for change in file.pending:
-        _apply(content, change)
-    return bytes(content)
+            self._buried[name] = bytes(file.durable)
 
 
 class _VfsFile:

@@ -23,14 +23,27 @@ def free_port() -> int:
 class MariaDb:
     """``with MariaDb() as db:`` gives ``db.port``; root has no password; sql_mode is empty."""
 
-    def __init__(self, *, engine: str = "MyISAM", options: tuple[str, ...] = ()) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="bw-mariadb-"))
-        self.port = free_port()
+    def __init__(
+        self,
+        *,
+        engine: str = "MyISAM",
+        options: tuple[str, ...] = (),
+        home: Path | None = None,
+        port: int | None = None,
+    ) -> None:
+        """``home``: a folder that stays, with what an earlier server left in it."""
+        self._stays = home is not None
+        self.home = home or Path(tempfile.mkdtemp(prefix="bw-mariadb-"))
+        self.port = port or free_port()
         self.engine = engine
         self.options = options
         self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        if (self.home / "data").exists():
+            self.start()
+            return self
+        self.home.mkdir(exist_ok=True)
         self.home.chmod(0o755)
         user = [] if os.geteuid() else ["--user=mysql"]
         if user:
@@ -88,4 +101,5 @@ class MariaDb:
                 self._server.wait(30)
             except subprocess.TimeoutExpired:
                 self.kill()
-        shutil.rmtree(self.home, ignore_errors=True)
+        if not self._stays:
+            shutil.rmtree(self.home, ignore_errors=True)

@@ -15,7 +15,7 @@ from agent.model.streams import Stream
 from agent.sync import effects, payloads
 from agent.sync.effects import Step
 from agent.sync.payloads import Invalid
-from agent.sync.recover import Shows, judge_create, judge_made, judge_update
+from agent.sync.sights import Shows, judge_create, judge_made, judge_update
 from agent.sync.switches import Scope, Switch, of_crm, of_settings, refusal, scope_of, strictest
 
 VISIT = {"patient_key": "5", "start": "2030-01-07T14:00:00Z", "minutes": 30,

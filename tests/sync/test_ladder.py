@@ -13,9 +13,11 @@ from contextlib import contextmanager
 import pytest
 
 from agent.errors import PmsBusy
+from agent.journal.rows import Urgency
 from agent.model.streams import Stream
 from agent.model.writing import Verb
 from agent.sync import watch
+from agent.sync.capture import PageRead
 from agent.sync.guards import Unbelieved
 from tests.sync.rig import SEER, Office, Site, keys_of
 
@@ -85,6 +87,34 @@ def test_a_stamped_update_is_seen_by_one_tick(office: Office, open_site: Open) -
     site.agree()
 
 
+def test_what_one_tick_finds_is_one_turn(office: Office, open_site: Open) -> None:
+    site = open_site(APPOINTMENT, RECALL, gates=True)
+    site.load()
+    next_second()
+    site.clock.advance(3.0)
+    site.tick()  # all gates cold
+    found = {}
+    for stream in (APPOINTMENT, RECALL):
+        table, key, change = STAMPED[stream]
+        found[stream] = office.lowest(table, key)
+        office.run(f"UPDATE {table} SET {change} WHERE {key}={found[stream]}")
+    assert site.tick() == 2
+    held = [site.held(stream, number) for stream, number in found.items()]
+    assert len({one.seen_lsn for one in held if one is not None}) == 1
+    site.send()
+    site.agree()
+
+
+def test_two_pages_of_one_stream_are_never_one_turn(office: Office, open_site: Open) -> None:
+    site = open_site(RECALL)
+    site.load()
+    number = office.lowest("recall", "RecallNum")
+    mapped, capture = site.session.maps[RECALL], site.engine.capture
+    page = PageRead(mapped, site.reader.read_keys(RECALL, [number]), capture.last_lsn)
+    with pytest.raises(ValueError, match="one stream"):
+        capture.take_together([page, page], urgency=Urgency.LIVE)
+
+
 def test_a_quiet_table_is_not_asked_again(office: Office, open_site: Open) -> None:
     site = open_site(RECALL, gates=True)
     site.load()
@@ -97,7 +127,7 @@ def test_a_quiet_table_is_not_asked_again(office: Office, open_site: Open) -> No
     site.reader.calls.clear()
     for _ in range(10):
         site.tick()
-    assert {name for name, _ in site.reader.calls} == {"clock", "tail", "moved"}
+    assert {name for name, _ in site.reader.calls} == {"tail", "moved"}
 
 
 def test_an_update_without_a_stamp_is_the_sweeps(office: Office, open_site: Open) -> None:

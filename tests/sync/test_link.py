@@ -79,6 +79,26 @@ def test_first_contact_links_before_anything_is_pushed(open_desk: Callable[..., 
     assert not desk.two.people.holds_push
 
 
+def test_a_hint_of_the_crm_brings_its_new_people_at_once(desk: Desk) -> None:
+    first = reachable(desk)[0]
+    mapped = desk.session.maps.get(Stream.PATIENT)
+    desk.match()
+    desk.port.people = [contact_like(desk, first, "c-1")]
+
+    def steps() -> None:
+        while desk.two.people.step(desk.reader, mapped, lambda _s: True):
+            pass
+
+    steps()
+    assert desk.journal.contact("c-1") is None  # the feed is not due yet
+    desk.two.hint("commands")
+    steps()
+    assert desk.journal.contact("c-1") is None
+    desk.two.hint("contacts")
+    steps()
+    assert state_of(desk, "c-1") is ContactState.LINKED
+
+
 def test_a_crm_without_people_holds_nothing_up(open_desk: Callable[..., Desk]) -> None:
     desk = open_desk(begin=False)
     desk.match()
@@ -101,9 +121,9 @@ def test_doubt_is_a_persons_approve_and_reject(desk: Desk) -> None:
                       {"patient": {"cloud_id": "c-1"}, **desk.place()})  # fmt: skip
     assert refused.reason_code is Reason.PATIENT_AMBIGUOUS
     with pytest.raises(ValueError, match="no such record"):
-        desk.two.people.approve("c-1", 999_999, actor="tester")
-    desk.two.people.approve("c-1", first, actor="tester")
-    desk.two.people.reject("c-2", [second], actor="tester")
+        desk.two.linker.approve("c-1", 999_999, actor="tester")
+    desk.two.linker.approve("c-1", first, actor="tester")
+    desk.two.linker.reject("c-2", [second], actor="tester")
     desk.match()
     assert desk.port.links["c-1"].key == str(first)
     assert desk.port.links["c-2"].state is LinkState.UNLINKED
@@ -112,7 +132,7 @@ def test_doubt_is_a_persons_approve_and_reject(desk: Desk) -> None:
     assert booked.state is EndState.APPLIED
     assert desk.visits()[0][1] == first
     with pytest.raises(ValueError, match="another contact"):
-        desk.two.people.approve("c-2", first, actor="tester")
+        desk.two.linker.approve("c-2", first, actor="tester")
 
 
 def test_merge_and_unmerge(desk: Desk) -> None:
@@ -122,15 +142,15 @@ def test_merge_and_unmerge(desk: Desk) -> None:
         Contact("c-2", 1, last_name="Nobody", first_name="Ned", birthdate="1970-01-01"),
     ]
     desk.match()
-    desk.two.people.merge("c-2", "c-1", actor="tester")
+    desk.two.linker.merge("c-2", "c-1", actor="tester")
     desk.match()
     assert desk.port.links["c-2"].state is LinkState.MERGED
     assert desk.port.links["c-2"].key == str(key)
     assert desk.two.people.key_of("c-2") == key
-    desk.two.people.unmerge("c-2", actor="tester")
+    desk.two.linker.unmerge("c-2", actor="tester")
     desk.match()
     assert state_of(desk, "c-2") is ContactState.UNLINKED
-    desk.two.people.unmerge("c-1", actor="tester")
+    desk.two.linker.unmerge("c-1", actor="tester")
     desk.match()
     assert state_of(desk, "c-1") is ContactState.UNLINKED  # what was taken apart stays apart
 
@@ -212,7 +232,7 @@ def test_a_link_the_crm_calls_wrong_is_dropped(desk: Desk, state: ContactState) 
     cloud_id = "c-1"
     if state is ContactState.MERGED:
         cloud_id = "c-2"
-        desk.two.people.merge("c-2", "c-1", actor="tester")
+        desk.two.linker.merge("c-2", "c-1", actor="tester")
         desk.match()
     assert state_of(desk, cloud_id) is state
     row = desk.journal.contact(cloud_id)
@@ -225,7 +245,7 @@ def test_a_link_the_crm_calls_wrong_is_dropped(desk: Desk, state: ContactState) 
     assert not desk.journal.contacts_untold(10)
     if state is ContactState.LINKED:
         with pytest.raises(ValueError, match="not this one"):
-            desk.two.people.approve(cloud_id, key, actor="tester")
+            desk.two.linker.approve(cloud_id, key, actor="tester")
     refused = desk.do(CommandType.APPOINTMENT_BOOK,
                       {"patient": {"cloud_id": cloud_id}, **desk.place()})  # fmt: skip
     assert refused.reason_code is Reason.PATIENT_NOT_FOUND
@@ -241,7 +261,7 @@ def test_the_index_forgets_how_people_were_called(desk: Desk) -> None:
     desk.engine.send_again(desk.reader, desk.session, Stream.PATIENT, [key])
     with desk.two.people._lock:
         now = desk.two.people._index_now()
-    assert str(key) not in now._names[was]
+    assert str(key) not in now.people.sharing(iter([was]))
     assert now.people[str(key)].last_name == "Otherwise"
 
 

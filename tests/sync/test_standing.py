@@ -117,11 +117,15 @@ def test_an_edit(desk: Desk) -> None:
 
 
 def test_what_a_person_finds_long_after_its_time(desk: Desk) -> None:
-    """The office moved the visit at once: no look can tell, a person does, an hour too late."""
-    lose_the_answer(desk, lambda done: desk.run(
-        "UPDATE appointment SET AptDateTime=datetime(AptDateTime,'+2 hours') WHERE AptNum=?",
-        done.key,
-    ))  # fmt: skip
+    """The office moved the visit at once and no copy of it was kept: no look can tell, a person
+    does, an hour too late."""
+
+    def moved(done: Written) -> None:
+        desk.run("UPDATE appointment SET AptDateTime=datetime(AptDateTime,'+2 hours')"
+                 " WHERE AptNum=?", done.key)  # fmt: skip
+        desk.run("DELETE FROM histappointment WHERE AptNum=?", done.key)
+
+    lose_the_answer(desk, moved)
     ident = desk.book(not_after=iso(desk.clock.now() + timedelta(seconds=600)))
     for _ in range(6):
         desk.work(1)

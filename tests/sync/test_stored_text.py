@@ -12,7 +12,7 @@ from agent.model.effects import Effect, EffectKind, WriteUnknown, Written
 from agent.model.streams import Stream
 from agent.sync import effects, payloads
 from agent.sync.payloads import Invalid
-from agent.sync.recover import Shows, judge_create
+from agent.sync.sights import Shows, judge_create
 from tests.sync.pullrig import Desk
 from tests.sync.pullsite import desk, open_desk, site_template
 from tests.sync.test_effects import row_of

@@ -165,6 +165,25 @@ def test_what_has_no_inverse_says_so(desk: Desk) -> None:
     assert step.code == "safety.read_only"
 
 
+def test_a_new_patient_stays_and_the_visit_made_with_them_goes(desk: Desk) -> None:
+    ident = desk.book(payload={"patient": {"new": {"last_name": "Newly", "first_name": "Nell",
+                                                   "birthdate": "1990-01-02"}}})  # fmt: skip
+    desk.work()
+    made, booked = desk.effects(ident)
+    steps = {step.number: step.code for step in undo(desk, made.number, booked.number)}
+    assert steps == {booked.number: "", made.number: "undo.patient_stays"}
+    assert desk.one("SELECT COUNT(*) FROM patient WHERE LName='Newly'") == 1
+    assert desk.one("SELECT AptStatus FROM appointment WHERE AptNum=?", booked.key) == 3
+
+
+def test_a_refusal_of_messages_is_not_taken_back(desk: Desk) -> None:
+    desk.do(CommandType.CONSENT_SET, {"channel": "sms", "consent": "denied", "source": "reply",
+            "at": "2026-11-20T15:00:00Z"}, target=("patient", str(desk.patient())))  # fmt: skip
+    (effect,) = desk.journal.effects_recent(1)
+    (step,) = undo(desk, effect.number)
+    assert step.code == "undo.opt_out_stays"
+
+
 def cancel(desk: Desk, key: Any, note: str | None = None) -> None:
     payload = {"break_type": "cancelled", "to_unscheduled": True}
     desk.do(CommandType.APPOINTMENT_CANCEL, payload if note is None else {**payload, "note": note},

@@ -25,8 +25,7 @@ from agent.runtime.clock import SystemClock
 from agent.runtime.golive.five import CROWD, FiveTests, Setting, typical_ms
 from agent.runtime.golive.practice import ByHand, Deeds, GoLiveError, Records, Written
 from agent.runtime.golive.report import signed
-from agent.runtime.host import site_map
-from agent.runtime.sources import open_source, open_writer
+from agent.runtime.sources import open_source, open_writer, site_map
 from agent.support.health import iso
 from agent.sync.datamap import DataMap
 from agent.sync.maprows import Way

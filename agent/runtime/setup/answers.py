@@ -149,6 +149,10 @@ def _pair(desk: Asked, answers: Answers, done: bool) -> Told:
             raise SetupError("setup.other_practice", found=facts.get("practice"))
         return Told(Step.PAIR, "setup.kept", facts)
     if not given.code:
+        held = dict(desk.ask(ask.GetSetup()).steps[0].facts)
+        if given.practice and held.get("practice") == given.practice:  # linked by ``pair``
+            desk.ask(ask.ConfirmPractice(is_ours=True))
+            return Told(Step.PAIR, "", held)
         raise SetupError("setup.answer_missing", section="pair", field="code")
     paired = desk.ask(ask.PairByCode(given.code, given.url, given.label))
     facts = {"practice": paired.practice_name, "url": paired.url}

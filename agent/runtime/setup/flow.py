@@ -36,11 +36,10 @@ from agent.model.reading import Severity
 from agent.model.setup import Step, StepLine
 from agent.model.streams import ESSENTIAL, Stream
 from agent.ports import Clock
-from agent.runtime.host import site_map
 from agent.runtime.setup import look, place
 from agent.runtime.setup.state import Remembered, place_of, recall, remember
-from agent.runtime.sources import open_writer
-from agent.sync.datamap import DataMap, load_map
+from agent.runtime.sources import open_writer, shipped_map, site_map, whole_map
+from agent.sync.datamap import DataMap
 from agent.sync.fieldgroups import FIXED, decided, groups_of
 from agent.sync.maprows import MapRow, Owner, read_map_file, read_rows
 from agent.sync.sitemap import Edits, checked, edited
@@ -287,7 +286,7 @@ class Setup:
         self._need(Step.PROOF)
         settings = self._load()
         shipped = self._shipped(settings)
-        whole = load_map(settings.pms.kind, override=settings.map.file or None)
+        whole = whole_map(settings)
         skipped = settings.skipped_streams
         with look.look_into(settings, self._secrets, whole) as seen:
             counts = {c.stream: c.rows for c in look.counted(seen, whole.streams)}
@@ -329,7 +328,7 @@ class Setup:
         return self._keep(held, scope=True)
 
     def _status_edits(self, settings: Settings, words: tuple[ask.StatusWord, ...]) -> Edits:
-        site = load_map(settings.pms.kind, override=settings.map.file or None)
+        site = whole_map(settings)
         wanted: dict[tuple[Stream, str], dict[str, str]] = {}
         for each in words:
             wanted.setdefault((each.stream, each.field), {})[each.value] = each.word
@@ -396,7 +395,7 @@ class Setup:
         return self._keep(held, conflicts=True)
 
     def _shipped(self, settings: Settings) -> DataMap:
-        return load_map(settings.pms.kind)
+        return shipped_map(settings)
 
     def _edit_map(self, settings: Settings, edits: Edits) -> None:
         """Into the site's own rows; nothing is kept that would not load."""

@@ -26,8 +26,8 @@ TITLES = {
     "sample": "Sample practice (to try it out)",
 }
 _FORMS: dict[str, tuple[str, ...]] = {
-    "opendental": ("pms.host", "pms.port", "pms.database", "pms.user", "pms.password",
-                   "pms.config_file"),
+    "opendental": ("pms.host", "pms.database", "pms.user", "pms.password", "pms.port",
+                   "pms.config_file", "pms.api_developer_key", "pms.api_customer_key"),
     "sample": ("pms.sqlite_path",),
 }  # fmt: skip
 _LABELS = {
@@ -39,9 +39,12 @@ _LABELS = {
     "pms.config_file": "Open Dental's own file",
     "pms.sqlite_path": "File",
     "pms.dsn": "Data source (ODBC)",
+    "pms.api_developer_key": "Developer key of its API (to write)",
+    "pms.api_customer_key": "Customer key of its API (to write)",
 }
-_OPTIONAL = frozenset({"pms.config_file", "pms.password"})
-_ADVANCED = frozenset({"pms.port", "pms.config_file"})
+_KEYS = frozenset({"pms.api_developer_key", "pms.api_customer_key"})
+_OPTIONAL = frozenset({"pms.config_file", "pms.password"}) | _KEYS
+_ADVANCED = frozenset({"pms.port", "pms.config_file"}) | _KEYS
 
 
 def kinds(settings: Settings, secrets: Secrets) -> tuple[KindView, ...]:

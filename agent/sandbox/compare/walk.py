@@ -179,12 +179,12 @@ class _Practice:
             wrong = [
                 field.name
                 for field, at in plan
-                if not _holds(field.rule, tuple([row[i] for i in at]), held, field.name, place)
+                if not holds(field.rule, tuple([row[i] for i in at]), held, field.name, place)
             ]
             wrong += [
                 rows.name
                 for rows, found in lists
-                if not _holds(rows.rule, found.get(key, []), held, rows.name, place)
+                if not holds(rows.rule, found.get(key, []), held, rows.name, place)
             ]
             return wrong
 
@@ -205,13 +205,13 @@ class _Practice:
             return [
                 name
                 for name, (rule, preference) in told.items()
-                if not _holds(rule, (get(preference),), held, name, self.place)
+                if not holds(rule, (get(preference),), held, name, self.place)
             ]
 
         return "0", judge
 
 
-def _holds(
+def holds(
     rule: Callable[[Any, Held, str, Place], bool],
     stored: object,
     held: Held,
@@ -225,7 +225,7 @@ def _holds(
         return False
 
 
-class _Crm:
+class Crm:
     """The reference CRM's side, through the view it keeps for tests."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -264,7 +264,7 @@ def compare(practice: Connection, crm_db: Path, *, zone: str) -> Report:
     started = time.monotonic()
     side = _Practice(practice, zone)
     with closing(sqlite3.connect(f"{crm_db.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        crm = _Crm(connection)
+        crm = Crm(connection)
         lines = tuple(_compare_stream(side, crm, stream) for stream in Stream)
     return Report(lines, time.monotonic() - started)
 
@@ -276,7 +276,7 @@ def _chunks(side: _Practice, stream: Stream) -> Iterator[list[tuple[str, Judge]]
         yield from side.chunks(RULES[stream])
 
 
-def _compare_stream(side: _Practice, crm: _Crm, stream: Stream) -> StreamReport:
+def _compare_stream(side: _Practice, crm: Crm, stream: Stream) -> StreamReport:
     checked = missing = different = 0
     missing_keys: list[str] = []
     examples: list[Example] = []
@@ -313,7 +313,7 @@ def _compare_stream(side: _Practice, crm: _Crm, stream: Stream) -> StreamReport:
     )
 
 
-def _extra_keys(side: _Practice, crm: _Crm, stream: Stream) -> list[str]:
+def _extra_keys(side: _Practice, crm: Crm, stream: Stream) -> list[str]:
     """A few keys that only the CRM holds."""
     rules = RULES[stream]
     found: list[str] = []

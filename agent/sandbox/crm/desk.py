@@ -47,14 +47,21 @@ GET  /app/api/slots?date=YYYY-MM-DD&minutes=30[&operatory=K][&provider=K][&days=
      the future, and no visit, blockout, closed day or pending request is in the way.
 POST /app/api/book {patient: {key} | {cloud_id} | {new: {last_name, first_name, birthdate?,
      phone_mobile?, emails?: [..], ...}}, start, minutes, operatory_key, provider_key?,
-     hygienist_key?, type_key?, note?, is_new_patient?}. A new person becomes one of the CRM's own
-     people at once (the view's ``cloud_id``). A person already there by name and birth date is
-     answered 409 command-refused ``duplicate_of`` with ``people`` [{cloud_id, key, name,
-     birthdate}] and ``patients`` [{key, name, birthdate, phone, ...}] unless ``is_sure: true``.
+     hygienist_key?, type_key?, note?, is_new_patient?, confirmation_category?, is_sure?}. A new
+     person becomes one of the CRM's own people at once (the view's ``cloud_id``). A person already
+     there by name and birth date is answered 409 command-refused ``duplicate_of`` with ``people``
+     [{cloud_id, key, name, birthdate}] and ``patients`` [{key, name, birthdate, phone, ...}] unless
+     ``is_sure: true``.
 POST /app/api/visits/{key}/move {start, minutes?, operatory_key?, provider_key?, hygienist_key?}
+     A visit the CRM holds as unscheduled or broken is put back on the schedule; it has no chair of
+     its own then, so ``operatory_key`` is needed.
 POST /app/api/visits/{key}/confirm {confirmation_category?: "confirmed"}
 POST /app/api/visits/{key}/cancel {break_type?: "cancelled"|"missed", to_unscheduled?: false, note?}
 POST /app/api/visits/{key}/status {status}
+     move, confirm, cancel and status also take ``expected: {start?, operatory_key?, status?, ..}``,
+     the visit as the page showed it. Left out, field by field: what the CRM holds now. The command
+     carries it as ``precondition.expected``, and the practice refuses an answer about a visit it
+     has moved or taken off the schedule since.
 POST /app/api/patients/{key}/edit {fields: {name: value|null}, expected: {name: value|null}}
      ``expected``: what the page showed; left out, what the CRM holds now. US phone numbers may be
      typed as people do. Unknown names: 400.

@@ -29,6 +29,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.config import assets_dir
+from agent.model.prepare import prepare_structs
 from agent.sandbox.crm import accounts, commands, envelopes, orders, people, switches
 from agent.sandbox.crm.api import Api
 from agent.sandbox.crm.core import Core, CrmSettings
@@ -260,6 +261,7 @@ class CrmServer:
         except BaseException:
             self._socket.close()
             raise
+        prepare_structs()
         self._started = threading.Event()
         config = uvicorn.Config(
             build_app(self.core),

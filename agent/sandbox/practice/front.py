@@ -45,6 +45,7 @@ class DeedKind(StrEnum):
     SILENT_EDIT = "silent_edit"
     HARD_DELETE = "hard_delete"
     SCHEDULE_DAY = "schedule_day"
+    PARK = "park"  # off the schedule by a trick of the office: pinboard, parking column
 
 
 class Touch(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import accumulate
 from random import Random
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -19,7 +20,6 @@ import structlog
 from agent.errors import PmsError
 from agent.model.streams import Stream
 from agent.sandbox.practice import life_money, life_people, life_visits
-from agent.sandbox.practice.desk import Desk
 from agent.sandbox.practice.front import DeedKind, Front, Outcome, Touch
 
 log = structlog.get_logger(__name__)
@@ -80,21 +80,34 @@ USUAL_MIX: Mapping[DeedKind, float] = {
 }  # fmt: skip
 
 
+class Counting(Protocol):
+    """A connection that counts what was written through it."""
+
+    statements: int
+
+
 class Life:
-    """A front desk at work on one connection. Not thread-safe; run several for several desks."""
+    """A front desk at work on one connection. Not thread-safe; run several for several desks.
+
+    ``front`` and ``actions``: the deeds of another layout; without them ``desk`` is a ``Desk``.
+    """
 
     def __init__(
         self,
-        desk: Desk,
+        desk: Counting,
         *,
         seed: int = 1,
         mix: Mapping[DeedKind, float] | None = None,
+        front: Any = None,
+        actions: Mapping[DeedKind, Callable[[Any], Outcome | None]] = ACTIONS,
+        rng: Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.desk = desk
-        self._rng = Random(f"life:{seed}")
-        self._front = Front(desk, self._rng)
+        self._rng = rng or Random(f"life:{seed}")
+        self._front = Front(desk, self._rng) if front is None else front  # type: ignore[arg-type]  # a desk then
+        self._actions = actions
         weights = dict(mix if mix is not None else USUAL_MIX)
         self._kinds = [k for k, w in weights.items() if w > 0]
         self._limits = list(accumulate(weights[k] for k in self._kinds))
@@ -109,7 +122,7 @@ class Life:
         for _ in range(50):
             chosen = kind or self._choose()
             began, before = self._clock(), self.desk.statements
-            outcome = ACTIONS[chosen](self._front)
+            outcome = self._actions[chosen](self._front) if chosen in self._actions else None
             if outcome is None:
                 if kind is not None:
                     break

@@ -73,9 +73,15 @@ def _new_pattern(api: Api, fields: Mapping[str, Any]) -> str:
 
 
 def move(api: Api, effect: Effect) -> Written:
+    """One PUT, also from the unscheduled list: status, time and chair are columns of the same
+    request (API documentation, PUT appointments)."""
     fields, key = effect.fields, target(effect)
-    only(fields, _PLACE)
+    only(fields, _PLACE | {"status"})
     body: Body = {}
+    if "status" in fields:
+        if fields["status"] != "scheduled":
+            raise unsupported()
+        body["AptStatus"] = word_of(spell.APPOINTMENT_STATUS, fields["status"])
     if "start" in fields:
         body["AptDateTime"] = api.office.clock.wall(fields["start"])
     if "minutes" in fields:

@@ -15,10 +15,10 @@ from typing import Any
 from agent.model.commands import Reason
 from agent.model.effects import Effect
 from drivers.opendental.direct.pen import Row, Steps, Value
+from drivers.opendental.logs import OUR_COMPUTER
 from drivers.opendental.office import Office
 from drivers.opendental.spelling import NO_DATE, NO_MOMENT, key_of, refused, unsupported
 
-COMPUTER = "BRIDGEWORK"
 NOBODY = 0  # userod.UserNum of automatic entries
 
 # EnumPermType
@@ -96,7 +96,7 @@ class Scribe:
         """An audit line and the hash that keeps it from being shown in red."""
         row: dict[str, Value] = {
             "PermType": permission, "UserNum": NOBODY, "LogDateTime": self.now, "LogText": text,
-            "PatNum": patient, "CompName": COMPUTER, "FKey": fkey, "LogSource": 0, "DefNum": 0,
+            "PatNum": patient, "CompName": OUR_COMPUTER, "FKey": fkey, "LogSource": 0, "DefNum": 0,
             "DefNumError": 0, "DateTPrevious": NO_MOMENT,
         }  # fmt: skip
         number = self.steps.insert("securitylog", row)

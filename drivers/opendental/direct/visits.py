@@ -180,9 +180,13 @@ def _changed(scribe: Scribe, old: Row, changes: Mapping[str, Value]) -> Row:
 
 def move(scribe: Scribe, effect: Effect) -> Written:
     key, fields = target(effect), effect.fields
-    only(fields, "start", "minutes", "operatory_key", "provider_key", "hygienist_key")
+    only(fields, "start", "minutes", "operatory_key", "provider_key", "hygienist_key", "status")
     old = scribe.appointment(key)
     changes: dict[str, Value] = {}
+    if "status" in fields:
+        if fields["status"] != "scheduled":
+            raise unsupported()
+        changes["AptStatus"] = trail.SCHEDULED
     if "start" in fields:
         start = scribe.office.clock.wall(fields["start"])
         changes["AptDateTime"] = start
@@ -203,7 +207,7 @@ def move(scribe: Scribe, effect: Effect) -> Written:
         if name in fields:
             changes[column] = scribe.provider(key_of(fields[name]))
     after = {**old, **{n: str(v) for n, v in changes.items()}}
-    if number(after, "Op") and number(old, "AptStatus") in _TAKEN:
+    if number(after, "Op") and number(after, "AptStatus") in _TAKEN:
         _check_free(scribe, number(after, "Op"), str(after["AptDateTime"]),
                     str(after["Pattern"] or ""), key)  # fmt: skip
     new = _changed(scribe, old, changes)

@@ -413,6 +413,8 @@ def test_stamps_move_only_when_a_value_changes(desk: Desk) -> None:
     def stamp() -> str:
         return str(desk.rows("SELECT DateTStamp FROM patient WHERE PatNum=?", num)[0][0])
 
+    # Stamps count whole seconds: an earlier test may have moved this one within the current one.
+    desk.run("UPDATE patient SET DateTStamp='2020-01-01 00:00:00' WHERE PatNum=?", num)
     old = stamp()
     desk.update("patient", num, {"City": "Elsewhere"}, silent=True)
     assert stamp() == old
@@ -507,7 +509,7 @@ def test_the_mix_decides_what_is_done(own_desk: SqliteDesk) -> None:
     counts = Counter(life.step().kind for _ in range(80))
     assert set(counts) == {DeedKind.COMMLOG, DeedKind.RECALL}
     assert counts[DeedKind.COMMLOG] > counts[DeedKind.RECALL]
-    assert set(ACTIONS) == set(USUAL_MIX) == set(DeedKind)
+    assert set(ACTIONS) == set(USUAL_MIX) == set(DeedKind) - {DeedKind.PARK}
 
 
 def test_random_keys_are_drawn_where_the_site_does(tmp_path: Path) -> None:

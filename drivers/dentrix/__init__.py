@@ -1,0 +1,1 @@
+"""Dentrix G5 to G7 and later (FairCom c-treeACE SQL), read over ODBC."""

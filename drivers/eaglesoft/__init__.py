@@ -1,0 +1,1 @@
+"""Eaglesoft 18 and later (SAP SQL Anywhere), read over ODBC."""

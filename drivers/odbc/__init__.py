@@ -1,0 +1,1 @@
+"""Reading over ODBC: a contract per practice system, a killable child process per connection."""

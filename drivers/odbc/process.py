@@ -1,0 +1,111 @@
+"""The parent's side of the reader's child: spawn, ask with a deadline, kill.
+
+No driver setting frees a stalled read everywhere, and drivers crash: so each connection lives in a
+process of its own, which costs one page when it has to die. Spawned, never forked: a connection
+shared over a fork is closed by whichever side ends first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+import structlog
+
+from drivers.odbc import wire
+
+log = structlog.get_logger(__name__)
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PACKAGED = "bridgework-odbc.exe" if os.name == "nt" else "bridgework-odbc"
+REAP_S = 5.0
+PIPE_BYTES = 1 << 20
+_NO_WINDOW = 0x08000000
+
+
+class ChildDied(Exception):
+    """It ended by itself: the driver crashed, or somebody killed it."""
+
+
+class ChildOverdue(Exception):
+    """It did not answer in time and was killed."""
+
+
+def command(reader: str) -> list[str]:
+    """How the child is started. ``reader``: another Python or a packaged reader; "" = our own."""
+    if reader and not Path(reader).stem.lower().startswith("python"):
+        return [reader]
+    if not reader and getattr(sys, "frozen", False):
+        return [str(Path(sys.executable).with_name(PACKAGED))]
+    return [reader or sys.executable, "-X", "utf8", "-m", "drivers.odbc.child"]
+
+
+class Child:
+    """One child process. Used by one thread at a time; ``kill`` from any."""
+
+    def __init__(self, reader: str = "") -> None:
+        """Raises OSError when it cannot be started at all."""
+        # Our own settings, secrets among them, are none of a driver's business.
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("BRIDGEWORK_")}
+        environ["PYTHONPATH"] = str(ROOT)
+        self._process = subprocess.Popen(
+            command(reader),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # a driver's chatter may hold its connection string
+            env=environ,
+            pipesize=PIPE_BYTES,  # a page passes in one go, where the system lets it
+            creationflags=_NO_WINDOW if os.name == "nt" else 0,
+        )
+        self._overdue = threading.Event()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self, request: wire.Request, deadline_s: float) -> wire.Reply:
+        """Raises ChildDied or ChildOverdue; the child is gone then."""
+        watchdog = threading.Timer(deadline_s, self._give_up)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            wire.send(self._stdin, request)
+            return wire.receive_reply(self._stdout)
+        except wire.Ended:
+            self.kill()
+            if self._overdue.is_set():
+                log.warning("odbc.child_overdue", pid=self.pid, deadline_s=deadline_s)
+                raise ChildOverdue from None
+            log.warning("odbc.child_died", pid=self.pid, code=self._process.returncode)
+            raise ChildDied from None
+        finally:
+            watchdog.cancel()
+
+    def _give_up(self) -> None:
+        self._overdue.set()
+        self._process.kill()
+
+    def kill(self) -> None:
+        """End it now; nothing it holds needs a farewell: connections read in autocommit."""
+        self._process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(REAP_S)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    @property
+    def _stdin(self) -> BinaryIO:
+        assert self._process.stdin is not None
+        return self._process.stdin  # type: ignore[return-value]
+
+    @property
+    def _stdout(self) -> BinaryIO:
+        assert self._process.stdout is not None
+        return self._process.stdout  # type: ignore[return-value]

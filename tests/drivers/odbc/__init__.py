@@ -1,0 +1,1 @@
+"""The ODBC room on real drivers and servers."""

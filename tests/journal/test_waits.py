@@ -1,0 +1,85 @@
+"""A wall clock set back, and copies put back: found by the simulation."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from agent.journal.audit import side_path
+from agent.journal.journal import Journal
+from agent.journal.rows import Tier
+from tests.journal.conftest import PATIENT, SEAL, outgoing, seen, upsert
+from tests.support.clock import HandClock
+
+HOUR = timedelta(hours=1)
+
+
+def work(journal: Journal, clock: HandClock) -> None:
+    """Something due now, something due in a minute."""
+    with journal.turn() as turn:
+        batch = turn.enqueue(outgoing(upsert(1)))
+        turn.see(PATIENT, [seen(1)], batch.number)
+        turn.plan_chunks(PATIENT, [], Tier.HOT, clock.now() + timedelta(minutes=1))
+
+
+def due(journal: Journal, clock: HandClock) -> tuple[int, int]:
+    batches = journal.due_batches(clock.now(), 9, frozenset(), frozenset())
+    chunks = journal.next_chunks(clock.now(), 9, loaded=False, streams=[PATIENT])
+    return len(batches), len(chunks)
+
+
+def test_waits_go_with_a_clock_that_is_set_back(journal: Journal, clock: HandClock) -> None:
+    work(journal, clock)
+    clock.step(-HOUR.total_seconds())
+    assert due(journal, clock) == (0, 0)  # what used to last an hour
+    with journal.turn() as turn:
+        turn.clock_set_back(HOUR)
+    assert due(journal, clock) == (1, 0)
+    clock.advance(60.0)
+    assert due(journal, clock) == (1, 1)
+
+
+def test_so_do_they_while_the_agent_is_off(opened: Callable[[], Journal], clock: HandClock) -> None:
+    work(opened(), clock)
+    clock.step(-HOUR.total_seconds())
+    journal = opened()
+    clock.advance(60.0)
+    assert due(journal, clock) == (1, 1)
+
+
+def test_a_copy_of_the_same_start_is_known_as_one(
+    opened: Callable[[], Journal], path: Path, clock: HandClock, tmp_path: Path
+) -> None:
+    journal = opened()
+    first = journal.uuid
+    copy = journal.backup(tmp_path / "copies")
+    work(journal, clock)
+    journal.note_beside()  # as with every heartbeat
+    # The process is killed and the copy put back; here both lie in another folder.
+    back = tmp_path / "back" / path.name
+    back.parent.mkdir()
+    shutil.copyfile(copy, back)
+    shutil.copyfile(side_path(path), side_path(back))
+    again = Journal.open(back, seal=SEAL, clock=clock)
+    assert again.restored
+    assert again.uuid != first
+    again.close()
+
+
+def test_a_copy_of_another_journal_is_known_as_one(
+    opened: Callable[[], Journal], path: Path, clock: HandClock, tmp_path: Path
+) -> None:
+    journal = opened()
+    first = journal.uuid
+    copy = journal.backup(tmp_path / "copies")
+    journal.close()
+    path.unlink()
+    newer = opened()  # the file was lost: a new journal began
+    assert newer.uuid != first
+    newer.close()
+    shutil.copyfile(copy, path)
+    again = opened()
+    assert again.restored
+    assert again.uuid not in (first, newer.uuid)

@@ -1,0 +1,1 @@
+"""The deterministic simulation: the real engine against simulated machines, networks and people."""

@@ -1,0 +1,117 @@
+"""What the practice said and when: every visible state of every record, in canonical form.
+
+Canonical forms come from the product's own map (normalising is tested elsewhere); order, time and
+how a change could be noticed are recorded here, so that a push can be held against them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from agent.model.reading import Page, SourceFacts, StreamFacts, TableFacts
+from agent.model.streams import Stream
+from agent.model.writing import Change, Verb
+from agent.sync.streammap import StreamMap
+from tests.sim.agent import site_map
+from tests.sim.kernel import Violation
+from tests.sim.pms import SCHEMA, ZONE, Row
+from tests.sim.ports import STREAM_OF, TABLE_OF
+
+HINTED_S = 15.0  # a logged or freshly stamped change reaches the CRM within (nothing being wrong)
+LATE_S = 95.0  # one that became visible late, or that only the key sets show
+GONE_S = 0.8  # share of the second look's delay before a deletion nobody logged may leave
+
+
+@cache
+def maps() -> dict[Stream, StreamMap]:
+    tables = {name: TableFacts(dict(columns)) for name, columns in SCHEMA.items()}
+    streams = {
+        stream: StreamFacts(table, next(iter(SCHEMA[table])), 0, (table,), (), False, "hot")
+        for stream, table in TABLE_OF.items()
+    }
+    facts = SourceFacts("opendental", "21.1", "", "", ZONE, tables, streams)
+    return site_map().compile(facts, zone=ZONE).streams
+
+
+def canonical(table: str, key: int, row: Row) -> bytes:
+    mapped = maps()[STREAM_OF[table]]
+    columns = tuple(column.name for column in mapped.columns)
+    values = tuple(row.values.get(column) for column in columns)
+    observed, _ = mapped.observe(Page([(key, 0, 0, *values)]))
+    return observed[0].hash if observed else b"?"
+
+
+@dataclass(slots=True)
+class State:
+    """One visible state of a record. ``hash`` b"": it is not there."""
+
+    hash: bytes
+    at: float
+
+
+class History:
+    """``is_plain``: false once something (a backup, other columns) has made the order moot."""
+
+    def __init__(self, confirm_delete_s: float) -> None:
+        self.is_plain = True
+        self._states: dict[tuple[str, int], list[State]] = {}
+        self._landed: dict[tuple[str, int], int] = {}
+        self._logged: set[tuple[str, int]] = set()
+        self._confirm_s = confirm_delete_s
+        self.due: dict[tuple[str, int], tuple[float, float]] = {}  # record -> (since, until)
+
+    def seen(self, table: str, key: int, row: Row | None, now: float) -> None:
+        place = (table, key)
+        made = b"" if row is None else canonical(table, key, row)
+        states = self._states.setdefault(place, [])
+        if not states or states[-1].hash != made:
+            states.append(State(made, now))
+
+    def logged_gone(self, table: str, key: int) -> None:
+        self._logged.add((table, key))
+
+    def expect(self, table: str, key: int, now: float, within: float) -> None:
+        since, until = self.due.get((table, key), (now, now + within))
+        self.due[table, key] = (since, max(until, now + within))
+
+    def landed(self, change: Change, now: float) -> None:
+        """Raises Violation when the CRM is told what the practice did not say, or old news after
+        newer."""
+        table = TABLE_OF[change.stream]
+        place = (table, int(change.key))
+        states = self._states.get(place)
+        if not self.is_plain or states is None:
+            self.due.pop(place, None)
+            return
+        told = b"" if change.verb is Verb.DELETE else change.content_hash
+        floor = self._landed.get(place, 0)
+        # The earliest state it can be, after what landed before: states may come back.
+        found = next((n for n in range(floor, len(states)) if states[n].hash == told), None)
+        if found is None:
+            was_said = any(state.hash == told for state in states)
+            rule, what = ("E2", "old news after newer") if was_said else ("S5", "never said so")
+            raise Violation(rule, f"{table} {place[1]}: {what}")
+        self._landed[place] = found
+        if states[-1].hash == told:
+            self.due.pop(place, None)
+        if told == b"":
+            self._check_deletion(place, states, found, now)
+
+    def _check_deletion(
+        self, place: tuple[str, int], states: list[State], found: int, now: float
+    ) -> None:
+        if place in self._logged:
+            return
+        if now - states[found].at < self._confirm_s * GONE_S:
+            raise Violation("S10", f"{place[0]} {place[1]} was buried without a second look")
+
+    def overdue(self, now: float) -> str | None:
+        for place, (_, until) in list(self.due.items()):
+            if now <= until:
+                continue
+            states = self._states[place]
+            if states[-1].hash != states[self._landed.get(place, 0)].hash:
+                return f"{place[0]} {place[1]}"
+            del self.due[place]  # taken back before anybody looked
+        return None
