@@ -155,14 +155,20 @@ def test(rest: list[str]) -> int:
         return 1
     environ = dict(os.environ, PYTHONPATH=str(ROOT), NO_COLOR="1")
     if not fast:
-        wanted = {"mariadb-server": ("mariadbd", "mysqld"), **ODBC_PACKAGES, **QT_LIBRARIES}
+        wanted = {
+            "mariadb-server": ("mariadbd", "mysqld"),
+            "msitools": ("msibuild",),
+            "wixl": ("wixl",),
+            **ODBC_PACKAGES,
+            **QT_LIBRARIES,
+        }
         if everything:
             wanted["chromium"] = ("chromium", "chromium-browser", "google-chrome")
             wanted.update(PANEL)
         if not ensure_packages(wanted):
             return 1
         # A missing server must fail these tests here, not skip them.
-        required = ["mariadb", "odbc", *(["chromium", "panel"] if everything else [])]
+        required = ["mariadb", "msi", "odbc", *(["chromium", "panel"] if everything else [])]
         environ["BRIDGEWORK_REQUIRE"] = " ".join(required)
 
     python = str(PYTHON)
