@@ -41,10 +41,20 @@ _LINE = "SELECT number, at, code, stream, count, facts FROM activity WHERE "
 class Activities(Writer):
     """The part of a turn that says what was done."""
 
-    def tally(self, stream: Stream, keys: Sequence[Key], took_ms: float | None) -> None:
-        """The CRM took these records; ``took_ms`` from noticing the change, None where they are no
-        change of anybody's (a first load). Joins the line of the same stream and minute."""
-        code = LOADED if took_ms is None else SENT
+    def tally(
+        self,
+        stream: Stream,
+        keys: Sequence[Key],
+        took_ms: float | None,
+        *,
+        first_load: bool = False,
+    ) -> None:
+        """The CRM took these records. Joins the line of the same stream and minute.
+
+        ``took_ms``: from noticing the change; None where nobody's change was noticed as it was
+        made (a first load, a find of the sweep).
+        """
+        code = LOADED if first_load else SENT
         minute = self._at - self._at % 60_000_000
         number = self._streams[stream]
         rows = fetch(

@@ -12,7 +12,7 @@ from agent.model.asking import Done, Request
 from agent.model.streams import Stream
 
 SENT = "sent.records"  # the CRM took changes: folded by stream and minute
-LOADED = "sent.loaded"  # … records of a first load, or sent again after a comparison
+LOADED = "sent.loaded"  # … records of a first load
 
 
 class Direction(StrEnum):

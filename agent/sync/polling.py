@@ -2,9 +2,10 @@
 
 The reader gives key and hash of every record of some days; what differs from the last look is named
 and read by key. Days near today are compared about every half second and at least every two
-seconds, the whole window less often, both within a share of the time. A key that vanished was
-moved out of the window or deleted: it is read at once, and once more before a deletion is believed.
-Names keys only; what is read and believed is decided where every lane decides it.
+seconds, the whole window less often, a year around today now and then, all within a share of the
+time. A key that vanished was moved out of the window or deleted: it is read at once, and once more
+before a deletion is believed. Names keys only; what is read and believed is decided where every
+lane decides it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Beat:
 
 NEAR = Beat(0.4, 2.0, 0.06, 0.25)
 FAR = Beat(0.8, 20.0, 0.04, 0.06)
+YEAR = Beat(5.0, 60.0, 0.02, 0.05)
 NEAR_DAYS = (1, 14)  # before and after today
+YEAR_DAYS = 400
 
 
 @dataclass(slots=True)
@@ -86,6 +89,7 @@ class Polls:
         polled = [s for s in streams if facts.streams[s].polled]
         self._windows = [Window(s, *NEAR_DAYS, NEAR) for s in polled]
         self._windows += [Window(s, days, days, FAR) for s in polled if days > NEAR_DAYS[1]]
+        self._windows += [Window(s, YEAR_DAYS, YEAR_DAYS, YEAR) for s in polled]
 
     def look(self, reader: PmsReader, skip: Collection[Stream]) -> Named:
         """Compare every window that is due. PmsErrors pass through; nothing is remembered then."""

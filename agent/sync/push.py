@@ -236,7 +236,12 @@ class Dispatcher:
                 turn.defer(later, self._clock.now() + timedelta(seconds=wait), "item_retry")
             turn.settle(batch, verdict.done)
             if verdict.done:
-                turn.tally(batch.stream, [o.key for o in verdict.done], self._took_ms(batch))
+                turn.tally(
+                    batch.stream,
+                    [operation.key for operation in verdict.done],
+                    self._took_ms(batch),
+                    first_load=batch.urgency is Urgency.LOAD,
+                )
             if verdict.refused:
                 turn.note("crm.rejected", batch.stream, len(verdict.refused))
         self.last_write_at = self._clock.now()

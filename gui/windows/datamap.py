@@ -62,6 +62,7 @@ class DataMap(Tab):
         self.summary = label("", "", wrap=True)
         self.more = button("", self._toggle, "link")
         self.more.setObjectName("more")
+        self.more.hide()  # until there is something to say
         self.notes = label("", "soft", wrap=True)
         self.notes.hide()
         self.body.addLayout(column(self.summary, row(self.more, None), self.notes, gap=4))
@@ -84,7 +85,7 @@ class DataMap(Tab):
             self.model,
             texts("map.table"),
             stretch=3,
-            widths={0: 104, 1: 156, 2: 176, 4: 92, 5: 124, 6: 100},
+            widths={0: 104, 1: 150, 2: 170, 4: 90, 5: 142, 6: 98},
         )
         across = self.table.horizontalHeader()
         for at in (0, 1, 2, 4, 5, 6):  # a language with longer heads gets wider columns

@@ -51,7 +51,7 @@ class Review(Tab):
             chip.setObjectName(f"queue-{kind.name}")
             self.queues[kind.name] = queue
             self.chips[kind.name] = chip
-            queue.counted.connect(lambda n, name=kind.name: self._count(name, n))
+            queue.counted.connect(partial(self._count, kind.name))
             self.stack.addWidget(queue)
             bar.addWidget(chip)
         self.body.addLayout(bar)

@@ -179,7 +179,8 @@ def eaglesoft_virtuoso(virtuoso: Virtuoso) -> Subject:
 
 VENDORS = ["dentrix_postgres", "eaglesoft_postgres", "dentrix_virtuoso", "eaglesoft_virtuoso"]
 KINDS = [
-    *(pytest.param(kind, marks=pytest.mark.mariadb) for kind in ("myisam", "innodb")),
+    pytest.param("myisam", marks=pytest.mark.mariadb),
+    pytest.param("innodb", marks=[pytest.mark.mariadb, pytest.mark.slow]),
     "sample",
     *(pytest.param(kind, marks=pytest.mark.odbc) for kind in (*VENDORS, "sqlite")),
 ]

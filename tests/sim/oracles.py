@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import AgentError, JournalDamaged
 from agent.journal.pulled import CommandState, EffectState
-from agent.model.commands import EndState
+from agent.model.commands import CommandType, EndState
 from agent.model.effects import CREATES, Effect, EffectKind
 from agent.model.status import State
 from agent.model.streams import Stream
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FENCE_S = 8.0  # a guard is looked at every two seconds, and what is under way may land
 FENCE_ITEMS = 20
+FOREIGN_KEYS = 1000  # above them only the other practice has any
 SETTLE_S = 1.8  # two reads of a new patient two seconds apart agree before it leaves
 #: kinds that make a record's history moot: other columns, other rows, unreadable rows
 UNPLAIN = frozenset(
@@ -161,8 +162,9 @@ class Oracles:
         wrong = self._wrong_since
         if wrong is not None and kernel.now - wrong > FENCE_S and not self.has_forgotten:
             self.wrong_pushes += 1
-            if self.wrong_pushes > FENCE_ITEMS:
-                raise Violation("S9", "pushed from a source that is not ours")
+        is_foreign = int(change.key) > FOREIGN_KEYS and change.verb is Verb.UPSERT
+        if (is_foreign and not self.has_forgotten) or self.wrong_pushes > FENCE_ITEMS:
+            raise Violation("S9", "pushed from a source that is not ours")
         if change.verb is Verb.DELETE:
             self.deletions = [at for at in self.deletions if kernel.now - at < 600] + [kernel.now]
             if len(self.deletions) > 6 * (TUNING.brake_rows + 1) and self.allowed_at < 0:
@@ -319,6 +321,8 @@ class Oracles:
 
     def _check_green(self, process: Process) -> None:
         world = self.world
+        if self.has_forgotten:
+            return  # a new journal believes the first database it meets
         if self._wrong_since is not None and world.kernel.now - self._wrong_since > 30.0:
             raise Violation("V5", "green while another database answers")
         if world.kernel.now < world.faults.pms_down_until - 30.0:
@@ -435,6 +439,10 @@ class Oracles:
         world = self.world
         if self.restores or self.has_forgotten:
             return  # a backup may have taken it; what was lost so, nobody can promise
+        command = world.crm.asked[ident].command
+        is_note = command.type is CommandType.COMMLOG_APPEND and not self._spells(world)
+        if is_note and f"commlog:{command.payload['note']}" not in self.seen:
+            raise Violation("S3", f"{ident} was applied and nothing was ever written")
         for row in process.journal.effects_of(ident):
             if row.state is not EffectState.VERIFIED or row.effect.kind not in CREATES:
                 continue
@@ -443,6 +451,11 @@ class Oracles:
                 continue
             if not self._was_deleted(table, row.key):
                 raise Violation("S3", f"{ident} was applied and its record is nowhere")
+
+    @staticmethod
+    def _spells(world: World) -> bool:
+        """Whether the practice stores texts otherwise than they were said."""
+        return Kind.NORMALISES in world.faults.plan.rates
 
     def _was_deleted(self, table: str, key: Any) -> bool:
         return (table, key) in self.world.pms.deleted

@@ -47,10 +47,15 @@ def virtuoso_coded(virtuoso: Virtuoso) -> Office:
 
 
 OFFICES = [
-    "postgres_plain", "postgres_coded", "virtuoso_plain",
-    pytest.param("virtuoso_coded", marks=pytest.mark.slow), "sqlite_plain",
-    pytest.param("sqlite_coded", marks=pytest.mark.slow),
-]  # fmt: skip
+    "postgres_plain",
+    "postgres_coded",
+    "sqlite_plain",
+    # Virtuoso reads both vendors' layouts in the usual run (tests/drivers/test_every_driver.py).
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("virtuoso_plain", "virtuoso_coded", "sqlite_coded")
+    ),
+]
 
 
 @pytest.fixture(params=OFFICES)

@@ -172,6 +172,7 @@ def test_many_deletions_at_once_stop_at_the_brake(running: Running) -> None:
     assert all(running.visit(key) is not None for key in range(1, 41))
 
 
+@pytest.mark.slow
 def test_a_stopped_child_costs_a_moment(running: Running) -> None:
     pids = set()
     honest = OdbcSession.ask
