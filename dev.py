@@ -159,6 +159,7 @@ def test(rest: list[str]) -> int:
             "mariadb-server": ("mariadbd", "mysqld"),
             "msitools": ("msibuild",),
             "wixl": ("wixl",),
+            "osslsigncode": ("osslsigncode",),
             **ODBC_PACKAGES,
             **QT_LIBRARIES,
         }

@@ -16,6 +16,7 @@ from installer.sign import Signer
 from installer.steps import BuildError, Step, digest_of
 
 SBOM = "bridgework.cdx.json"
+FILE_LIST = "program-files.json"  # read by agent.support.machine
 
 # Never looked at by a window of ours: software OpenGL, Qt's own translations, other platforms'
 # plugins, zone texts the library does not need twice.
@@ -71,6 +72,7 @@ def bundle_step(
         (target / SBOM).write_text(
             json.dumps(sbom(parts, product, version), indent=1), encoding="utf-8"
         )
+        _list_files(target / "_internal")
         for program in PROGRAMS:
             signer.sign(target / f"{program}.exe", f"{product.name} {version}")
 
@@ -110,6 +112,14 @@ def parts_of(site: Path, lock: Path = LOCK) -> list[Part]:
 
 def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _list_files(root: Path) -> None:
+    """For the doctor: what was installed, so that it can name a file that is gone."""
+    held = {
+        p.relative_to(root).as_posix(): p.stat().st_size for p in root.rglob("*") if p.is_file()
+    }
+    (root / FILE_LIST).write_text(json.dumps(held, sort_keys=True), encoding="utf-8")
 
 
 def _licence_of(folder: Path) -> str:
