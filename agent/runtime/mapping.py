@@ -180,7 +180,7 @@ def _as_shipped(shipped: DataMap, place: tuple[Stream, str]) -> dict[str, Any]:
         "owner": row.owner.value,
         "on_conflict": row.on_conflict.value,
         "direction": row.direction.value,
-        "transform": row.transform,
+        "transform": row.written,
         "table": row.table,
         "real": row.real,
         "column": row.column,

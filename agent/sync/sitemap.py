@@ -71,6 +71,8 @@ def _typed(wanted: Mapping[str, Any]) -> dict[str, Any]:
         kind = _WORDS.get(name)
         try:
             found[name] = value if kind is None else kind(value)
+            if name == "transform":  # what stands in the file, not only what it becomes
+                found["written"] = value
         except ValueError:
             raise ConfigError(f"map.{name}", file=ORIGIN, row=0, found=str(value)) from None
     return found

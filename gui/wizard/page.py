@@ -10,11 +10,24 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from agent.errors import AgentError
 from agent.model.asking import Request
-from agent.model.setup import SetupView, Step
+from agent.model.setup import (
+    FindPms,
+    GetHours,
+    GetPolicies,
+    GetPreview,
+    GetProof,
+    GetScope,
+    GetSetup,
+    SetupView,
+    Step,
+    TestPms,
+)
+from gui.link import ASKERS
 from gui.shell import Shell
 from gui.widgets.parts import EDGE, GAP, clear, column, label
 
 T = TypeVar("T")
+_LOOKS = (FindPms, GetHours, GetPolicies, GetPreview, GetProof, GetScope, GetSetup, TestPms)
 
 
 class Guide(Protocol):
@@ -105,9 +118,18 @@ class Page(QWidget):
             self.guide.calm()
             then(answer)
 
-        self.shell.link.ask(
-            request, taken, failed=self.guide.complain, owner=self, timeout_s=timeout_s
-        )
+        def send(tries: int) -> None:
+            def refused(error: AgentError) -> None:
+                # The engine began anew since: what changes nothing is simply asked again, on each
+                # of the lines that broke.
+                if error.code == "control.lost" and tries and isinstance(request, _LOOKS):
+                    send(tries - 1)
+                else:
+                    self.guide.complain(error)
+
+            self.shell.link.ask(request, taken, failed=refused, owner=self, timeout_s=timeout_s)
+
+        send(ASKERS)
 
     def fresh(self) -> QVBoxLayout:
         """The content, emptied."""

@@ -15,6 +15,7 @@ from agent.cli.stage import Stage
 from agent.config import load_settings, open_secrets
 from agent.runtime.clock import SystemClock
 from agent.runtime.setup.flow import Setup
+from agent.sandbox.crm import accounts
 
 Bridgework = Callable[..., Result]
 
@@ -24,6 +25,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Practice and CRM, made once a module; each test takes a fresh home."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+        patch.setattr(accounts, "_GUESSES_PER_MINUTE", 1000)  # a module of tests links often
         with Stage(tmp_path_factory.mktemp("box"), patients=20, seed=5, is_set_up=False) as stage:
             yield stage
 
