@@ -110,10 +110,12 @@ class Tasks(Queue):
         self.note.textChanged.connect(lambda text: cannot.setEnabled(bool(text.strip())))
         done = button(self.say("done"), lambda: self._close(number, done=True), "primary")
         done.setObjectName("done")
+        lines = column(gap=10)
         for text, field, act in ((reason, self.note, cannot), (record, self.key, done)):
             line = row(field, act)
             line.setStretch(0, 1)
-            self.feet.addLayout(column(text, line, gap=3))
+            lines.addLayout(column(text, line, gap=3))
+        self.feet.addLayout(lines)
 
     def _close(self, number: int, *, done: bool) -> None:
         key = self.key.text().strip()

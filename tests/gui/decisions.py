@@ -61,6 +61,17 @@ def _map_row(desktop: Desktop, settle: Settle) -> QWidget:
     return desktop.window
 
 
+def _map_new(desktop: Desktop, settle: Settle) -> QWidget:
+    """A field of the practice's own."""
+    desktop.window.bring_up("map")
+    tab = desktop.window.tab
+    assert isinstance(tab, DataMap)
+    settle(lambda: bool(tab.model.rows))
+    tab.add_field()
+    settle(lambda: tab.new.isVisible())
+    return desktop.window
+
+
 def _step(name: str) -> Scene:
     """A page of the wizard, opened again on a computer that is set up."""
 
@@ -79,5 +90,6 @@ DECISIONS: dict[str, Scene] = {
     "review-tasks": _queue("tasks"),
     "review-parked": _queue("parked"),
     "map-row": _map_row,
+    "map-new": _map_new,
     **{f"setup-{page.name}": _step(page.name) for page in PAGES},
 }

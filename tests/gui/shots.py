@@ -1,14 +1,17 @@
-"""Pictures of every scene and tray state: light, dark, 150 %, high contrast, pseudo-language.
+"""Pictures of every scene and tray state: light, dark, large, high contrast, pseudo-language.
 
-``python3 dev.py shot [scene ...]`` writes light, dark and 150 % under ``assets/help``;
-``--to FOLDER`` elsewhere, ``--looks light,contrast,pseudo`` others. A real agent with a sample
-practice serves them all; one process a look, for Qt takes its scale at the start.
+``python3 dev.py shot [scene ...]`` takes every tab, the queues of Review, the data map and the
+wizard's pages dark and at 100, 150 and 200 %, into a folder it names; ``--to FOLDER`` elsewhere,
+``--looks light,contrast,pseudo`` others. ``--help-pages`` takes those that the help pages show, in
+their place. A real agent with a sample practice serves them all; one process a look, for Qt takes
+its scale at the start.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,20 +34,26 @@ LOOKS = {
     "small": ("light", "en", 1.0, "-small"),
     "spanish": ("light", "es", 1.0, "-es"),
 }
-USUAL = "light,dark,big"
+USUAL = "light,dark,big,huge"
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenes", nargs="*")
-    parser.add_argument("--looks", default=USUAL)
-    parser.add_argument("--to", type=Path, default=HELP)
+    parser.add_argument("--looks", default="")
+    parser.add_argument("--to", type=Path)
+    parser.add_argument("--help-pages", action="store_true", help="those in use, under assets/help")
     parser.add_argument("--home", type=Path, help="of an agent that runs already")
     parser.add_argument("--look", help="internal: take this look's pictures in this process")
     wish = parser.parse_args(arguments)
     if wish.look:
         return _take(wish.look, wish.home, wish.to, wish.scenes)
+    if wish.help_pages:
+        wish.scenes, wish.looks, wish.to = in_use(), wish.looks or "light", HELP
+    wish.looks = wish.looks or USUAL
+    wish.to = wish.to or Path(tempfile.mkdtemp(prefix="bridgework-pictures-"))
     wish.to.mkdir(parents=True, exist_ok=True)
+    print(wish.to)
     if wish.home:
         return _looks(wish.home, wish.looks.split(","), wish.to, wish.scenes)
     from tests.gui.showcase import showcase
@@ -52,6 +61,12 @@ def main(arguments: Sequence[str]) -> int:
     folder = tempfile.TemporaryDirectory(prefix="bridgework-shots-")
     with folder as made, showcase(Path(made)) as home:
         return _looks(home, wish.looks.split(","), wish.to, wish.scenes)
+
+
+def in_use() -> list[str]:
+    """Scenes the help pages show."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in sorted(HELP.glob("*.html")))
+    return sorted(set(re.findall(r'src="window-([a-z-]+)\.png"', pages)))
 
 
 def _looks(home: Path, looks: Sequence[str], to: Path, scenes: Sequence[str]) -> int:
