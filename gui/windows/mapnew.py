@@ -33,7 +33,7 @@ class NewField(QWidget):
         grid.setHorizontalSpacing(14)
         parts = (("stream", self.stream), ("column", self.column), ("name", self.name))
         for at, (key, field) in enumerate(parts):
-            text = label(texts(f"map.new.{key}"), "label")
+            text = label(texts(f"map.new.{key}"), "label", wrap=True)
             a11y.buddy(text, field)
             grid.addWidget(text, 0, at)
             grid.addWidget(field, 1, at)
