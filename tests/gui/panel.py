@@ -87,6 +87,7 @@ class Panel:
             if self.icons() == count:
                 return True
             time.sleep(0.2)
+        print(self.run("xwininfo", "-root", "-tree"))  # pytest shows it with the failure
         return False
 
     def picture(self, path: Path) -> None:
