@@ -60,10 +60,10 @@ WRITABLE = {
 
 
 def _place(row: Row) -> tuple[str | None, ...] | None:
-    """Room and time of a visit on the schedule; a new None for one that is not."""
+    """Room and time of a visit on the schedule; of one that is not, what no other row has."""
     values = row.values
     if values.get("AptStatus") not in ("1", "2") or values.get("Op") in (None, "0"):
-        return (str(id(row)),)
+        return (values.get("AptNum"),)
     return values.get("Op"), values.get("AptDateTime")
 
 
@@ -233,21 +233,28 @@ class Oracles:
             raise Violation("S10", f"a hard delete of {table} {key}")
         if by == "api" and old is None and new is not None:
             self._check_twice(table, key, new)
-            if table == "appointment":
-                self.doubled += [(other, key) for other in self._in_place(key, new)]
+        if table == "appointment":
+            self._follow_places(key, old, new, by)
 
-    def _in_place(self, key: int, row: Row) -> list[int]:
-        """Visits that stand where this one is put."""
-        place = _place(row)
+    def _follow_places(self, key: int, old: Row | None, new: Row | None, by: str) -> None:
+        """Who stands where somebody stood already because the API put them there. Once one of the
+        two has left, it is over: who is put back there by a person was put there by that person."""
         rows = self.world.pms.tables["appointment"].rows
-        return [k for k, other in rows.items() if k != key and _place(other) == place]
+        self.doubled = [
+            (other, ours)
+            for other, ours in self.doubled
+            if key not in (other, ours)
+            or (other in rows and ours in rows and _place(rows[other]) == _place(rows[ours]))
+        ]
+        if by != "api" or new is None or (old is not None and _place(old) == _place(new)):
+            return
+        place = _place(new)
+        self.doubled += [(k, key) for k, row in rows.items() if k != key and _place(row) == place]
 
     def _check_places(self) -> None:
-        """What was booked where somebody stood already has left the schedule again."""
-        rows = self.world.pms.tables["appointment"].rows
+        """What was put where somebody stood already has left that place again."""
         for other, ours in self.doubled:
-            if other in rows and ours in rows and _place(rows[ours]) == _place(rows[other]):
-                raise Violation("S7", f"visit {ours} was put where {other} stands, and stays")
+            raise Violation("S7", f"visit {ours} was put where {other} stands, and stays")
 
     def _remember(self, table: str, key: int, row: Row | None, by: str) -> None:
         """For the order of what is pushed, and in calm runs for when it must be there."""
