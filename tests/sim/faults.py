@@ -231,6 +231,11 @@ class Faults:
         if self.fires(Kind.WORKER_ERROR):
             raise RuntimeError(f"planted in {what}")
 
+    def thread_starts(self) -> None:
+        """Before a pool takes work."""
+        if self.fires(Kind.NO_MEMORY):
+            raise RuntimeError("can't start new thread")
+
     # -- the vendor's API -------------------------------------------------------------------------
 
     def api_call(self, what: str) -> str:

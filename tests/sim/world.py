@@ -279,7 +279,7 @@ def run(seed: int, plan: Plan | None = None) -> Result:
     world = World(seed, plan)
     with (
         stretched(_uuids(seed)),
-        installed(SimThreading(world.kernel, lambda: NAME)),
+        installed(SimThreading(world.kernel, lambda: NAME, world.faults.thread_starts)),
         uncollected(),
     ):
         return world.run()
