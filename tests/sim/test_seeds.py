@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 PART = 20
-USUAL, ALL = 100, 300  # seeds of every run, and of one that may be slow
+USUAL, ALL = 120, 300  # seeds of every run, and of one that may be slow
 PAST = Path(__file__).with_name("past.txt")
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,9 +53,9 @@ def test_past_failures_hold() -> None:
 
 def test_a_seed_is_the_same_twice() -> None:
     """In one process, and in another."""
-    one = sim("--seeds", "4", "--from", "2", "--jobs", "1", "--twice", "--digests")
-    other = sim("--seeds", "4", "--from", "2", "--jobs", "1", "--digests")
+    one = sim("--seeds", "2", "--from", "2", "--jobs", "1", "--twice", "--digests")
+    other = sim("--seeds", "2", "--from", "2", "--jobs", "1", "--digests")
     assert one.returncode == 0, one.stdout + one.stderr
     digests = [line for line in one.stdout.splitlines() if line.startswith("digest ")]
-    assert len(digests) == 4
+    assert len(digests) == 2
     assert digests == [line for line in other.stdout.splitlines() if line.startswith("digest ")]
