@@ -263,7 +263,7 @@ def settled_before_it_is_sent() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.PARTIAL)
 def one_yes_is_yes_for_all() -> Iterator[None]:
     """Item outcomes are not looked at."""
 
@@ -274,7 +274,7 @@ def one_yes_is_yes_for_all() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.PARTIAL)
 def refused_means_done() -> Iterator[None]:
     """A record the CRM refuses is settled like the others instead of parked."""
     true = push.judge
@@ -318,7 +318,7 @@ def an_error_ends_the_push_lane() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.PARTIAL)
 def refused_deletions_are_forgotten() -> Iterator[None]:
     """As it was before the simulation found it."""
 
@@ -326,7 +326,7 @@ def refused_deletions_are_forgotten() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.CRM_SCHEMA)
 def the_poison_is_never_found() -> Iterator[None]:
     """A batch the CRM refuses whole is dropped whole."""
 
@@ -338,7 +338,7 @@ def the_poison_is_never_found() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.REORDER)
 def streams_overtake_themselves() -> Iterator[None]:
     """Two batches of one stream fly at once and may land in either order."""
     true = Journal.due_batches
