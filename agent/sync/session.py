@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
@@ -88,6 +89,7 @@ def open_session(
     readable is left."""
     facts = source.probe()
     zone = tuning.zone or facts.zone
+    rotation = replace(tuning.rotation, zone=ZoneInfo(zone))
     compiled = datamap.compile(facts, zone=zone, carry_unknown=tuning.carry_unknown)
     maps = {stream: compiled.streams[stream] for stream in Stream if stream in compiled.streams}
     if not maps:
@@ -107,7 +109,6 @@ def open_session(
         rows, ceiling = min(FIRST_PAGE_ROWS, tuning.page_rows), tuning.page_rows
         return Paces(lambda: Pace(rows, tuning.page_ms, duty, ceiling_rows=ceiling))
 
-    tiers = {stream: facts.streams[stream].tier for stream in maps}
     log.info("session.opened", streams=len(maps), findings=len(compiled.findings))
     return Session(
         facts=facts,
@@ -132,7 +133,7 @@ def open_session(
             facts,
             maps,
             paces(tuning.load_duty),
-            rotation=tuning.rotation,
+            rotation=rotation,
             window_days=tuning.window_days,
             rest=rest,
             believe=believe,
@@ -141,8 +142,8 @@ def open_session(
             journal,
             capture,
             clock,
-            tuning.rotation,
-            tiers,
+            rotation,
+            facts,
             paces(tuning.sweep_duty),
             tuning.sweep_duty,
             rest,
