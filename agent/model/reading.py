@@ -116,6 +116,9 @@ class SourceGuard(msgspec.Struct, frozen=True):
     corrupted: bool
     rebuilding: bool  # a tempConv_% table exists
     high_marks: dict[str, int] = {}  # max key of sentinel tables
+    # Max key of tables whose newest rows may also be deleted: several must fall at one look.
+    witnesses: dict[str, int] = {}
+    newest: int | None = None  # highest stamp of all (any growing number), if one is known
 
 
 class Digest(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader, PmsSource
 from agent.sync.capture import Capture
 from agent.sync.datamap import DataMap
-from agent.sync.guards import Verdict, judge_source, merge_marks
+from agent.sync.guards import Verdict, judge_source, marks_of, merge_marks
 from agent.sync.keysets import KeySets
 from agent.sync.load import Load
 from agent.sync.narrowing import Bound, narrowed
@@ -219,7 +219,7 @@ def check_source(reader: PmsReader, journal: Journal, session: Session, *, sure:
     )
     if state == Verdict.RESTORED and verdict in (Verdict.OK, Verdict.REPROBE):
         return Verdict.RESTORED  # keys may have grown past the marks again: a person's
-    merged = merge_marks(marks, guard.high_marks)
+    merged = marks_of(guard, marks)
     doubted = verdict is Verdict.RESTORED
     stored = verdict.value if doubted else Verdict.OK.value
     changed = identity is None or merged != marks or stored != state
@@ -234,7 +234,7 @@ def accept_source(reader: PmsReader, journal: Journal) -> None:
     prove every chunk again. Deletions this reveals still pass the brake."""
     guard = reader.guard()
     with journal.turn() as turn:
-        turn.set_source(guard.identity, Verdict.OK.value, guard.high_marks)
+        turn.set_source(guard.identity, Verdict.OK.value, marks_of(guard, {}))
         turn.due_all_chunks(None)
         # How far logs and keys were read says nothing about another (or older) database.
         for prefix in (_BOUND, TAIL, KEY_TAIL):

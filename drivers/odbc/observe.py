@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -36,21 +36,44 @@ class Observer:
 
     def guard(self, session: OdbcSession) -> SourceGuard:
         contract = self._site.contract
-        marks: dict[str, int] = {}
-        for name in contract.sentinels:
-            table = self._site.tables.get(name)
-            if table is None or table.coded:
-                continue
-            sql = f"SELECT MAX({table.real_key[0]}) FROM {table.real}"
-            marks[name] = int(session.rows(sql, Effort.DIGEST)[0][0] or 0)
         return SourceGuard(
             identity=self.identity(session),
             version=self.version(session),
             update_running=False,
             corrupted=False,
             rebuilding=False,
-            high_marks=marks,
+            high_marks=self._highest(session, contract.sentinels),
+            witnesses=self._highest(session, contract.witnesses),
+            newest=self._newest(session) if contract.witnesses else None,
         )
+
+    def _highest(self, session: OdbcSession, names: Sequence[str]) -> dict[str, int]:
+        marks: dict[str, int] = {}
+        for name in names:
+            table = self._site.tables.get(name)
+            if table is None or table.coded:
+                continue
+            sql = f"SELECT MAX({table.real_key[0]}) FROM {table.real}"
+            marks[name] = int(session.rows(sql, Effort.DIGEST)[0][0] or 0)
+        return marks
+
+    def _newest(self, session: OdbcSession) -> int | None:
+        """The latest stamp of all tables whose stamps an index gives; None without any."""
+        tables, streams = self._site.tables, self._site.contract.streams.values()
+        indexed = {
+            (lane.table, lane.stamp)
+            for decl in streams
+            for lane in decl.lanes
+            if lane.table in tables and lane.stamp in tables[lane.table].leads
+        }
+        found: list[int] = []
+        for name, stamp in sorted(indexed):
+            column = tables[name].columns[stamp].real
+            top = session.rows(f"SELECT MAX({column}) FROM {tables[name].real}", Effort.DIGEST)[0][
+                0
+            ]
+            found += [] if top is None else [_mark_of(top)]
+        return max(found, default=None)
 
     def version(self, session: OdbcSession) -> str:
         ask = self._site.contract.version
