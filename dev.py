@@ -125,19 +125,26 @@ def shot(rest: list[str]) -> int:
 
 
 def lock(rest: list[str]) -> int:
-    """Universal: one file for every supported Python and platform. No index address in it."""
-    if not ensure_environment(check_lock=False):
+    """Universal: one file for every supported Python and platform; and the wheels of the Windows
+    installer. No index address in them."""
+    if not ensure_environment(check_lock=False) or not ensure_resolver():
         return 1
-    resolver = [str(PYTHON), "-m", "pip", "install", "--quiet", "uv"]
-    if not Path(_tool("uv")).exists() and not _quiet(resolver, "install the resolver"):
-        return 1
-    command = [
-        _tool("uv"), "pip", "compile", "pyproject.toml", "--group", "dev", "--extra", "gui",
-        "--universal",
-        "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--quiet",
-        "--custom-compile-command", "python3 dev.py lock", "-o", LOCK.name, *rest,
+    common = [
+        _tool("uv"), "pip", "compile", "pyproject.toml", "--extra", "gui", "--python-version",
+        "3.11", "--generate-hashes", "--no-emit-index-url", "--quiet",
+        "--custom-compile-command", "python3 dev.py lock", *rest,
     ]  # fmt: skip
-    return subprocess.run(command, cwd=ROOT).returncode
+    everywhere = ["--group", "dev", "--universal", "-o", LOCK.name]
+    windows = ["--extra", "build", "--python-platform", "x86_64-pc-windows-msvc"]
+    return max(
+        subprocess.run([*common, *part], cwd=ROOT).returncode
+        for part in (everywhere, [*windows, "-o", "installer/windows.lock"])
+    )
+
+
+def ensure_resolver() -> bool:
+    install = [str(PYTHON), "-m", "pip", "install", "--quiet", "uv"]
+    return Path(_tool("uv")).exists() or _quiet(install, "install the resolver")
 
 
 def test(rest: list[str]) -> int:
@@ -148,14 +155,21 @@ def test(rest: list[str]) -> int:
         return 1
     environ = dict(os.environ, PYTHONPATH=str(ROOT), NO_COLOR="1")
     if not fast:
-        wanted = {"mariadb-server": ("mariadbd", "mysqld"), **ODBC_PACKAGES, **QT_LIBRARIES}
+        wanted = {
+            "mariadb-server": ("mariadbd", "mysqld"),
+            "msitools": ("msibuild",),
+            "wixl": ("wixl",),
+            "osslsigncode": ("osslsigncode",),
+            **ODBC_PACKAGES,
+            **QT_LIBRARIES,
+        }
         if everything:
             wanted["chromium"] = ("chromium", "chromium-browser", "google-chrome")
             wanted.update(PANEL)
         if not ensure_packages(wanted):
             return 1
         # A missing server must fail these tests here, not skip them.
-        required = ["mariadb", "odbc", *(["chromium", "panel"] if everything else [])]
+        required = ["mariadb", "msi", "odbc", *(["chromium", "panel"] if everything else [])]
         environ["BRIDGEWORK_REQUIRE"] = " ".join(required)
 
     python = str(PYTHON)

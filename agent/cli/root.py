@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "journal": ("agent.cli.journal_cmd:journal", "Look after the sync record."),
     "practice": ("agent.cli.practice_cmd:practice", "Make a sample practice and let it live."),
     "crm": ("agent.cli.crm_cmd:crm", "Serve the reference CRM."),
+    "service": ("agent.cli.service_cmd:service", "For the installer and Windows itself."),
     "demo": ("agent.cli.demo_cmd:demo", "Sample practice, CRM and agent, all at once."),
 }
 # These write the agent's own log and say on the console what they do; others only warn there.

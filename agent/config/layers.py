@@ -1,4 +1,6 @@
-"""Layers of settings: defaults < file < policy < environment < flags. Reads files; writes none.
+"""Layers of settings: defaults < file < installer and policy < environment < flags.
+
+Reads files and, on Windows, the registry; writes neither.
 
 Imports only agent.config and the leaves.
 """
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.config.paths import HOME_ENV, POLICY_ENV, Paths, policy_file
+from agent.config.registry import installed_settings, read_installed, read_policies
 from agent.config.settings import MANIFEST, SECTIONS, Origin, Settings, Value
 from agent.config.values import find_setting, nearest, parse
 from agent.errors import ConfigError
@@ -83,6 +86,8 @@ def _layers(
     paths: Paths, env: Mapping[str, str], overrides: Mapping[str, object] | Sequence[str]
 ) -> Iterator[tuple[Origin, str, Mapping[str, object]]]:
     yield Origin.FILE, str(paths.config_file), read_file(paths.config_file)
+    yield Origin.POLICY, "the installer", installed_settings(read_installed())
+    yield Origin.POLICY, "group policy", read_policies()
     policy = policy_file(env)
     if policy is not None:
         if not policy.is_file():

@@ -1,4 +1,4 @@
-"""The only module that knows where files live. Imports nothing of ours.
+"""The only module that knows where files live. Imports agent.config.registry only.
 
 One folder holds everything the agent owns; ``BRIDGEWORK_HOME`` (or ``--home``) moves it.
 """
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+
+from agent.config.registry import read_installed, service_home
 
 HOME_ENV = "BRIDGEWORK_HOME"
 POLICY_ENV = "BRIDGEWORK_POLICY"
@@ -128,10 +130,9 @@ def _env_home(environ: Mapping[str, str]) -> Path | None:
 
 
 def _usual_home() -> Path:
-    """Windows: the machine's folder where the installer made it, else the signed-in user's."""
+    """Windows: the service's folder where one is installed, else the signed-in user's. Who may not
+    look into the service's folder is told so, and asks the running agent instead."""
     if sys.platform == "win32":
-        shared = Path(platformdirs.site_data_dir("Bridgework", appauthor=False))
-        if shared.is_dir() and os.access(shared, os.W_OK):
-            return shared
-        return Path(platformdirs.user_data_dir("Bridgework", appauthor=False))
+        usual = Path(platformdirs.user_data_dir("Bridgework", appauthor=False))
+        return service_home(read_installed()) or usual
     return Path(platformdirs.user_data_dir("bridgework"))

@@ -22,7 +22,6 @@ from drivers.odbc import wire
 log = structlog.get_logger(__name__)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PACKAGED = "bridgework-odbc.exe" if os.name == "nt" else "bridgework-odbc"
 REAP_S = 5.0
 PIPE_BYTES = 1 << 20
 _NO_WINDOW = 0x08000000
@@ -41,7 +40,7 @@ def command(reader: str) -> list[str]:
     if reader and not Path(reader).stem.lower().startswith("python"):
         return [reader]
     if not reader and getattr(sys, "frozen", False):
-        return [str(Path(sys.executable).with_name(PACKAGED))]
+        return [sys.executable, "-m", "drivers.odbc.child"]  # a packed program takes -m too
     return [reader or sys.executable, "-X", "utf8", "-m", "drivers.odbc.child"]
 
 

@@ -1,7 +1,7 @@
 """The simulated CRM behind CrmPort and CommandPort.
 
-Pushes: idempotent by batch id as long as it remembers, by operation id and by epoch and version
-within one journal, as the contract's intake judges (agent/sandbox/crm/intake.py). Commands: leased,
+Pushes: idempotent by batch id as long as it remembers, by operation id and by version within
+one journal, as the contract's intake judges (agent/sandbox/crm/intake.py). Commands: leased,
 acknowledged, delivered at least once and sometimes again; the contacts feed by cursor. A ledger
 keeps every effect for the oracles.
 """
@@ -169,11 +169,10 @@ class SimCrm:
         content_hash = b"" if change.verb is Verb.DELETE else change.content_hash
         if held is not None:
             is_same_line = held.journal == batch.journal
-            told, known = (batch.epoch, change.version), (held.epoch, held.version)
-            if is_same_line and told < known:
+            if is_same_line and change.version < held.version:
                 return ItemOutcome(Outcome.STALE)
             if held.hash == content_hash:
-                if not is_same_line or told > known:
+                if not is_same_line or change.version > held.version:
                     self.records[place] = replace(
                         held, journal=batch.journal, epoch=batch.epoch, version=change.version
                     )

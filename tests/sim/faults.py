@@ -219,7 +219,7 @@ class Faults:
     def pms_answer(self, what: str, cost_s: float) -> None:
         """After it has read, before the rows are here: as a rule at once, now and then late."""
         schedule = self.kernel.streams.schedule
-        if schedule.random() < self.kernel.preempt_p / 4:
+        if what != "moved" and schedule.random() < self.kernel.preempt_p / 4:
             cost_s += schedule.uniform(0.0, 1.5)
         self.kernel.sleep(cost_s)
         if self.fires(Kind.CURSOR_DROP):

@@ -143,6 +143,8 @@ class Mishaps:
         world = self.world
         pms = world.pms
         how = int(share * 4)
+        if pms.is_wrong:
+            return
         if how < 2:
             at = int(share * 2 * len(world.backups))
             pms.restore(world.backups[min(at, len(world.backups) - 1)])

@@ -209,8 +209,9 @@ class Intake:
         if held.event == item.event or self._was_taken(held.rid, item.event):
             return Result(item.event_id, Outcome.DUPLICATE, server_version=held.version)
         same_journal = held.journal == work.journal
-        told, known = (work.epoch, item.version), (held.epoch, held.version)
-        if same_journal and told < known:  # of an earlier start, too: it was delayed
+        # Versions grow over restarts. A change of an earlier start may be delayed and even come in
+        # a batch of the present one (what is retried is packed anew), so epochs say nothing.
+        if same_journal and item.version < held.version:
             return Result(item.event_id, Outcome.STALE, server_version=held.version)
         if item.op is Op.UPSERT:
             equal = held.state == State.LIVE and held.hash == item.hash
@@ -220,7 +221,7 @@ class Intake:
             equal = held.state == State.MERGED and held.merged_into == item.merge_into
         if not equal:
             return None
-        if not same_journal or told > known:
+        if not same_journal or item.version > held.version:
             work.confirmed.append((work.journal, work.epoch, item.version, held.rid))
             held.journal, held.epoch, held.version = work.journal, work.epoch, item.version
         return Result(item.event_id, Outcome.UNCHANGED, server_version=held.version)

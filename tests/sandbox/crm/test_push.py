@@ -82,6 +82,8 @@ def test_a_batch_of_an_earlier_start_that_comes_late_is_old_news(desk: Desk) -> 
     assert desk.outcomes(newer, epoch=2) == ["applied"]
     late = desk.change("patient", "1", LEE | {"first_name": "Late"}, version=192)
     assert desk.outcomes(late, epoch=1) == ["stale"]
+    packed_anew = desk.change("patient", "1", LEE | {"first_name": "Retried"}, version=193)
+    assert desk.outcomes(packed_anew, epoch=3) == ["stale"]
     assert held(desk, "patient", "1")["data"]["first_name"] == "Newer"
 
 

@@ -1,0 +1,103 @@
+"""``bridgework service``: what the Windows installer and the service manager call.
+
+Imports agent.runtime.windows when a command is run, which exists on Windows only.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.cli.root import App
+from agent.control.client import Client
+from agent.control.protocol import ControlError
+from agent.errors import ConfigError, ExitCode
+from agent.runtime.setup.answers import Answers, read_answers, run_answers
+
+STARTS_WITHIN_S = 30.0
+
+
+@click.group(hidden=True)
+def service() -> None:
+    """For the installer and Windows itself; people use the other commands."""
+    if sys.platform != "win32":
+        raise ConfigError("service.windows_only")
+
+
+@service.command()
+@click.pass_obj
+def run(app: App) -> ExitCode:
+    """Be the service: called by the service manager."""
+    from agent.runtime.windows.service import serve
+
+    serve(app.paths)
+    return ExitCode.OK
+
+
+@service.command()
+@click.option("--mode", default="service", help="service, or user: no service on this computer.")
+@click.pass_obj
+def prepare(app: App, mode: str) -> ExitCode:
+    """After the files are there: rights on the folder, start and recovery of the service."""
+    from agent.runtime.windows import setup
+
+    if mode == "user":
+        return ExitCode.OK
+    setup.protect_folder(app.paths.home)
+    setup.tune_service()
+    return ExitCode.OK
+
+
+@service.command("set-up")
+@click.option("--code", default="", help="One-time code of the CRM; spent by the service itself.")
+@click.option("--answers", default="", help="File with the answers of the set-up.")
+@click.pass_obj
+def set_up(app: App, code: str, answers: str) -> ExitCode:
+    """Once the service runs: give it the code and the answers. Its own account keeps the secrets.
+
+    What cannot be done now is no reason to undo the installation: the window goes on from there.
+    """
+    given = read_answers(Path(answers).read_bytes(), answers) if answers else Answers()
+    if code:
+        url = given.pair.url or app.settings().crm.url
+        pair = msgspec.structs.replace(given.pair, code=code, url=url)
+        given = msgspec.structs.replace(given, pair=pair)
+    with _service(app) as running:
+        for told in run_answers(running, given):
+            click.echo(f"{told.step.value}: {told.code}")
+    return ExitCode.OK
+
+
+def _service(app: App) -> Client:
+    """The service's control channel; it may still be starting."""
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while True:
+        try:
+            return Client.call(app.paths.control_socket, name="installer")
+        except ControlError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+@service.command("close-trays")
+def close_trays() -> ExitCode:
+    """Close the icon of every signed-in person, before files are replaced."""
+    from agent.runtime.windows import setup
+
+    setup.close_trays()
+    return ExitCode.OK
+
+
+@service.command()
+@click.pass_obj
+def purge(app: App) -> ExitCode:
+    """Delete journal, backups, settings, logs and secrets (uninstall with PURGEDATA=1)."""
+    from agent.runtime.windows import setup
+
+    setup.purge(app.paths.home)
+    return ExitCode.OK

@@ -1,0 +1,104 @@
+"""The Windows service: a thin shell around the host. Imports pywin32; Windows only.
+
+Stop, shutdown and upgrade end the host within its two seconds; sleep and resume are told to it.
+What keeps it from starting goes to the event log as a code and a sentence, never as a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.platform != "win32":
+    raise ImportError("the service runs on Windows only")
+
+import threading
+from typing import Any
+
+import servicemanager
+import structlog
+import win32service
+import win32serviceutil
+
+from agent.config import Paths, Settings, load_settings
+from agent.errors import AgentError
+from agent.runtime.runner import Runner
+from agent.runtime.windows import NAME
+from agent.support.logs import configure
+from agent.support.messages import Catalogue
+
+log = structlog.get_logger(__name__)
+
+_STOP_HINT_MS = 10_000
+_RETRY_S = 30.0
+_LOOK_S = 0.5
+_PBT_SUSPEND = 0x4  # PBT_APMSUSPEND
+_PBT_RESUME = (0x7, 0x12)  # PBT_APMRESUMESUSPEND, PBT_APMRESUMEAUTOMATIC
+
+
+class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin32 has no types here
+    _svc_name_ = NAME
+    _svc_display_name_ = NAME
+    paths: Paths  # set by ``serve`` before the system calls us
+
+    def __init__(self, args: Any) -> None:
+        super().__init__(args)
+        self._stopping = threading.Event()
+
+    def GetAcceptedControls(self) -> int:  # noqa: N802 - pywin32's name
+        more = win32service.SERVICE_ACCEPT_POWEREVENT | win32service.SERVICE_ACCEPT_SHUTDOWN
+        return int(super().GetAcceptedControls()) | more
+
+    def SvcStop(self) -> None:  # noqa: N802
+        self.ReportServiceStatus(win32service.SERVICE_STOP_PENDING, waitHint=_STOP_HINT_MS)
+        self._stopping.set()
+
+    def SvcShutdown(self) -> None:  # noqa: N802
+        self._stopping.set()
+
+    def SvcOtherEx(self, control: int, event_type: int, _details: Any) -> None:  # noqa: N802
+        if control != win32service.SERVICE_CONTROL_POWEREVENT:
+            return
+        if event_type == _PBT_SUSPEND:
+            log.info("power.suspend")
+        elif event_type in _PBT_RESUME:
+            log.info("power.resume")
+
+    def SvcDoRun(self) -> None:  # noqa: N802
+        """Until told to stop. What keeps the agent from starting is tried again: a mapped drive or
+        a database server may only be late."""
+        self.ReportServiceStatus(win32service.SERVICE_RUNNING)
+        servicemanager.LogInfoMsg(f"{NAME} started.")
+        runner = Runner(self._settings, self.paths)
+        told = ""
+        is_started = False
+        while not self._stopping.is_set():
+            try:
+                if is_started:
+                    runner.look()
+                else:
+                    runner.start()
+                    is_started = True
+            except AgentError as error:
+                line = Catalogue.load().of(error).line
+                if line != told:
+                    log.error("service.cannot_start", code=error.code)
+                    servicemanager.LogErrorMsg(line)
+                    told = line
+                self._stopping.wait(_RETRY_S)
+            self._stopping.wait(_LOOK_S)
+        runner.stop()
+        servicemanager.LogInfoMsg(f"{NAME} stopped.")
+
+    def _settings(self) -> Settings:
+        settings = load_settings(home=self.paths.home)
+        configure(level=settings.log.level, file=self.paths.agent_log, console_level="error")
+        return settings
+
+
+def serve(paths: Paths) -> None:
+    """Called by the system's service manager through ``bridgework service run``; returns when the
+    service has stopped."""
+    Service.paths = paths
+    servicemanager.Initialize(NAME, None)
+    servicemanager.PrepareToHostSingle(Service)
+    servicemanager.StartServiceCtrlDispatcher()

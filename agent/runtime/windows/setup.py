@@ -1,0 +1,96 @@
+"""What the installer has our own program do, as the system's account: rights on the folder, the
+service's start and recovery, closing trays, removing what was asked to be removed.
+
+The installer's own tables do these badly or not at all. Imports pywin32; Windows only.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.platform != "win32":
+    raise ImportError("set-up of the service is for Windows only")
+
+import contextlib
+import shutil
+import time
+from pathlib import Path
+
+import psutil
+import structlog
+import win32security
+import win32service
+
+from agent.runtime.windows import NAME, TRAY
+from agent.runtime.windows.sids import folder_sddl
+
+log = structlog.get_logger(__name__)
+
+_RESTARTS_MS = (5_000, 30_000, 120_000)
+_FORGET_AFTER_S = 24 * 3600
+_CLOSE_WITHIN_S = 5.0
+
+
+def protect_folder(home: Path) -> None:
+    """Nobody but the system, administrators and the service may read or write below ``home``."""
+    home.mkdir(parents=True, exist_ok=True)
+    described = win32security.ConvertStringSecurityDescriptorToSecurityDescriptor(
+        folder_sddl(NAME), win32security.SDDL_REVISION_1
+    )
+    what = win32security.DACL_SECURITY_INFORMATION
+    protected = win32security.PROTECTED_DACL_SECURITY_INFORMATION
+    win32security.SetNamedSecurityInfo(
+        str(home), win32security.SE_FILE_OBJECT, what | protected,
+        None, None, described.GetSecurityDescriptorDacl(), None,
+    )  # fmt: skip
+
+
+def tune_service() -> None:
+    """Delayed start, and a restart after a crash: three times, counted anew each day."""
+    manager = win32service.OpenSCManager(None, None, win32service.SC_MANAGER_CONNECT)
+    try:
+        rights = win32service.SERVICE_CHANGE_CONFIG | win32service.SERVICE_START
+        service = win32service.OpenService(manager, NAME, rights)
+        try:
+            win32service.ChangeServiceConfig2(
+                service, win32service.SERVICE_CONFIG_DELAYED_AUTO_START_INFO, 1
+            )
+            win32service.ChangeServiceConfig2(
+                service,
+                win32service.SERVICE_CONFIG_FAILURE_ACTIONS,
+                {
+                    "ResetPeriod": _FORGET_AFTER_S,
+                    "RebootMsg": "",
+                    "Command": "",
+                    "Actions": [(win32service.SC_ACTION_RESTART, ms) for ms in _RESTARTS_MS],
+                },
+            )
+            # A process that ends by itself with an error counts as a crash too.
+            win32service.ChangeServiceConfig2(
+                service, win32service.SERVICE_CONFIG_FAILURE_ACTIONS_FLAG, 1
+            )
+        finally:
+            win32service.CloseServiceHandle(service)
+    finally:
+        win32service.CloseServiceHandle(manager)
+
+
+def close_trays() -> int:
+    """End every session's icon; how many there were. It holds nothing that could be lost, and no
+    window of another session can be asked from here."""
+    trays = [p for p in psutil.process_iter(["name"]) if (p.info["name"] or "").lower() == TRAY]
+    for tray in trays:
+        with contextlib.suppress(psutil.Error):
+            tray.terminate()
+    psutil.wait_procs(trays, timeout=_CLOSE_WITHIN_S)
+    return len(trays)
+
+
+def purge(home: Path) -> None:
+    """Delete everything the agent owns: the journal, its backups, settings, logs, secrets."""
+    for _ in range(10):  # a file of the service that has just ended may still be held
+        shutil.rmtree(home, ignore_errors=True)
+        if not home.exists():
+            return
+        time.sleep(0.5)
+    log.warning("purge.incomplete")
