@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import islice
 
 if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is chance, too
     sys.exit(
@@ -164,20 +164,15 @@ def _past(asked: list[str]) -> int:
 
 
 def _mutants(most: int, names: list[str]) -> int:
-    """Each planted bug against seed after seed, until a rule breaks; every other one is calm."""
+    """Each planted bug against seed after seed, until a rule breaks."""
     from tests.sim.mutants import MUTANTS
-    from tests.sim.world import CALM_EVERY
-
-    rough = (n for n in count(1) if n % CALM_EVERY)
-    calm = count(CALM_EVERY, CALM_EVERY)
-    seeds = [next(rough) if n % 2 else next(calm) for n in range(1, most + 1)]
 
     took: dict[str, int] = {}
     names = names or list(MUTANTS)
     for name in names:
-        for n, seed in enumerate(seeds, 1):
-            with MUTANTS[name]():
-                result = run(seed)
+        for n, (seed, plan) in enumerate(islice(MUTANTS[name].seeds(), most), 1):
+            with MUTANTS[name].planted():
+                result = run(seed, plan)
             if result.error is not None:
                 took[name] = n
                 print(f"{name:38} {n:4} seeds  {str(result.error)[:70]}", flush=True)

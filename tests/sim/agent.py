@@ -50,6 +50,7 @@ TUNING = Tuning(
     reconcile_s=120.0,
     key_sets_s=20.0,
     window_days=30,
+    brake_rows=10,
 )
 TWO_WAY = TwoWayTuning(
     zone=ZONE, apply=ApplyTuning(give_up_s=600.0, task_timeout_s=3600.0), poll_wait_s=15

@@ -83,6 +83,7 @@ class Kind(StrEnum):
     KEY_REUSE = "key-reuse"
     AGENT_CLOCK = "agent-clock"  # the host modifiers of the reference, beyond its 52
     SUSPEND = "suspend"
+    WIPED = "wiped"
 
 
 #: what happens to a machine at a moment, instead of to a call
@@ -91,7 +92,8 @@ MOMENTS = frozenset(
      Kind.WRITE_ERROR, Kind.FSYNC_ERROR, Kind.READ_ONLY, Kind.ANTIVIRUS, Kind.UPGRADE,
      Kind.BIT_FLIP, Kind.JOURNAL_DELETED, Kind.JOURNAL_RESTORED, Kind.CRM_RESTORED,
      Kind.SERVER_CLOCK, Kind.DDL, Kind.PMS_RESTORED, Kind.BAD_ROW, Kind.TABLE_AWAY,
-     Kind.STAMP_STORM, Kind.KEY_REUSE, Kind.AGENT_CLOCK, Kind.SUSPEND, Kind.KEY_EXPIRED}
+     Kind.STAMP_STORM, Kind.KEY_REUSE, Kind.AGENT_CLOCK, Kind.SUSPEND, Kind.KEY_EXPIRED,
+     Kind.WIPED}
 )  # fmt: skip
 #: shown by a test of its own, because it is about two processes or two versions of the program
 ELSEWHERE = {
@@ -230,6 +232,11 @@ class Faults:
             raise MemoryError
         if self.fires(Kind.WORKER_ERROR):
             raise RuntimeError(f"planted in {what}")
+
+    def thread_starts(self) -> None:
+        """Before a pool takes work."""
+        if self.fires(Kind.NO_MEMORY):
+            raise RuntimeError("can't start new thread")
 
     # -- the vendor's API -------------------------------------------------------------------------
 

@@ -214,6 +214,25 @@ class Mishaps:
         self._later(10.0, half)
         self._later(20.0, whole)
 
+    def _wiped(self, share: float, n: int) -> None:
+        """Another program empties a table of our own database and fills it again, unannounced."""
+        pms = self.world.pms
+        table = ("recall", "commlog", "appointment")[n % 3]
+        held = pms.tables[table]
+        if pms.is_wrong or not held.rows:
+            return
+        kept = dict(held.rows)
+        held.rows.clear()
+        held.moved_at = pms.second()
+        pms.is_wrong = True
+
+        def back() -> None:
+            held.rows.update({key: row for key, row in kept.items() if key not in held.rows})
+            held.moved_at = pms.second()
+            pms.is_wrong = False
+
+        self._later(90.0 + share * 90.0, back)
+
     def _stamp_storm(self, share: float, n: int) -> None:
         self.world.pms.touch(("patient", "appointment", "commlog")[n % 3])
 

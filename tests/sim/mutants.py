@@ -1,15 +1,18 @@
 """Planted bugs: each breaks the product in one named way; the simulation must notice.
 
 A mutant is a patch of the running product for the length of a ``with``. It counts as killed by the
-first seed in which a rule breaks. They stand for mistakes other sync engines have shipped.
+first seed in which a rule breaks. They stand for mistakes other sync engines have shipped. Where
+only one kind of fault can show a mistake, it strikes often in every seed (``shown_by``): a quarter
+of all seeds has a kind at all, and most of those seldom.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 from unittest.mock import patch
 
@@ -33,15 +36,44 @@ from agent.sync.sweep import Sweep, Swept
 from agent.sync.undo import Undo
 from agent.sync.watch import Watch
 from agent.sync.writing import Proof, Writing
+from tests.sim.faults import MOMENTS, Kind, Plan
+from tests.sim.world import CALM_EVERY, seeds_plan
 
 Plant = Callable[[], Iterator[None]]
-MUTANTS: dict[str, Callable[[], Any]] = {}
+OFTEN_AN_HOUR, OFTEN_A_POINT = 32.0, 0.3
 
 
-def plants(make: Plant) -> Plant:
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    planted: Callable[[], AbstractContextManager[None]]
+    shown_by: Kind | None
+
+    def seeds(self) -> Iterator[tuple[int, Plan]]:
+        """The runs it must survive, in order. Every other one is calm, where no fault is needed."""
+        rough = (n for n in count(1) if n % CALM_EVERY)
+        if self.shown_by is not None:
+            often = OFTEN_AN_HOUR if self.shown_by in MOMENTS else OFTEN_A_POINT
+            for seed in rough:
+                plan = seeds_plan(seed)
+                plan.rates[self.shown_by] = often
+                yield seed, plan
+        for calm in count(CALM_EVERY, CALM_EVERY):
+            seed = next(rough)
+            yield seed, seeds_plan(seed)
+            yield calm, seeds_plan(calm)
+
+
+MUTANTS: dict[str, Mutant] = {}
+
+
+def plants(make: Plant, shown_by: Kind | None = None) -> Plant:
     """Register under the function's name, dashes for underscores."""
-    MUTANTS[make.__name__.replace("_", "-")] = contextmanager(make)
+    MUTANTS[make.__name__.replace("_", "-")] = Mutant(contextmanager(make), shown_by)
     return make
+
+
+def plants_shown_by(kind: Kind) -> Callable[[Plant], Plant]:
+    return lambda make: plants(make, kind)
 
 
 def patched(*changes: tuple[object, str, object]) -> ExitStack:
@@ -157,7 +189,7 @@ def older_reads_win() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.HALF_BUILT)
 def half_built_rows_leave() -> Iterator[None]:
     """A new patient is pushed before the practice's program has finished writing it."""
 
@@ -168,7 +200,7 @@ def half_built_rows_leave() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.PMS_RESTORED)
 def any_database_is_believed() -> Iterator[None]:
     """Nobody asks whether this is still the database we know."""
 
@@ -179,18 +211,18 @@ def any_database_is_believed() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.WIPED)
 def brakes_hold_nothing() -> Iterator[None]:
     """However much would change or vanish at once, it leaves."""
 
     def check(self: Brakes, *_: Any) -> None:
         return None
 
-    with patched((Brakes, "_check", check), (Engine, "_believe", lambda *_: True)):
+    with patched((Brakes, "_check", check)):
         yield
 
 
-@plants
+@plants_shown_by(Kind.DDL)
 def a_lost_table_stays_lost() -> Iterator[None]:
     """A stream that could not be read when the session opened is never tried again."""
 
@@ -231,7 +263,7 @@ def settled_before_it_is_sent() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.PARTIAL)
 def one_yes_is_yes_for_all() -> Iterator[None]:
     """Item outcomes are not looked at."""
 
@@ -242,7 +274,7 @@ def one_yes_is_yes_for_all() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.PARTIAL)
 def refused_means_done() -> Iterator[None]:
     """A record the CRM refuses is settled like the others instead of parked."""
     true = push.judge
@@ -271,7 +303,7 @@ def retried_only_on_the_next_edit() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.NO_MEMORY)
 def an_error_ends_the_push_lane() -> Iterator[None]:
     """As it was before the simulation found it."""
 
@@ -286,7 +318,7 @@ def an_error_ends_the_push_lane() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.PARTIAL)
 def refused_deletions_are_forgotten() -> Iterator[None]:
     """As it was before the simulation found it."""
 
@@ -294,7 +326,7 @@ def refused_deletions_are_forgotten() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.CRM_SCHEMA)
 def the_poison_is_never_found() -> Iterator[None]:
     """A batch the CRM refuses whole is dropped whole."""
 
@@ -306,7 +338,7 @@ def the_poison_is_never_found() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.REORDER)
 def streams_overtake_themselves() -> Iterator[None]:
     """Two batches of one stream fly at once and may land in either order."""
     true = Journal.due_batches
@@ -349,7 +381,7 @@ def written_before_it_is_intended() -> Iterator[None]:
     assert true_write is not None
 
 
-@plants
+@plants_shown_by(Kind.API_UNKNOWN)
 def lost_answers_are_repeated() -> Iterator[None]:
     """What the API did not answer is written again, without a look."""
 
@@ -365,7 +397,7 @@ def lost_answers_are_repeated() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.API_UNKNOWN)
 def one_look_is_enough() -> Iterator[None]:
     """What is not found at once was not done, however long the API may still be at it."""
 
@@ -376,7 +408,7 @@ def one_look_is_enough() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.API_UNKNOWN)
 def commands_run_before_recovery() -> Iterator[None]:
     """After a restart commands go on before open effects were looked for."""
 
@@ -384,7 +416,7 @@ def commands_run_before_recovery() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.NORMALISES)
 def yes_without_a_read_back() -> Iterator[None]:
     """The API's yes is taken for proof."""
 
@@ -423,7 +455,7 @@ def losers_are_dropped() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.RACING_EDIT)
 def races_are_not_noticed() -> Iterator[None]:
     """Nobody looks whether the place was taken meanwhile."""
 
@@ -491,7 +523,7 @@ def an_error_ends_the_pull_lane() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.AGENT_CLOCK)
 def the_wall_clock_is_trusted() -> Iterator[None]:
     """A clock set back puts everything that waits to sleep; as it was before it was found."""
 
@@ -499,7 +531,7 @@ def the_wall_clock_is_trusted() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.AGENT_CLOCK)
 def an_hour_may_be_a_second() -> Iterator[None]:
     """A clock set forward ends the wait for a lost answer; as it was before it was found."""
 

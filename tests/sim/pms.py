@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from tests.sim.kernel import Kernel
 
 ZONE = "America/New_York"
+FIRST_VERSION = "21.1.9.0"
 Values = dict[str, str | None]
 
 #: table -> column -> SQL type; the first is the key
@@ -98,7 +99,7 @@ class Pms:
         self.logs: dict[str, list[tuple[str, int, bool]]] = {name: [] for name in LOGS}
         self.log_base: dict[str, int] = dict.fromkeys(LOGS, 0)
         self.identity = "practice-1"
-        self.version = "21.1.9.0"
+        self.version = FIRST_VERSION
         self.update_running = False
         self.rebuilding = False
         self.corrupted = False

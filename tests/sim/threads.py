@@ -22,11 +22,18 @@ ROOMS = ("agent.sync.", "agent.journal.")
 
 
 class SimThreading:
-    """The names of ``threading`` that the product uses."""
+    """The names of ``threading`` that the product uses. ``starting``: called before a pool takes
+    work; raises where no thread is to be had."""
 
-    def __init__(self, kernel: Kernel, process: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        process: Callable[[], str],
+        starting: Callable[[], None] = lambda: None,
+    ) -> None:
         self.kernel = kernel
         self.process = process
+        self.starting = starting
         self.local = SimpleNamespace  # one connection serves all tasks over a given VFS
 
     def Event(self) -> Event:
@@ -42,7 +49,7 @@ class SimThreading:
         return id(self.kernel.current)
 
     def ThreadPoolExecutor(self, most: int, thread_name_prefix: str = "pool") -> Pool:  # noqa: N802
-        return Pool(self.kernel, most, thread_name_prefix, self.process)
+        return Pool(self.kernel, most, thread_name_prefix, self.process, self.starting)
 
     def Future(self) -> Future:  # noqa: N802
         return Future(self.kernel)
@@ -185,8 +192,16 @@ def wait(futures: Iterable[Future]) -> None:
 
 
 class Pool:
-    def __init__(self, kernel: Kernel, most: int, name: str, process: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        most: int,
+        name: str,
+        process: Callable[[], str],
+        starting: Callable[[], None],
+    ) -> None:
         self._kernel = kernel
+        self._starting = starting
         self._most = most
         self._name = name
         self._process = process
@@ -195,6 +210,7 @@ class Pool:
         self._idle = Event(kernel)
 
     def submit(self, run: Callable[..., Any], *args: Any) -> Future:
+        self._starting()
         future = Future(self._kernel)
         self._queue.append((future, lambda: run(*args)))
         self._start()
