@@ -118,7 +118,6 @@ class SourceGuard(msgspec.Struct, frozen=True):
     high_marks: dict[str, int] = {}  # max key of sentinel tables
     # Max key of tables whose newest rows may also be deleted: several must fall at one look.
     witnesses: dict[str, int] = {}
-    newest: int | None = None  # highest stamp of all (any growing number), if one is known
 
 
 class Digest(msgspec.Struct, frozen=True):

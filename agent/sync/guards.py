@@ -10,7 +10,6 @@ from enum import StrEnum
 from agent.model.reading import SourceGuard
 
 SEEN = "seen:"  # before a witness's name, among the marks
-NEWEST = "newest:"
 FALLEN = 2
 
 
@@ -57,19 +56,17 @@ def judge_source(
 
 
 def _went_back(guard: SourceGuard, marks: Mapping[str, int]) -> bool:
-    """Several witnesses fell since the last look and none, nor the newest stamp, rose: people
+    """Several witnesses fell since the last look and none rose: people
     delete one thing at a time and write in between, a backup takes everything back at once."""
     steps = [mark - marks.get(SEEN + table, mark) for table, mark in guard.witnesses.items()]
-    written = guard.newest is not None and guard.newest > marks.get(NEWEST, guard.newest)
-    return not written and max(steps, default=0) <= 0 and sum(s < 0 for s in steps) >= FALLEN
+    return max(steps, default=0) <= 0 and sum(s < 0 for s in steps) >= FALLEN
 
 
 def marks_of(guard: SourceGuard, old: Mapping[str, int]) -> dict[str, int]:
     """What to remember of a look that was believed: sentinels at their highest, witnesses as seen
     last (an ordinary deletion is forgotten with the next look)."""
     seen = {SEEN + table: mark for table, mark in guard.witnesses.items()}
-    newest = {} if guard.newest is None else {NEWEST: guard.newest}
-    return {**merge_marks(old, guard.high_marks), **seen, **newest}
+    return {**merge_marks(old, guard.high_marks), **seen}
 
 
 def merge_marks(old: Mapping[str, int], new: Mapping[str, int]) -> dict[str, int]:

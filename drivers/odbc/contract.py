@@ -178,7 +178,7 @@ class Contract(msgspec.Struct, frozen=True):
     ``identity``: values that stay for the life of an installation, hashed, never shown.
     ``sentinels``: tables whose highest number never falls in an honest database.
     ``witnesses``: tables whose highest number falls only when their newest row is deleted; several
-    that fall at one look, with nothing written since, mean an older database.
+    that fall at one look, and none that rose, mean an older database.
     ``isolation``: SQL_TXN_* bit set after connecting, 0 for the driver's default.
     """
 

@@ -44,7 +44,6 @@ class Observer:
             rebuilding=False,
             high_marks=self._highest(session, contract.sentinels),
             witnesses=self._highest(session, contract.witnesses),
-            newest=self._newest(session) if contract.witnesses else None,
         )
 
     def _highest(self, session: OdbcSession, names: Sequence[str]) -> dict[str, int]:
@@ -56,24 +55,6 @@ class Observer:
             sql = f"SELECT MAX({table.real_key[0]}) FROM {table.real}"
             marks[name] = int(session.rows(sql, Effort.DIGEST)[0][0] or 0)
         return marks
-
-    def _newest(self, session: OdbcSession) -> int | None:
-        """The latest stamp of all tables whose stamps an index gives; None without any."""
-        tables, streams = self._site.tables, self._site.contract.streams.values()
-        indexed = {
-            (lane.table, lane.stamp)
-            for decl in streams
-            for lane in decl.lanes
-            if lane.table in tables and lane.stamp in tables[lane.table].leads
-        }
-        found: list[int] = []
-        for name, stamp in sorted(indexed):
-            column = tables[name].columns[stamp].real
-            top = session.rows(f"SELECT MAX({column}) FROM {tables[name].real}", Effort.DIGEST)[0][
-                0
-            ]
-            found += [] if top is None else [_mark_of(top)]
-        return max(found, default=None)
 
     def version(self, session: OdbcSession) -> str:
         ask = self._site.contract.version

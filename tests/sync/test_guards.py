@@ -6,7 +6,6 @@ import pytest
 
 from agent.model.reading import SourceGuard
 from agent.sync.guards import (
-    NEWEST,
     SEEN,
     BrakeRule,
     Odometer,
@@ -51,39 +50,37 @@ def test_verdict(facts: dict[str, object], verdict: Verdict) -> None:
     assert judge_source(guard(**facts), **known) is verdict  # type: ignore[arg-type]
 
 
-LAST = {SEEN + "visit": 50, SEEN + "note": 70, SEEN + "claim": 9, NEWEST: 1000}
+LAST = {SEEN + "visit": 50, SEEN + "note": 70, SEEN + "claim": 9}
 
 
 @pytest.mark.parametrize(
-    ("witnesses", "newest", "verdict"),
+    ("witnesses", "verdict"),
     [
-        ({"visit": 50, "note": 70, "claim": 9}, 1000, Verdict.OK),
-        ({"visit": 49, "note": 70, "claim": 9}, 990, Verdict.OK),  # the newest row was deleted
-        ({"visit": 48, "note": 66, "claim": 9}, 900, Verdict.RESTORED),
-        ({"visit": 48, "note": 66, "claim": 9}, None, Verdict.RESTORED),
-        ({"visit": 48, "note": 66}, 900, Verdict.RESTORED),  # a right was revoked beside
-        ({"visit": 48, "note": 66, "claim": 10}, 900, Verdict.OK),  # somebody is at work
-        ({"visit": 48, "note": 66, "claim": 9}, 1001, Verdict.OK),
-        ({"other": 1, "more": 1}, 900, Verdict.OK),  # watched since just now
-        ({}, None, Verdict.OK),
+        ({"visit": 50, "note": 70, "claim": 9}, Verdict.OK),
+        ({"visit": 49, "note": 70, "claim": 9}, Verdict.OK),  # the newest row was deleted
+        ({"visit": 48, "note": 66, "claim": 9}, Verdict.RESTORED),
+        ({"visit": 48, "note": 66}, Verdict.RESTORED),  # a right was revoked beside
+        ({"visit": 48, "note": 66, "claim": 10}, Verdict.OK),  # somebody is at work
+        ({"other": 1, "more": 1}, Verdict.OK),  # watched since just now
+        ({}, Verdict.OK),
     ],
 )
 def test_what_goes_back_in_several_places_at_once_was_restored(
-    witnesses: dict[str, int], newest: int | None, verdict: Verdict
+    witnesses: dict[str, int], verdict: Verdict
 ) -> None:
-    live = guard(high_marks={}, witnesses=witnesses, newest=newest)
+    live = guard(high_marks={}, witnesses=witnesses)
     assert judge_source(live, identity="a", version="21.1.9.0", high_marks=LAST) is verdict
 
 
 def test_a_deletion_is_forgotten_with_the_next_look() -> None:
     marks = dict(LAST)
     for witnesses in ({"visit": 49, "note": 70, "claim": 9}, {"visit": 49, "note": 69, "claim": 9}):
-        live = guard(high_marks={"patient": 90}, witnesses=witnesses, newest=900)
+        live = guard(high_marks={"patient": 90}, witnesses=witnesses)
         verdict = judge_source(live, identity="a", version="21.1.9.0", high_marks=marks)
         assert verdict is Verdict.OK
         marks = marks_of(live, marks)
     assert marks == {
-        "patient": 90, SEEN + "visit": 49, SEEN + "note": 69, SEEN + "claim": 9, NEWEST: 900,
+        "patient": 90, SEEN + "visit": 49, SEEN + "note": 69, SEEN + "claim": 9,
     }  # fmt: skip
 
 
