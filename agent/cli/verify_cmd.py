@@ -21,6 +21,7 @@ from agent.cli.stage import Stage
 from agent.crm.pairing import PairingStore
 from agent.errors import AgentError, ExitCode
 from agent.model.golive import GoLiveReport, SignedReport, Step, Test
+from agent.model.status import State
 from agent.runtime.golive import report as reports
 from agent.runtime.golive.five import CROWD
 from agent.runtime.golive.run import reports_folder, run_five
@@ -211,6 +212,8 @@ def _wait_started(app: App, child: subprocess.Popen[bytes]) -> None:
         report = read_report(app.paths.status_file, datetime.now(UTC))
         if report is not None and report.state in _STARTED:
             return
+        if report is not None and report.state is State.NOT_SET_UP:
+            raise AgentError("golive.not_set_up")
         time.sleep(0.2)
     raise AgentError("golive.agent_slow", waited_s=int(LOADED_WITHIN_S))
 

@@ -171,7 +171,8 @@ class Dispatcher:
             self._stumbled(error)
         finally:
             with self._lock:
-                del self._flying[batch.number]
+                # Already gone where the pool failed after it had queued the work.
+                self._flying.pop(batch.number, None)
             self.wake()
 
     def _send(self, batch: Batch) -> None:

@@ -33,3 +33,4 @@ def test_without_a_test_operatory_nothing_is_touched(tmp_path: Path) -> None:
     done = bridgework(tmp_path / "home", "verify")
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
+    assert "not set up" in done.stderr  # said, and at once: nobody waits for what will not come

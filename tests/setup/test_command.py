@@ -92,10 +92,13 @@ def test_a_conversation(
 ) -> None:
     assert bridgework("setup").exit_code == ExitCode.USAGE  # nobody to ask
     monkeypatch.setattr(setup_cmd, "_is_terminal", lambda: True)
+    offered = json.loads(bridgework("setup", "--find", "--json").stdout)
+    kinds = [kind["kind"] for kind in offered["kinds"]]
+    sample = str(len(offered["found"]) + kinds.index("sample") + 1)
     said = [
         box.crm.url, "WRONG-CODE", "y",  # refused, and asked again
         box.crm.url, box.crm.new_code(), "y",
-        "2", str(box.practice_file),  # the sample practice
+        sample, str(box.practice_file),  # the sample practice
         "y",  # it is ours
         "y", *[""] * 12, "y",  # send all; statuses as they are; the CRM may write
     ]  # fmt: skip
