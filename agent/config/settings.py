@@ -104,7 +104,8 @@ class PracticeSettings:
     hours: str = _setting(
         "",
         "When the office is open, in its wall time, such as 'mon-fri 08:00-17:00; sat "
-        "09:00-13:00'. Outside of it a quiet server is no trouble. Empty: always.",
+        "09:00-13:00'. Outside of it a quiet server is no trouble, and large tables are proven "
+        "then where that is heavy work. Empty: always.",
         shape=Shape.HOURS,
     )
     names_in_lists: str = _setting(

@@ -68,6 +68,7 @@ class StreamFacts(msgspec.Struct, frozen=True):
     ``gated``: a gate may tell that its tables moved (``PmsReader.moved``); without one it is looked
     at more gently. ``polled``: nothing says which record moved, so the live lane compares keys and
     hashes of the hot window (``PollingReader``). ``tailed``: new rows have the highest keys.
+    ``hashed``: the server digests rows itself; without it a proof carries them all over the line.
     """
 
     table: str
@@ -81,6 +82,7 @@ class StreamFacts(msgspec.Struct, frozen=True):
     gated: bool = True
     polled: bool = False
     tailed: bool = True
+    hashed: bool = True
 
 
 class SourceFacts(msgspec.Struct, frozen=True):
@@ -114,6 +116,8 @@ class SourceGuard(msgspec.Struct, frozen=True):
     corrupted: bool
     rebuilding: bool  # a tempConv_% table exists
     high_marks: dict[str, int] = {}  # max key of sentinel tables
+    # Max key of tables whose newest rows may also be deleted: several must fall at one look.
+    witnesses: dict[str, int] = {}
 
 
 class Digest(msgspec.Struct, frozen=True):

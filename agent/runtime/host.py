@@ -71,7 +71,12 @@ def tuning_of(settings: Settings) -> Tuning:
         zone=settings.practice.zone,
         gate_s=sync.gate_ms / 1000,
         overlap_s=sync.overlap_s,
-        rotation=Rotation(sync.sweep_hot_s, sync.sweep_warm_s, sync.sweep_cold_s),
+        rotation=Rotation(
+            sync.sweep_hot_s,
+            sync.sweep_warm_s,
+            sync.sweep_cold_s,
+            week=parse_hours(settings.practice.hours),
+        ),
         page_rows=sync.page_rows,
         load_duty=sync.load_duty,
         sweep_duty=settings.pms.max_duty,

@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from agent.model.reading import SourceGuard
 
+SEEN = "seen:"  # before a witness's name, among the marks
+FALLEN = 2
+
 
 class Unbelieved(Exception):
     """What was just read must not be taken: the source is not (or no longer) the one we know."""
@@ -45,9 +48,25 @@ def judge_source(
         return Verdict.OTHER
     if any(mark < high_marks.get(table, 0) for table, mark in guard.high_marks.items()):
         return Verdict.RESTORED
+    if _went_back(guard, high_marks):
+        return Verdict.RESTORED
     if guard.version != version:
         return Verdict.REPROBE
     return Verdict.OK
+
+
+def _went_back(guard: SourceGuard, marks: Mapping[str, int]) -> bool:
+    """Several witnesses fell since the last look and none rose: people
+    delete one thing at a time and write in between, a backup takes everything back at once."""
+    steps = [mark - marks.get(SEEN + table, mark) for table, mark in guard.witnesses.items()]
+    return max(steps, default=0) <= 0 and sum(s < 0 for s in steps) >= FALLEN
+
+
+def marks_of(guard: SourceGuard, old: Mapping[str, int]) -> dict[str, int]:
+    """What to remember of a look that was believed: sentinels at their highest, witnesses as seen
+    last (an ordinary deletion is forgotten with the next look)."""
+    seen = {SEEN + table: mark for table, mark in guard.witnesses.items()}
+    return {**merge_marks(old, guard.high_marks), **seen}
 
 
 def merge_marks(old: Mapping[str, int], new: Mapping[str, int]) -> dict[str, int]:

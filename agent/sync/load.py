@@ -283,8 +283,7 @@ class Load:
         self.progress.loaded_rows += rows
 
     def _marks_loaded(self, chunk: Chunk) -> Callable[[Turn], None]:
-        tier = self._facts.streams[chunk.stream].tier
-        due_at = self._rotation.next_due(tier, self._clock.now())
+        due_at = self._rotation.next_due(self._facts.streams[chunk.stream], self._clock.now())
 
         def within(turn: Turn) -> None:
             turn.chunk_loaded(chunk, due_at)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
@@ -19,7 +20,7 @@ from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader, PmsSource
 from agent.sync.capture import Capture
 from agent.sync.datamap import DataMap
-from agent.sync.guards import Verdict, judge_source, merge_marks
+from agent.sync.guards import Verdict, judge_source, marks_of, merge_marks
 from agent.sync.keysets import KeySets
 from agent.sync.load import Load
 from agent.sync.narrowing import Bound, narrowed
@@ -88,6 +89,7 @@ def open_session(
     readable is left."""
     facts = source.probe()
     zone = tuning.zone or facts.zone
+    rotation = replace(tuning.rotation, zone=ZoneInfo(zone))
     compiled = datamap.compile(facts, zone=zone, carry_unknown=tuning.carry_unknown)
     maps = {stream: compiled.streams[stream] for stream in Stream if stream in compiled.streams}
     if not maps:
@@ -107,7 +109,6 @@ def open_session(
         rows, ceiling = min(FIRST_PAGE_ROWS, tuning.page_rows), tuning.page_rows
         return Paces(lambda: Pace(rows, tuning.page_ms, duty, ceiling_rows=ceiling))
 
-    tiers = {stream: facts.streams[stream].tier for stream in maps}
     log.info("session.opened", streams=len(maps), findings=len(compiled.findings))
     return Session(
         facts=facts,
@@ -132,7 +133,7 @@ def open_session(
             facts,
             maps,
             paces(tuning.load_duty),
-            rotation=tuning.rotation,
+            rotation=rotation,
             window_days=tuning.window_days,
             rest=rest,
             believe=believe,
@@ -141,8 +142,8 @@ def open_session(
             journal,
             capture,
             clock,
-            tuning.rotation,
-            tiers,
+            rotation,
+            facts,
             paces(tuning.sweep_duty),
             tuning.sweep_duty,
             rest,
@@ -218,7 +219,7 @@ def check_source(reader: PmsReader, journal: Journal, session: Session, *, sure:
     )
     if state == Verdict.RESTORED and verdict in (Verdict.OK, Verdict.REPROBE):
         return Verdict.RESTORED  # keys may have grown past the marks again: a person's
-    merged = merge_marks(marks, guard.high_marks)
+    merged = marks_of(guard, marks)
     doubted = verdict is Verdict.RESTORED
     stored = verdict.value if doubted else Verdict.OK.value
     changed = identity is None or merged != marks or stored != state
@@ -233,7 +234,7 @@ def accept_source(reader: PmsReader, journal: Journal) -> None:
     prove every chunk again. Deletions this reveals still pass the brake."""
     guard = reader.guard()
     with journal.turn() as turn:
-        turn.set_source(guard.identity, Verdict.OK.value, guard.high_marks)
+        turn.set_source(guard.identity, Verdict.OK.value, marks_of(guard, {}))
         turn.due_all_chunks(None)
         # How far logs and keys were read says nothing about another (or older) database.
         for prefix in (_BOUND, TAIL, KEY_TAIL):

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import structlog
 
 from agent.journal.journal import Journal
 from agent.journal.rows import Chunk, Urgency
-from agent.model.reading import Digest, Key
+from agent.model.hours import Week
+from agent.model.reading import Digest, Key, SourceFacts, StreamFacts
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader
 from agent.sync.capture import Capture
+from agent.sync.offpeak import is_dear, quiet_due
 from agent.sync.pace import Pace, Paces
 from agent.sync.streammap import StreamMap
 
@@ -51,19 +53,30 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """Longest time a chunk may stay unproven, by tier, and the rows one chunk should hold."""
+    """Longest time a chunk may stay unproven, by tier, and the rows one chunk should hold.
+
+    ``week``: the office's hours, in ``zone``; what is dear to prove keeps clear of them.
+    """
 
     hot_s: float
     warm_s: float
     cold_s: float
     chunk_rows: int = 8000
+    week: Week = ()
+    zone: tzinfo = UTC
 
     def period_s(self, tier: str) -> float:
         return {"hot": self.hot_s, "warm": self.warm_s}.get(tier, self.cold_s)
 
-    def next_due(self, tier: str, now: datetime) -> datetime:
+    def next_due(self, facts: StreamFacts, now: datetime) -> datetime:
         """A little early: the promise is "within R", not "about R"."""
-        return now + timedelta(seconds=self.period_s(tier) * 0.8)
+        period = timedelta(seconds=self.period_s(facts.tier))
+        due = now + period * 0.8
+        if not self.week or not is_dear(facts, self.chunk_rows):
+            return due
+        wall = now.astimezone(self.zone)
+        quiet = quiet_due(self.week, due.astimezone(self.zone), wall + period, wall)
+        return quiet.astimezone(UTC)
 
 
 class Sweep:
@@ -75,7 +88,7 @@ class Sweep:
         capture: Capture,
         clock: Clock,
         rotation: Rotation,
-        tiers: dict[Stream, str],
+        facts: SourceFacts,
         paces: Paces,
         duty: float,
         rest: Callable[[float], bool],
@@ -85,7 +98,7 @@ class Sweep:
         self._capture = capture
         self._clock = clock
         self._rotation = rotation
-        self._tiers = tiers
+        self._facts = facts
         self._paces = paces
         self._digest_paces = Paces(
             lambda: Pace(FIRST_DIGEST_ROWS, DIGEST_MS, duty, ceiling_rows=rotation.chunk_rows)
@@ -203,7 +216,7 @@ class Sweep:
             at = last
 
     def _accept(self, reader: PmsReader, chunk: Chunk, began: datetime, count: int) -> None:
-        due = self._rotation.next_due(self._tiers[chunk.stream], self._clock.now())
+        due = self._rotation.next_due(self._facts.streams[chunk.stream], self._clock.now())
         grown = count > 2 * self._rotation.chunk_rows
         at = reader.nth_key(chunk.stream, chunk.lo, self._rotation.chunk_rows) if grown else None
         with self._journal.turn() as turn:

@@ -24,17 +24,17 @@ def main() -> None:
     answers = _private_stdout()
     asked: queue.SimpleQueue[wire.Request] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, asked), daemon=True).start()
-    link = Link()
-    while True:
-        request = asked.get()
-        try:
-            reply = link.answer(request)
-        except Trouble as trouble:
-            reply = trouble.failed
-        try:
+    link = Link(tell=lambda part: wire.send(answers, part))
+    try:
+        while True:
+            request = asked.get()
+            try:
+                reply = link.answer(request)
+            except Trouble as trouble:
+                reply = trouble.failed
             wire.send(answers, reply)
-        except wire.Ended:
-            _end()
+    except wire.Ended:
+        _end()
 
 
 def _listen(pipe: BinaryIO, asked: queue.SimpleQueue[wire.Request]) -> None:

@@ -177,6 +177,8 @@ class Contract(msgspec.Struct, frozen=True):
     ``clock``: statements that give the server's local time, tried in order.
     ``identity``: values that stay for the life of an installation, hashed, never shown.
     ``sentinels``: tables whose highest number never falls in an honest database.
+    ``witnesses``: tables whose highest number falls only when their newest row is deleted; several
+    that fall at one look, and none that rose, mean an older database.
     ``isolation``: SQL_TXN_* bit set after connecting, 0 for the driver's default.
     """
 
@@ -187,6 +189,7 @@ class Contract(msgspec.Struct, frozen=True):
     engines: tuple[str, ...] = ()
     logs: tuple[LogDecl, ...] = ()
     sentinels: tuple[str, ...] = ()
+    witnesses: tuple[str, ...] = ()
     version: Ask | None = None
     identity: tuple[Ask, ...] = ()
     clock: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ import datetime as dt
 import re
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +20,7 @@ from drivers.odbc.login import redacted
 from drivers.odbc.page import Assembly, found
 from drivers.odbc.values import text_of
 
-FETCH_ROWS = 1000
+FETCH_ROWS = 200
 MAX_TEXT = 2000
 _NATIVE = re.compile(r"\((-?\d+)\)")
 _STATE = re.compile(r"^[A-Z0-9]{5}$")
@@ -36,9 +36,13 @@ class Trouble(Exception):
 
 
 class Link:
-    """Not thread-safe; a driver may abort the process when two threads use one connection."""
+    """Not thread-safe; a driver may abort the process when two threads use one connection.
 
-    def __init__(self) -> None:
+    ``tell``: takes the parts of a page as they are ready; without it a reply is always whole.
+    """
+
+    def __init__(self, tell: Callable[[wire.Records], None] | None = None) -> None:
+        self._tell = tell
         self._connection: Any = None
         self._pyodbc: Any = None
         self._limits_statements = True
@@ -137,9 +141,12 @@ class Link:
     def _fetch(self, wanted: wire.Fetch) -> wire.Reply:
         assembly = Assembly(wanted)
         with self._executed(wanted.sql, wanted.params, wanted.timeout_s) as cursor:
-            rows = self._fetched(cursor, wanted.limit)
-        with self._said("value"):
-            assembly.take(rows)
+            for rows in self._pieces(cursor, wanted.limit):
+                with self._said("value"):
+                    assembly.take(rows)
+                    part = assembly.part() if self._tell is not None else None
+                if self._tell is not None and part is not None:
+                    self._tell(part)
         for gather, sql, params in assembly.asks():
             with self._executed(sql, params, wanted.timeout_s) as cursor:
                 hung = self._fetched(cursor, 0)
@@ -209,17 +216,20 @@ class Link:
 
     def _fetched(self, cursor: Any, limit: int) -> list[Sequence[Any]]:
         rows: list[Sequence[Any]] = []
-        with self._said("fetch"):
-            if limit:
-                while len(rows) < limit:
-                    some = cursor.fetchmany(min(FETCH_ROWS, limit - len(rows)))
-                    if not some:
-                        break
-                    rows += some
-                return rows
-            while some := cursor.fetchmany(FETCH_ROWS):
-                rows += some
+        for some in self._pieces(cursor, limit):
+            rows += some
         return rows
+
+    def _pieces(self, cursor: Any, limit: int) -> Iterator[list[Sequence[Any]]]:
+        """All rows, or the first ``limit``, a few at a time."""
+        seen = 0
+        while not limit or seen < limit:
+            with self._said("fetch"):
+                some = cursor.fetchmany(min(FETCH_ROWS, limit - seen) if limit else FETCH_ROWS)
+            if not some:
+                return
+            seen += len(some)
+            yield some
 
     # -- writing --------------------------------------------------------------------------------
 

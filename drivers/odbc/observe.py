@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -36,21 +36,25 @@ class Observer:
 
     def guard(self, session: OdbcSession) -> SourceGuard:
         contract = self._site.contract
-        marks: dict[str, int] = {}
-        for name in contract.sentinels:
-            table = self._site.tables.get(name)
-            if table is None or table.coded:
-                continue
-            sql = f"SELECT MAX({table.real_key[0]}) FROM {table.real}"
-            marks[name] = int(session.rows(sql, Effort.DIGEST)[0][0] or 0)
         return SourceGuard(
             identity=self.identity(session),
             version=self.version(session),
             update_running=False,
             corrupted=False,
             rebuilding=False,
-            high_marks=marks,
+            high_marks=self._highest(session, contract.sentinels),
+            witnesses=self._highest(session, contract.witnesses),
         )
+
+    def _highest(self, session: OdbcSession, names: Sequence[str]) -> dict[str, int]:
+        marks: dict[str, int] = {}
+        for name in names:
+            table = self._site.tables.get(name)
+            if table is None or table.coded:
+                continue
+            sql = f"SELECT MAX({table.real_key[0]}) FROM {table.real}"
+            marks[name] = int(session.rows(sql, Effort.DIGEST)[0][0] or 0)
+        return marks
 
     def version(self, session: OdbcSession) -> str:
         ask = self._site.contract.version

@@ -6,8 +6,8 @@ Pure: rows in, replies out; ``drivers.odbc.link`` runs the statements. Works col
 from __future__ import annotations
 
 import functools
-import itertools
 import operator
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,45 +23,48 @@ Column = Sequence[Any]
 
 
 class Assembly:
-    """One ``wire.Fetch`` under way: ``take`` the page, run what it ``asks`` and ``hang`` it on."""
+    """One ``wire.Fetch`` under way: ``take`` the page piece by piece, run what it ``asks`` and
+    ``hang`` it on. A ``part`` may leave before the page is whole."""
 
     def __init__(self, wanted: wire.Fetch) -> None:
         self._wanted = wanted
         self._convert = converters(wanted.fold_keys)
-        self._codes: list[int] = []
+        self._sent: list[int] = []
+        self._codes: list[int] = []  # of rows not sent yet, as are the next two
+        self._values: list[list[Any]] = [[] for _ in wanted.kinds]
+        self._server_hashes: list[Any] = []
+        self._links: list[list[Any]] = [[] for _ in wanted.gathers]  # native, one column a gather
         self._natives: list[tuple[int, tuple[wire.Cell, ...]]] = []
-        self._values: list[Column] = []
-        self._links: list[Column] = []  # native, one column a gather
-        self._server_hashes: Column = ()
         self._hung: list[list[Column]] = []
         self._seen = 0
         self._keyless = 0
 
     def take(self, rows: Sequence[Row]) -> None:
+        """Some rows of the page, in order. A few hundred at a time stay in the processor's cache,
+        which is worth more than anything done to them."""
         wanted = self._wanted
-        self._seen = len(rows)
+        self._seen += len(rows)
         codes = codes_of(rows, wanted.keys, wanted.fold_keys)
         if None in codes:
             whole = [(code, row) for code, row in zip(codes, rows, strict=True) if code is not None]
-            self._keyless = len(rows) - len(whole)
+            self._keyless += len(rows) - len(whole)
             codes, rows = [code for code, _ in whole], [row for _, row in whole]
-        self._codes = codes  # type: ignore[assignment]
-        self._natives = natives_of(self._codes, rows, wanted.keys)
-        columns: list[Column] = list(zip(*rows, strict=True)) if rows else []
-        if not columns:
+        if not rows:
             return
+        self._codes += codes  # type: ignore[arg-type]
+        self._natives += natives_of(codes, rows, wanted.keys)
+        columns: list[Column] = list(zip(*rows, strict=True))
         at = wanted.keys
         if wanted.server_hash:
-            self._server_hashes = columns[at]
+            self._server_hashes += columns[at]
             at += 1
         hidden = columns[at : at + wanted.hidden]
-        self._values = [
-            list(self._convert[kind](column))
-            for kind, column in zip(wanted.kinds, columns[at + wanted.hidden :], strict=True)
-        ]
-        self._links = [
-            hidden[gather.link] if gather.link >= 0 else columns[0] for gather in wanted.gathers
-        ]
+        for kind, held, column in zip(
+            wanted.kinds, self._values, columns[at + wanted.hidden :], strict=True
+        ):
+            held.extend(self._convert[kind](column))
+        for gather, links in zip(wanted.gathers, self._links, strict=True):
+            links.extend(hidden[gather.link] if gather.link >= 0 else columns[0])
 
     def asks(self) -> Iterator[tuple[int, str, tuple[wire.Param, ...]]]:
         """(gather, statement, parameters) still to be run for this page."""
@@ -87,42 +90,56 @@ class Assembly:
             self._hung.append([])
         self._hung[gather].extend(rows)
 
+    def part(self) -> wire.Records | None:
+        """The rows taken since the last part, for the parent to unpack while more are fetched.
+        None where something must still hang on them."""
+        wanted = self._wanted
+        if wanted.gathers or wanted.what != "rows" or not self._codes:
+            return None
+        told = self._told([])
+        self._sent += self._codes
+        self._codes, self._server_hashes = [], []
+        self._values = [[] for _ in wanted.kinds]
+        return wire.Records(told, 0, more=True)
+
     def reply(self) -> wire.Reply:
         wanted = self._wanted
-        if not self._codes:
-            if wanted.what == "digest":
-                return wire.Sum(0, 0, 0)
-            return wire.Records([], self._seen, self._keyless)
         gathered = [self._gathered(number) for number in range(len(wanted.gathers))]
-        columns = [
-            self._values[slot.at] if slot.gather < 0 else gathered[slot.gather][slot.at]
-            for slot in wanted.slots
-        ]
-        rows: list[tuple[wire.Cell, ...]] = list(zip(self._codes, *columns, strict=True))
-        if wanted.server_hash:
-            # What the server hashed stays unread; what hangs on is hashed with it.
-            hung = [gathered[s.gather][s.at] for s in wanted.slots if s.gather >= 0]
-            sums = hashed(zip(self._codes, self._server_hashes, *hung, strict=True))
-        else:
-            sums = hashed(rows)
         if wanted.what == "digest":
+            sums = self._sums(gathered)
             return wire.Sum(
                 len(sums),
                 sum(top for top, _ in sums),
                 functools.reduce(operator.xor, (last for _, last in sums), 0),
             )
-        if wanted.what == "hashes":
-            columns = []
+        told = self._told(gathered)
+        codes = self._sent + self._codes
+        mixed = not all(map(operator.lt, codes, codes[1:]))
+        twice = tuple(c for c, n in Counter(codes).items() if n > 1) if mixed else ()
+        whole = wire.Records(told, self._seen, self._keyless, twice, self._natives, mixed=mixed)
+        return whole if self._sent else wire.joined([], whole)
+
+    def _told(self, gathered: Sequence[Sequence[Column]]) -> list[tuple[wire.Cell, ...]]:
+        sums = self._sums(gathered)
+        if not sums:
+            return []
         tops, lasts = zip(*sums, strict=True)
-        told: list[tuple[wire.Cell, ...]] = list(
-            zip(self._codes, tops, lasts, *columns, strict=True)
-        )
-        if not all(map(operator.lt, self._codes, self._codes[1:])):
-            told.sort(key=operator.itemgetter(0))
-        twice = _twice(told) if len(set(self._codes)) < len(told) else set()
-        if twice:
-            told = [row for row in told if row[0] not in twice]
-        return wire.Records(told, self._seen, self._keyless, tuple(twice), self._natives)
+        columns = self._columns(gathered) if self._wanted.what != "hashes" else []
+        return list(zip(self._codes, tops, lasts, *columns, strict=True))
+
+    def _columns(self, gathered: Sequence[Sequence[Column]]) -> list[Column]:
+        return [
+            self._values[slot.at] if slot.gather < 0 else gathered[slot.gather][slot.at]
+            for slot in self._wanted.slots
+        ]
+
+    def _sums(self, gathered: Sequence[Sequence[Column]]) -> list[tuple[int, int]]:
+        wanted = self._wanted
+        if not wanted.server_hash:
+            return hashed(zip(self._codes, *self._columns(gathered), strict=True))
+        # What the server hashed stays unread; what hangs on is hashed with it.
+        hung = [gathered[s.gather][s.at] for s in wanted.slots if s.gather >= 0]
+        return hashed(zip(self._codes, self._server_hashes, *hung, strict=True))
 
     def _gathered(self, number: int) -> list[Column]:
         """The attachment's value columns, in the page's order."""
@@ -216,12 +233,3 @@ def _plain(value: Any) -> int | str | None:
     if isinstance(value, str):
         return value.rstrip(" \0")
     return int(value) if value == int(value) else str(value)
-
-
-def _twice(told: Sequence[tuple[wire.Cell, ...]]) -> set[int]:
-    """Keys that more than one row has: two text keys with one number, or a join that is no 1:1."""
-    return {
-        int(row[0])  # type: ignore[arg-type]
-        for row, following in itertools.pairwise(told)
-        if row[0] == following[0]
-    }

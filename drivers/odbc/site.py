@@ -142,4 +142,5 @@ def _stream(site: Site, stream: Stream, decl: StreamDecl) -> StreamFacts:
         gated=False,
         polled=windowed and decl.polled and not any(lane.table == decl.table for lane in lanes),
         tailed=readable and not tables[decl.table].coded,
+        hashed=site.hashes,
     )

@@ -6,7 +6,10 @@ standard library here.
 
 from __future__ import annotations
 
+import itertools
+import operator
 import struct
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import msgspec
@@ -166,13 +169,20 @@ class Rows(msgspec.Struct, frozen=True, tag=True):
 
 class Records(msgspec.Struct, frozen=True, tag=True):
     """``(key, sum48, xor64, *values)`` ascending; ``seen``: rows the server had, keyless ones too;
-    ``keyless``: rows whose key was NULL or blank; ``twice``: keys that stood for two rows."""
+    ``keyless``: rows whose key was NULL or blank; ``twice``: keys that stood for two rows (two text
+    keys with one number, or a join that is no 1:1).
+
+    A page may come in parts, all but the last with ``more``; only the last tells of the whole
+    page. ``mixed``: the rows are still to be sorted, and ``twice`` to be left out (``joined``).
+    """
 
     rows: list[tuple[Cell, ...]]
     seen: int
     keyless: int = 0
     twice: tuple[int, ...] = ()
     natives: list[tuple[int, tuple[Cell, ...]]] = []
+    more: bool = False
+    mixed: bool = False
 
 
 class Sum(msgspec.Struct, frozen=True, tag=True):
@@ -218,6 +228,18 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 Reply = Opened | Rows | Records | Sum | Found | Done | Undone | Failed
 
+
+def joined(parts: Sequence[Records], last: Records) -> Records:
+    """The whole page."""
+    rows = [*itertools.chain.from_iterable(part.rows for part in parts), *last.rows]
+    if last.twice:
+        twice = set(last.twice)
+        rows = [row for row in rows if row[0] not in twice]
+    if last.mixed:
+        rows.sort(key=operator.itemgetter(0))
+    return msgspec.structs.replace(last, rows=rows, mixed=False)
+
+
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 _replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 _encoder = msgspec.msgpack.Encoder()
@@ -243,7 +265,16 @@ def receive_request(pipe: BinaryIO) -> Request:
 
 
 def receive_reply(pipe: BinaryIO) -> Reply:
-    return _replies.decode(_frame(pipe))
+    """The next reply; the parts of a page put together. A page that failed on the way is the
+    failure."""
+    parts: list[Records] = []
+    while True:
+        reply = _replies.decode(_frame(pipe))
+        if not isinstance(reply, Records):
+            return reply
+        if not reply.more:
+            return joined(parts, reply) if parts else reply
+        parts.append(reply)
 
 
 def _frame(pipe: BinaryIO) -> bytes:

@@ -1,4 +1,4 @@
-"""Licences differ: a Dentrix login with views only, with base tables only, with both."""
+"""A Dentrix site: a login with views only, with base tables only, with both; a backup put back."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from contextlib import closing
 import pytest
 
 from agent.errors import PmsRefused
+from agent.model.reading import SourceGuard
 from agent.model.streams import Stream
 from agent.sandbox.practice.create import PracticePlan
 from agent.sandbox.practice.vendors.create import SITE_SAYS, create_vendor_practice
 from agent.sandbox.practice.vendors.db import OdbcDb
 from agent.sync.datamap import load_map
+from agent.sync.guards import Verdict, judge_source, marks_of
 from drivers.dentrix.source import DentrixSource
 from drivers.odbc.login import OdbcLogin
 from tests.support.servers import Postgres
@@ -101,3 +103,54 @@ def test_statuses_and_operatories_are_found_by_the_offices_own_rows(server: Post
     made = source(server, "both")
     made.probe()
     assert (made.numbers.operatory_type, made.numbers.status_type) == (1, 19)
+
+
+def look(server: Postgres) -> SourceGuard:
+    reader = source(server, "both").open()
+    try:
+        return reader.guard()
+    finally:
+        reader.close()
+
+
+def judged(guard: SourceGuard, before: SourceGuard) -> Verdict:
+    return judge_source(
+        guard,
+        identity=before.identity,
+        version=before.version,
+        high_marks=marks_of(before, {}),
+    )
+
+
+def one_more(table: str, key: str) -> str:
+    """The newest row once more, under the next number."""
+    return (
+        f"CREATE TEMP TABLE more AS SELECT * FROM admin.{table} ORDER BY {key} DESC LIMIT 1;"
+        f" UPDATE more SET {key}={key}+1; INSERT INTO admin.{table} SELECT * FROM more;"
+        " DROP TABLE more"
+    )
+
+
+def test_last_nights_backup_is_told_from_a_deletion(server: Postgres) -> None:
+    night = look(server)
+    assert {"v_appt", "contact"} <= night.witnesses.keys()
+    server.run("CREATE DATABASE backup TEMPLATE postgres", database="template1")
+    server.run(one_more("appt", "apptid"), one_more("contact", "contactid"))
+    noon = look(server)
+    assert judged(noon, night) is Verdict.OK
+    server.run(
+        "DELETE FROM admin.contact WHERE contactid=(SELECT MAX(contactid) FROM admin.contact)"
+    )
+    evening = look(server)
+    assert evening.witnesses["contact"] < noon.witnesses["contact"]
+    assert judged(evening, noon) is Verdict.OK
+    server.run(one_more("contact", "contactid"))
+    day = look(server)
+    server.run(
+        "ALTER DATABASE postgres RENAME TO lost",
+        "ALTER DATABASE backup RENAME TO postgres",
+        database="template1",
+    )
+    restored = look(server)
+    assert restored.identity == day.identity
+    assert judged(restored, day) is Verdict.RESTORED

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from agent.model.reading import SourceGuard
-from agent.sync.guards import BrakeRule, Odometer, Verdict, judge_source, merge_marks
+from agent.sync.guards import (
+    SEEN,
+    BrakeRule,
+    Odometer,
+    Verdict,
+    judge_source,
+    marks_of,
+    merge_marks,
+)
 from agent.sync.pace import Backoff, Pace, item_retry_s
 from agent.sync.watch import GAP_YOUNG_S, KeyTail
 
@@ -40,6 +48,40 @@ def guard(**facts: object) -> SourceGuard:
 def test_verdict(facts: dict[str, object], verdict: Verdict) -> None:
     known = {"identity": "a", "version": "21.1.9.0", "high_marks": {"patient": 100}}
     assert judge_source(guard(**facts), **known) is verdict  # type: ignore[arg-type]
+
+
+LAST = {SEEN + "visit": 50, SEEN + "note": 70, SEEN + "claim": 9}
+
+
+@pytest.mark.parametrize(
+    ("witnesses", "verdict"),
+    [
+        ({"visit": 50, "note": 70, "claim": 9}, Verdict.OK),
+        ({"visit": 49, "note": 70, "claim": 9}, Verdict.OK),  # the newest row was deleted
+        ({"visit": 48, "note": 66, "claim": 9}, Verdict.RESTORED),
+        ({"visit": 48, "note": 66}, Verdict.RESTORED),  # a right was revoked beside
+        ({"visit": 48, "note": 66, "claim": 10}, Verdict.OK),  # somebody is at work
+        ({"other": 1, "more": 1}, Verdict.OK),  # watched since just now
+        ({}, Verdict.OK),
+    ],
+)
+def test_what_goes_back_in_several_places_at_once_was_restored(
+    witnesses: dict[str, int], verdict: Verdict
+) -> None:
+    live = guard(high_marks={}, witnesses=witnesses)
+    assert judge_source(live, identity="a", version="21.1.9.0", high_marks=LAST) is verdict
+
+
+def test_a_deletion_is_forgotten_with_the_next_look() -> None:
+    marks = dict(LAST)
+    for witnesses in ({"visit": 49, "note": 70, "claim": 9}, {"visit": 49, "note": 69, "claim": 9}):
+        live = guard(high_marks={"patient": 90}, witnesses=witnesses)
+        verdict = judge_source(live, identity="a", version="21.1.9.0", high_marks=marks)
+        assert verdict is Verdict.OK
+        marks = marks_of(live, marks)
+    assert marks == {
+        "patient": 90, SEEN + "visit": 49, SEEN + "note": 69, SEEN + "claim": 9,
+    }  # fmt: skip
 
 
 def test_first_contact_believes_whatever_is_there() -> None:

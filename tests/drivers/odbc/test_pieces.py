@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -204,6 +205,11 @@ def test_a_login_says_its_string_to_the_driver_only() -> None:
         ("d", [None, "2026-03-02 00:00:00"], [None, "2026-03-02"]),
         ("s", [HALF_PAST_NINE], ["2026-03-02 09:30:00"]),
         ("s", [dt.date(2026, 3, 2), None], ["2026-03-02 00:00:00", None]),
+        ("d", [dt.date(2026, 3, 2), dt.date(1, 1, 1)], ["2026-03-02", "0001-01-01"]),
+        ("s", [HALF_PAST_NINE, HALF_PAST_NINE.replace(microsecond=120)],
+         ["2026-03-02 09:30:00", "2026-03-02 09:30:00.000120"]),
+        ("s", [HALF_PAST_NINE.replace(tzinfo=dt.UTC)], ["2026-03-02 09:30:00+00:00"]),
+        ("i", [1, -2, 10**17], ["1", "-2", "100000000000000000"]),
         ("i", [1, None], ["1", None]),
         ("i", [Decimal(7), 2.0], ["7", "2"]),
         ("f", [True, "N", 0, "t"], ["1", "0", "0", "1"]),
@@ -238,6 +244,55 @@ def test_two_rows_of_one_key_are_both_left_out() -> None:
     assert isinstance(told, wire.Records)
     assert [row[0] for row in told.rows] == [1, 3]
     assert (told.twice, told.seen, told.keyless) == ((2,), 5, 1)
+
+
+@pytest.mark.parametrize(
+    "keys", [[1, 2, 3, 4, 5], [4, 5, 1, 2, 3], [1, 2, 2, 3, 5], [1, 2, 3, 1, None]]
+)
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_page_in_parts_is_the_page(keys: list[int | None], size: int) -> None:
+    plan = wire.Fetch("", (), keys=1, kinds="ts", slots=(wire.Slot(1), wire.Slot(0)))
+    rows = [(key, f"text {n}", HALF_PAST_NINE) for n, key in enumerate(keys)]
+    at_once = Assembly(plan)
+    at_once.take(rows)
+    page, pipe, parts = Assembly(plan), io.BytesIO(), 0
+    for start in range(0, len(rows), size):
+        page.take(rows[start : start + size])
+        if (part := page.part()) is not None:
+            parts += 1
+            wire.send(pipe, part)
+    wire.send(pipe, page.reply())
+    pipe.seek(0)
+    told = wire.receive_reply(pipe)
+    assert (parts > 1) == (size < len(keys))
+    assert told == at_once.reply()
+    with pytest.raises(wire.Ended):
+        wire.receive_reply(pipe)
+
+
+def test_a_page_that_fails_on_the_way_is_the_failure() -> None:
+    plan = wire.Fetch("", (), keys=1, kinds="t", slots=(wire.Slot(0),))
+    page, pipe = Assembly(plan), io.BytesIO()
+    page.take([(1, "a")])
+    part = page.part()
+    assert part is not None
+    assert part.rows[0][0] == 1
+    wire.send(pipe, part)
+    wire.send(pipe, wire.Failed("fetch", "08S01"))
+    pipe.seek(0)
+    assert wire.receive_reply(pipe) == wire.Failed("fetch", "08S01")
+
+
+def test_what_something_hangs_on_leaves_whole() -> None:
+    gather = wire.Gather("", "SELECT", 1, "t")
+    plan = wire.Fetch("", (), keys=1, kinds="", slots=(wire.Slot(0, 0),), gathers=(gather,))
+    page = Assembly(plan)
+    page.take([(1,), (2,)])
+    assert page.part() is None
+    page.hang(0, [(2, "b"), (2, "c")])
+    told = page.reply()
+    assert isinstance(told, wire.Records)
+    assert [(row[0], row[3]) for row in told.rows] == [(1, None), (2, "b\x1ec")]
 
 
 def test_a_limit_is_spelled_as_the_server_wants() -> None:
