@@ -29,6 +29,9 @@ _WEIGHT = (
     "_internal/PySide6/Qt6VirtualKeyboard.dll",
     "_internal/PySide6/plugins/platforminputcontexts",
     "_internal/PySide6/plugins/generic",
+    "_internal/PySide6/plugins/platforms/qdirect2d.dll",
+    "_internal/PySide6/plugins/imageformats/qtiff.dll",
+    "_internal/PySide6/plugins/imageformats/qwebp.dll",
 )
 # Needed by the build alone: none of it is in the bundle.
 _BUILD_ONLY = frozenset(
@@ -67,6 +70,8 @@ def bundle_step(
         target = folder / "Bridgework"
         shutil.copytree(frozen / "Bridgework", target)
         _slim(target)
+        for picture in unshown(target / "_internal" / "assets" / "help"):
+            picture.unlink()
         parts = parts_of(wheels / "site")
         _licences(parts, interpreter / "python" / "LICENSE.txt", target / "licences")
         (target / SBOM).write_text(
@@ -89,6 +94,12 @@ def _slim(target: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+
+
+def unshown(folder: Path) -> list[Path]:
+    """Pictures that no help page shows; the README and the repository keep them."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in folder.glob("*.html"))
+    return [picture for picture in sorted(folder.glob("*.png")) if picture.name not in pages]
 
 
 def parts_of(site: Path, lock: Path = LOCK) -> list[Part]:

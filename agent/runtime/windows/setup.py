@@ -65,10 +65,12 @@ def tune_service() -> None:
                     "Actions": [(win32service.SC_ACTION_RESTART, ms) for ms in _RESTARTS_MS],
                 },
             )
-            # A process that ends by itself with an error counts as a crash too.
-            win32service.ChangeServiceConfig2(
-                service, win32service.SERVICE_CONFIG_FAILURE_ACTIONS_FLAG, 1
-            )
+            # A process that ends by itself with an error counts as a crash too; a system that does
+            # not know this still restarts it after a real one.
+            with contextlib.suppress(win32service.error):
+                win32service.ChangeServiceConfig2(
+                    service, win32service.SERVICE_CONFIG_FAILURE_ACTIONS_FLAG, 1
+                )
         finally:
             win32service.CloseServiceHandle(service)
     finally:
