@@ -84,6 +84,13 @@ def test_the_windows_lock_has_a_hash_for_every_part_and_no_address() -> None:
     assert not [line for line in lines if "://" in line]
 
 
+def test_only_pictures_that_a_page_shows_are_shipped(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text('<img src="shown.png">')
+    for name in ("shown.png", "for-the-readme.png"):
+        (tmp_path / name).write_bytes(b"")
+    assert [picture.name for picture in bundle.unshown(tmp_path)] == ["for-the-readme.png"]
+
+
 def test_the_doctor_reads_the_list_the_build_writes() -> None:
     assert bundle.FILE_LIST == DOCTORS_LIST
 
