@@ -262,15 +262,15 @@ class Recover:
         stream = row.effect.stream
         if not facts.random_keys:
             keys = looks.above(stream, row.floor, MOST_CANDIDATES)
-        elif stream is Stream.APPOINTMENT:
+            return nobodys(self._journal, stream, looks.records(stream, keys), above=row)
+        if stream is Stream.APPOINTMENT:
             start = moment(row.after.get("start"), "start")
             return nobodys(self._journal, stream, looks.day(looks.local_date(start)))
-        else:
-            lanes = facts.streams[stream].lanes
-            if not lanes:
-                return None  # random keys, no stamps: only a person can tell
-            since = row.planned_at - LATELY
-            keys = looks.since(stream, lanes[0].name, since, MOST_CANDIDATES)
+        lanes = facts.streams[stream].lanes
+        if not lanes:
+            return None  # random keys, no stamps: only a person can tell
+        since = row.planned_at - LATELY
+        keys = looks.since(stream, lanes[0].name, since, MOST_CANDIDATES)
         return nobodys(self._journal, stream, looks.records(stream, keys))
 
     # -- decisions --------------------------------------------------------------------------------
@@ -309,13 +309,28 @@ class Recover:
 
 
 def nobodys(
-    journal: Journal, stream: Stream, records: dict[Key, dict[str, Any]]
+    journal: Journal,
+    stream: Stream,
+    records: dict[Key, dict[str, Any]],
+    *,
+    above: EffectRow | None = None,
 ) -> dict[Key, dict[str, Any]]:
-    """Without those an effect of ours is known to have made."""
+    """Without those an effect of ours is known to have made.
+
+    ``above``: the records lie above this effect's floor, so none of them existed when it was
+    planned. One that an effect settled before had made was lost to a restored database, and its
+    key was given away again.
+    """
+
+    def has_made(other: EffectRow) -> bool:
+        settled = other.settled_at
+        is_of_before = above is not None and settled is not None and settled < above.planned_at
+        return other.effect.kind in CREATES and not is_of_before
+
     return {
         key: record
         for key, record in records.items()
-        if not any(other.effect.kind in CREATES for other in journal.effects_on(stream, key, _EVER))
+        if not any(has_made(other) for other in journal.effects_on(stream, key, _EVER))
     }
 
 
