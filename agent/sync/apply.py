@@ -362,7 +362,12 @@ class Apply:
             self._later(row, "internal", Reason.INTERNAL)
             return
         if command.type in BOOKING and self._journal.effects_of(command.command_id):
-            self._safety.suspend("booking.failed")  # something was begun, and we know not what
+            # Something stands in the practice, perhaps where another visit stands. "Rejected" would
+            # be untrue and leave it there: it is tried again, ever less often, and nothing is
+            # booked before a person has looked.
+            self._safety.suspend("booking.failed")
+            self._later(row, "internal", Reason.INTERNAL, patience_s=float("inf"))
+            return
         self._end(command, EndState.REJECTED, "internal", Reason.INTERNAL)
 
     def _give_to_person(self, turn: Turn, effect: EffectRow, code: str) -> None:

@@ -96,6 +96,8 @@ def jumps(root: QWidget, order: list[QWidget]) -> list[str]:
     found = []
     for one, other in itertools.pairwise(order[start:] + order[:start]):
         a, b = boxes[one], boxes[other]
+        if _area(one) is not _area(other):  # what is scrolled away stands at its area's edge
+            a, b = _within(a, _area(one), root), _within(b, _area(other), root)
         is_one_column = b.left() <= a.right() and b.right() >= a.left()
         if b.bottom() < a.top() and is_one_column:
             found.append(f"{called(one)} -> {called(other)}")
@@ -197,6 +199,22 @@ def _light(rgb: int) -> float:
 
 def _box(widget: QWidget, root: QWidget) -> QRect:
     return QRect(widget.mapTo(root, QPoint(0, 0)), widget.size())
+
+
+def _area(widget: QWidget) -> QScrollArea | None:
+    above = widget.parentWidget()
+    while above is not None and not isinstance(above, QScrollArea):
+        above = above.parentWidget()
+    return above
+
+
+def _within(box: QRect, area: QScrollArea | None, root: QWidget) -> QRect:
+    if area is None:
+        return box
+    view = _box(area.viewport(), root)
+    top = min(max(box.top(), view.top()), view.bottom())
+    bottom = min(max(box.bottom(), view.top()), view.bottom())
+    return QRect(box.left(), top, box.width(), bottom - top + 1)
 
 
 def _inside(widget: QWidget, order: list[QWidget]) -> bool:
