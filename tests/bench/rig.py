@@ -26,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+import httpx
 import psutil
 
 from agent.config import Paths
@@ -33,6 +34,7 @@ from agent.config.store import save_setting
 from agent.sandbox.practice.create import MariaDbStore, PracticePlan, create_practice
 from agent.sandbox.practice.desk import MariaDesk
 from agent.sandbox.practice.schema import Engine
+from tests.bench.crm_process import TEST_TOKEN
 from tests.bench.kept import Kept
 from tests.support.mariadb import MariaDb
 
@@ -94,6 +96,7 @@ class Rig:
         self.crm_db = self.folder / "crm.db"
         self.slow_log = Path()
         self.secrets: dict[str, str] = {}  # further secret settings, by environment variable
+        self.crm_seen_as = ""  # how the agent reaches the CRM, where something stands in between
         self._server: MariaDb | None = None
         self._crm: subprocess.Popen[str] | None = None
         self._agent: subprocess.Popen[bytes] | None = None
@@ -164,7 +167,7 @@ class Rig:
         with (self.folder / "crm.log").open("wb") as log:
             self._crm = subprocess.Popen(
                 [sys.executable, "-m", "tests.bench.crm_process", str(self.crm_db),
-                 str(self.kept.crm_port if self.kept else port)],
+                 str(self.kept.crm_port if self.kept else port), self.crm_seen_as],
                 stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         assert self._crm.stdout is not None
@@ -202,6 +205,13 @@ class Rig:
         assert self._server is not None
         return self._server
 
+    def crm_faults(self, *faults: dict[str, Any]) -> None:
+        """Arm these at the CRM (and no others)."""
+        httpx.post(
+            f"{self.crm_url}/testing/faults", json=list(faults), trust_env=False,
+            headers={"X-Test-Token": TEST_TOKEN},
+        ).raise_for_status()  # fmt: skip
+
     def crm_process(self) -> psutil.Process:
         assert self._crm is not None
         return psutil.Process(self._crm.pid)
@@ -238,7 +248,10 @@ class Rig:
         """Configure and pair a fresh agent."""
         wanted = {**_CONFIG, "pms.port": str(self.server.port), **(settings or {})}
         self.configure(wanted)
-        self.bridgework("pair", self._hello["code"], "--url", self._hello["url"])
+        self.pair()
+
+    def pair(self) -> None:
+        self.bridgework("pair", self._hello["code"], "--url", self.crm_seen_as or self.crm_url)
 
     def configure(self, settings: Mapping[str, str]) -> None:
         """Change settings; they hold from the agent's next start."""
