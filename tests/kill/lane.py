@@ -47,6 +47,8 @@ class Outcome:
     ended: Counter[int] = field(default_factory=Counter)  # codes of agents that ended by themselves
     deeds: int = 0
     asked: Counter[str] = field(default_factory=Counter)  # ends of what the CRM's people asked for
+    reasons: Counter[str] = field(default_factory=Counter)  # of what was not applied
+    refused: Counter[str] = field(default_factory=Counter)  # by the CRM, at once
     settled: int = 0  # writes a person had to look up
     witnessed: int = 0
     compared: int = 0  # records, at the last look
@@ -149,10 +151,10 @@ class Lane:
     def _one(self, name: str) -> None:
         mishaps.wait(self._rng, self._most_s)
         with mishaps.MISHAPS[name](self.rig, self._rng):
-            mishaps.wait(self._rng, 1.0)
+            mishaps.wait(self._rng, self._most_s / 3)
             self._kill(name)
             self.rig.start_agent()
-            mishaps.wait(self._rng, 1.0)
+            mishaps.wait(self._rng, self._most_s / 3)
         self.out.mishaps[name] += 1
         if not self.rig.is_running():  # as a service's supervisor would
             self._ended(self.rig.kill_agent(), name)
@@ -191,6 +193,8 @@ class Lane:
     def _after(self, bustle: Bustle) -> None:
         self.out.deeds += bustle.deeds.total()
         self._edits += bustle.tried
+        for person in bustle.people:
+            self.out.refused.update(person.refused)
         self._tokens += [one for one in bustle.asked if one.token]
 
     # --- asking ----------------------------------------------------------------------------------
@@ -208,6 +212,12 @@ class Lane:
         out.fenced += tending.accepted
         out.settled += person.settled.total()
         out.asked.update(view["state"] for view in found.values())
+        ends = [(one.kind, found[one.command_id]) for one in asked]
+        out.reasons.update(
+            f"{kind} {view['state']} {view.get('reason_code') or ''}".rstrip()
+            for kind, view in ends
+            if view["state"] != "applied"
+        )
         out.wrong += what_went_wrong(rig, asked, found)
         if isinstance(rig, OpenDental):
             out.wrong += [Wrong("twice", f"two visits in one place: {p}") for p in overlaps(rig)]

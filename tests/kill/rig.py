@@ -31,6 +31,7 @@ from tests.kill.machine import Clock, Disk
 from tests.support.proxy import Proxy
 
 API_USER = "odapi"
+SWEPT_S = {f"sync.sweep_{tier}_s": "8" for tier in ("hot", "warm", "cold")}
 DISK_MB = 400
 
 
@@ -225,7 +226,7 @@ class OpenDental(Troubled, TwoSided):
     def begin(self) -> None:
         api = self.api.url.replace(str(self.api.port), str(self.lines["api"].port))
         port = str(self.lines["pms"].port)
-        self.set_up({**IMPATIENT, "pms.port": port, "pms.api_url": api})
+        self.set_up({**IMPATIENT, **SWEPT_S, "pms.port": port, "pms.api_url": api})
 
     def person(self) -> Person:
         return Person(self.rows, self.bridgework, ZONE)
@@ -310,7 +311,7 @@ class Eaglesoft(Troubled, VendorRig):
     def begin(self) -> None:
         self.lines["pms"].target = self.postgres.port
         vendor = {name: value for name, value in IMPATIENT.items() if name != "pms.writer"}
-        self.set_up(vendor)
+        self.set_up({**vendor, **SWEPT_S})
 
     def connection(self, user: str = LOGIN, password: str | None = None) -> str:
         own = super().connection(user) if password is None else super().connection(user, password)

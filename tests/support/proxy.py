@@ -84,6 +84,8 @@ class Proxy:
                 if self._delay_s:
                     time.sleep(self._delay_s)
                 other.sendall(data)
+        if self._is_cut:
+            return  # a reset, not a polite end
         for end in (one, other):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -102,5 +104,5 @@ class Proxy:
 def _reset(end: socket.socket) -> None:
     with contextlib.suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        end.shutdown(socket.SHUT_RDWR)  # wakes who waits for bytes from it
+        end.shutdown(socket.SHUT_RD)  # wakes who waits for bytes from it, and says nothing yet
     end.close()
