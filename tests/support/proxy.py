@@ -33,10 +33,11 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
         self.port = int(self._listener.getsockname()[1])
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting.start()
         return self
 
     def stall(self) -> None:
@@ -97,6 +98,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._accepting.join(10)
         for held in self._sockets:
             held.close()
 
