@@ -130,7 +130,9 @@ class Dispatcher:
         with self._lock:
             flying = self._flying.values()
             busy = frozenset(b.stream for b in flying if b.urgency is not Urgency.LOAD)
-            room = self._in_flight - len(flying)
+            # While the line is down one batch finds out whether it still is, not all at once.
+            most = self._in_flight if self.line.error is None else 1
+            room = most - len(flying)
             if room <= 0:
                 return 0
             numbers = frozenset(self._flying)

@@ -88,12 +88,14 @@ def dispatcher(journal: Journal, crm: ScriptedCrm) -> Dispatcher:
     return Dispatcher(journal, crm, SystemClock(), backoff, on_limits=lambda: None)
 
 
-def enqueue(journal: Journal, crm: ScriptedCrm, count: int) -> None:
+def enqueue(
+    journal: Journal, crm: ScriptedCrm, count: int, urgency: Urgency = Urgency.LIVE
+) -> None:
     rows = [Observation(n, 1, 2, b"{}", n.to_bytes(16, "big")) for n in range(1, count + 1)]
     with journal.turn() as turn:
         changes = make_changes(Stream.PATIENT, rows, prefix=b"prefix__", lsn=turn.lsn)
         body = crm.pack(turn.next_batch_id(), changes)
-        batch = turn.enqueue(Outgoing(Stream.PATIENT, Urgency.LIVE, body, operations_of(changes)))
+        batch = turn.enqueue(Outgoing(Stream.PATIENT, urgency, body, operations_of(changes)))
         turn.see(Stream.PATIENT, seen_of(rows, keep_canon=False), batch.number)
 
 
@@ -205,6 +207,23 @@ def test_a_line_that_fails_keeps_everything_and_says_so(
     work(dispatcher, lambda: not journal.batches_waiting())
     assert dispatcher.line.error is None
     assert crm.sent[0] == crm.sent[-1]  # the very same operations
+
+
+def test_while_the_line_is_down_one_batch_asks_for_all(
+    journal: Journal, crm: ScriptedCrm, dispatcher: Dispatcher
+) -> None:
+    def down(changes: Sequence[Change]) -> PushReply:
+        raise CrmUnavailable("crm.timed_out")
+
+    for _ in range(3):
+        enqueue(journal, crm, 1, Urgency.LOAD)
+    crm.answer = down
+    assert dispatcher.dispatch() == 3
+    work(dispatcher, lambda: dispatcher.line.error is not None)
+    dispatcher.hurry()
+    assert dispatcher.dispatch() == 1
+    crm.answer = all_applied
+    work(dispatcher, lambda: not journal.batches_waiting())
 
 
 def test_a_lost_pairing_stops_the_sending_until_it_is_renewed(
