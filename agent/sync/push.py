@@ -167,14 +167,17 @@ class Dispatcher:
         return max(wait, 0.01) if 0 < wait < 1.0 else 1.0
 
     def _carry(self, batch: Batch) -> None:
+        with self._lock:
+            # A pool that found no thread may have queued the work before it said so.
+            if self._flying.get(batch.number) is not batch:
+                return
         try:
             self._send(batch)
         except Exception as error:  # noqa: BLE001 - the batch is still due, nothing was lost
             self._stumbled(error)
         finally:
             with self._lock:
-                # Already gone where the pool failed after it had queued the work.
-                self._flying.pop(batch.number, None)
+                del self._flying[batch.number]
             self.wake()
 
     def _send(self, batch: Batch) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -224,6 +226,30 @@ def test_while_the_line_is_down_one_batch_asks_for_all(
     assert dispatcher.dispatch() == 1
     crm.answer = all_applied
     work(dispatcher, lambda: not journal.batches_waiting())
+
+
+def test_a_batch_queued_by_a_pool_that_then_failed_is_sent_once(
+    journal: Journal, crm: ScriptedCrm, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+
+    def slow(changes: Sequence[Change]) -> PushReply:
+        gate.wait(10)
+        return all_applied(changes)
+
+    def queue_then_fail(pool: ThreadPoolExecutor) -> None:
+        raise RuntimeError("can't start new thread")
+
+    crm.answer = slow
+    enqueue(journal, crm, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(ThreadPoolExecutor, "_adjust_thread_count", queue_then_fail)
+        with pytest.raises(RuntimeError):
+            dispatcher.dispatch()
+    assert dispatcher.dispatch() == 1  # the first of the two in the queue is the stale one
+    gate.set()
+    work(dispatcher, lambda: not journal.batches_waiting())
+    assert len(crm.sent) == 1
 
 
 def test_a_lost_pairing_stops_the_sending_until_it_is_renewed(
