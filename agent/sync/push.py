@@ -130,7 +130,9 @@ class Dispatcher:
         with self._lock:
             flying = self._flying.values()
             busy = frozenset(b.stream for b in flying if b.urgency is not Urgency.LOAD)
-            room = self._in_flight - len(flying)
+            # While the line is down one batch finds out whether it still is, not all at once.
+            most = self._in_flight if self.line.error is None else 1
+            room = most - len(flying)
             if room <= 0:
                 return 0
             numbers = frozenset(self._flying)
@@ -165,14 +167,17 @@ class Dispatcher:
         return max(wait, 0.01) if 0 < wait < 1.0 else 1.0
 
     def _carry(self, batch: Batch) -> None:
+        with self._lock:
+            # A pool that found no thread may have queued the work before it said so.
+            if self._flying.get(batch.number) is not batch:
+                return
         try:
             self._send(batch)
         except Exception as error:  # noqa: BLE001 - the batch is still due, nothing was lost
             self._stumbled(error)
         finally:
             with self._lock:
-                # Already gone where the pool failed after it had queued the work.
-                self._flying.pop(batch.number, None)
+                del self._flying[batch.number]
             self.wake()
 
     def _send(self, batch: Batch) -> None:
