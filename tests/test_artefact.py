@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.artefact import Figure, keep, read, read_all
+from tests.bench.rig import figures_of
 
 
 def test_what_is_kept_is_read(tmp_path: Path) -> None:
@@ -33,3 +34,14 @@ def test_what_is_no_artefact_says_so(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(json.dumps({"lane": "other", "figures": {}}))
     with pytest.raises(ValueError, match="missing required field"):
         read_all(tmp_path)
+
+
+def test_a_benchs_report_becomes_figures() -> None:
+    report = {"myisam": {"ms": {"all": {"n": 3, "p50": 41.23456}}, "longest_ms": 9, "rows": 5,
+                         "took_s": float("nan"), "slowest": [1, 2]}, "engine": "x"}  # fmt: skip
+    assert dict(figures_of(report)) == {
+        "myisam ms all n": Figure(3, "ms"),
+        "myisam ms all p50": Figure(41.235, "ms"),
+        "myisam longest_ms": Figure(9, "ms"),
+        "myisam rows": Figure(5),
+    }

@@ -34,6 +34,7 @@ from agent.config.store import save_setting
 from agent.sandbox.practice.create import MariaDbStore, PracticePlan, create_practice
 from agent.sandbox.practice.desk import MariaDesk
 from agent.sandbox.practice.schema import Engine
+from tests.artefact import Figure, keep
 from tests.bench.crm_process import TEST_TOKEN
 from tests.bench.kept import Kept
 from tests.support.mariadb import MariaDb
@@ -42,6 +43,7 @@ DATABASE = "opendental"
 LOGIN = "bridgework"
 PASSWORD = "bench-only"
 ZONE = "America/New_York"
+UNITS = {"ms": "ms", "s": "s", "mb": "MB"}  # by how a figure's name ends
 SLOW_S = 0.002  # the server logs every statement longer than this
 _ENGINES = {"myisam": Engine.MYISAM, "innodb": Engine.INNODB}
 _CONFIG = {
@@ -565,6 +567,7 @@ def options(doc: str, *, rows: int, quick_rows: int) -> argparse.ArgumentParser:
     parser.add_argument("--kept", type=Path, metavar="FOLDER", default=kept and Path(kept),
                         help="keep the practice here, and use what is kept")  # fmt: skip
     parser.add_argument("--prepare", action="store_true", help="make and load it, measure nothing")
+    can_keep(parser)
     parser.set_defaults(full_rows=rows, quick_rows=quick_rows)
     return parser
 
@@ -573,6 +576,40 @@ def rows_of(asked: argparse.Namespace) -> int:
     return int(asked.rows or (asked.quick_rows if asked.quick else asked.full_rows))
 
 
-def emit(report: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
+def can_keep(parser: argparse.ArgumentParser) -> None:
+    what = f"write tests/artefacts/{_lane()}.json, for RELIABILITY.md"
+    parser.add_argument("--keep", action="store_true", help=what)
+
+
+def _lane() -> str:
+    return Path(sys.argv[0]).stem.replace("_", "-")
+
+
+def emit(report: Mapping[str, Any], asked: argparse.Namespace) -> None:
+    """Show the report as JSON, keep its numbers, or neither, as asked."""
+    if asked.json:
         print(json.dumps(report, indent=1))
+    if asked.keep:
+        command = f"python -m tests.bench.{Path(sys.argv[0]).stem} {_said(sys.argv[1:])}".strip()
+        seconds = time.time() - psutil.Process().create_time()
+        keep(_lane(), command=command, seconds=seconds, figures=dict(figures_of(report)))
+
+
+def _said(words: Sequence[str]) -> str:
+    """The arguments that matter to who runs it again; no folder of this computer."""
+    told = re.sub(r"--kept[= ]\S+", "", " ".join(words))
+    return " ".join(word for word in told.split() if word not in ("--keep", "--json"))
+
+
+def figures_of(
+    report: Mapping[str, Any], within: tuple[str, ...] = ()
+) -> Iterator[tuple[str, Figure]]:
+    """Every number, named by the way to it; lists and words are left out."""
+    for name, value in report.items():
+        way = (*within, str(name))
+        if isinstance(value, Mapping):
+            yield from figures_of(value, way)
+        elif isinstance(value, int | float) and not math.isnan(value):
+            units = (unit for part in way for end, unit in UNITS.items()
+                     if part == end or part.endswith(f"_{end}"))  # fmt: skip
+            yield " ".join(way), Figure(round(value, 3), next(units, ""))
