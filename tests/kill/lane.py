@@ -214,7 +214,7 @@ class Lane:
         out.asked.update(view["state"] for view in found.values())
         ends = [(one.kind, found[one.command_id]) for one in asked]
         out.reasons.update(
-            f"{kind} {view['state']} {view.get('reason_code') or ''}".rstrip()
+            f"{kind} {view['state']} {view.get('reason_code') or ''} {view.get('why') or ''}"
             for kind, view in ends
             if view["state"] != "applied"
         )
