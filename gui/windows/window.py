@@ -7,10 +7,11 @@ from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from gui import a11y
+from gui.presenter.offer import Offer
 from gui.presenter.status import StatusView
 from gui.shell import Shell
 from gui.theme import set_tone
-from gui.widgets.parts import button, label, row
+from gui.widgets.parts import GAP, button, label, row
 from gui.windows.side import Side
 from gui.windows.tab import Tab
 from gui.windows.tabs import TABS
@@ -140,7 +141,11 @@ class _Notice(QFrame):
         self.setProperty("kind", "banner")
         self._text = label("", "", wrap=True)
         self._text.setObjectName("notice")
-        inside = row(self._text, button(shell.texts("shell.dismiss"), self.hide, "link"))
+        self._offer: Offer | None = None
+        self.act = button("", lambda: self._act(shell))
+        self.act.hide()
+        close = button(shell.texts("shell.dismiss"), self.hide, "link")
+        inside = row(self._text, self.act, close, gap=GAP)
         inside.setStretch(0, 1)
         inside.setContentsMargins(16, 8, 12, 8)
         self.setLayout(inside)
@@ -149,12 +154,22 @@ class _Notice(QFrame):
         self._timer.timeout.connect(self.hide)
         self.hide()
 
-    def tell(self, text: str, tone: str) -> None:
+    def tell(self, text: str, tone: str, offer: Offer | None) -> None:
         self._text.setText(text)
         set_tone(self, tone)
+        self._offer = offer
+        self.act.setVisible(offer is not None)
+        if offer is not None:
+            self.act.setText(offer.label)
+            a11y.name(self.act, offer.label)
         self.show()
         a11y.announce(self, text)
         if tone != "bad":  # what went wrong stays until it was read
             self._timer.start(_TOLD_MS)
         else:
             self._timer.stop()
+
+    def _act(self, shell: Shell) -> None:
+        self.hide()
+        if self._offer is not None:
+            shell.take(self._offer)
