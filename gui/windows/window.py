@@ -31,7 +31,7 @@ class Window(QMainWindow):
         super().__init__()
         self.shell = shell
         self._kinds = {tab.name: tab for tab in tabs}
-        shell.tabs = frozenset({*self._kinds, "setup"})  # that is a window of its own
+        shell.tabs = frozenset({*self._kinds, *OWN_WINDOWS})
         self._built: dict[str, Tab] = {}
         self.setWindowTitle(shell.texts("shell.product"))
         self.setWindowIcon(shell.theme.icon("bridgework"))

@@ -62,6 +62,18 @@ class Panel:
             "--transparent", "true", "--alpha", "0",
         )  # fmt: skip
 
+    def start_toasts(self, address: str) -> None:
+        """A real server of notifications on the session bus there."""
+        self.environ["DBUS_SESSION_BUS_ADDRESS"] = address
+        self._start("dunst", "-follow", "none")
+
+    def toasts(self) -> int:
+        """How many it shows now; -1 while it does not answer yet."""
+        try:
+            return int(self.run("dunstctl", "count", "displayed"))
+        except (subprocess.CalledProcessError, ValueError):
+            return -1
+
     def stop_panel(self) -> None:
         assert self._panel is not None
         _end(self._panel)

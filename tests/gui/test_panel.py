@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pytestqt.qtbot import QtBot
 
 from agent.cli.stage import Stage
+from gui.app import Desktop
+from gui.presenter.notices import BROKEN, Notice
+from tests.gui.bus import Bus
 from tests.gui.panel import Panel
+from tests.support.until import until
 
 pytestmark = [pytest.mark.panel, pytest.mark.slow]
 
@@ -81,6 +86,36 @@ def test_a_second_start_shows_the_first_ones_window_and_quit_ends_it(
     assert _second(panel, practice, "--quit") == 0  # what the installer says before an upgrade
     assert tray.wait(10) == 0
     panel.wait_icons(0)
+
+
+def test_a_real_server_shows_a_toast_with_its_button_and_takes_it_back(
+    panel: Panel, desktop_at: Callable[[Path], Desktop], tmp_path: Path, qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    with Bus() as bus:
+        panel.start_toasts(bus.address)
+        until(lambda: panel.toasts() == 0)
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus.address)
+        desktop = desktop_at(tmp_path)
+        gone: list[tuple[str, str]] = []
+        monkeypatch.setattr(desktop.notifier, "_go", gone.append)
+        look, go = ("overview", "pms.auth_refused"), ("setup", "pms")
+        said = "The practice's database refused our login."
+        for body in ("New changes wait.", "New changes wait since 09:12; nothing is lost."):
+            notice = Notice(BROKEN, said, body, "bad", "Enter the password …", go, look)
+            desktop.notifier.show(notice)
+            qtbot.waitUntil(
+                lambda: bool(desktop.notifier._toasts and desktop.notifier._toasts._ids)
+            )
+        until(lambda: panel.toasts() == 1)  # the second in the first one's place
+        panel.picture(tmp_path / "toast.png")
+        panel.run("dunstctl", "action")
+        qtbot.waitUntil(lambda: bool(gone), timeout=10_000)
+        assert gone in ([go], [look])  # dunst's menu decides which is first
+        desktop.notifier.show(notice)
+        qtbot.waitUntil(lambda: panel.toasts() == 1, timeout=10_000)
+        desktop.notifier.withdraw(BROKEN)
+        qtbot.waitUntil(lambda: panel.toasts() == 0, timeout=10_000)
 
 
 def test_two_sessions_have_an_icon_each(

@@ -97,7 +97,7 @@ def test_a_click_on_a_notice_opens_its_item_until_it_is_over(
     window: Window, desktop: Desktop, qtbot: QtBot
 ) -> None:
     def notice(kind: str, go: tuple[str, str]) -> Notice:
-        return Notice(kind, "Title", "Body", "warn", "Look", go)
+        return Notice(kind, "Title", "Body", "warn", "Look", ("", ""), go)
 
     desktop.notifier.show(notice(REVIEW, ("review", "parked")))
     desktop.tray.pressed.emit()
