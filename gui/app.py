@@ -66,6 +66,7 @@ class Desktop(QObject):
         self._window: Window | None = None
         self._wizard: Wizard | None = None
         self._dialog: QDialog | None = None
+        self.ends_with_window = False  # there is no icon to come back by
         self.view: StatusView | None = None
         self.link.report_changed.connect(self.refresh)
         self.link.standing_changed.connect(self.refresh)
@@ -75,7 +76,7 @@ class Desktop(QObject):
         self._timer.start(_TICK_MS)
         self.tray.wanted.connect(self.do)
         self.tray.pressed.connect(self.notifier.press)
-        self.prefs.changed.connect(lambda _: self.tray.refresh())
+        self.prefs.changed.connect(self._preferred)
         self.shell.going.connect(self._gone)
         self.shell.starting.connect(self.start_agent)
         self.shell.telling.connect(self._told)
@@ -85,6 +86,8 @@ class Desktop(QObject):
         """Built when first wanted: a tray icon alone costs little."""
         if self._window is None:
             self._window = Window(self.shell)
+            if self.ends_with_window:
+                self._window.closed.connect(self.close)
         return self._window
 
     @property
@@ -210,6 +213,36 @@ class Desktop(QObject):
             title = self.texts("shell.product")
             self.notifier.show(Notice(RESULT, title, text, tone, button, go, ("open", "")))
 
+    def _preferred(self, name: str) -> None:
+        if name == "language":
+            # Not in the middle of the choice: the box it was made in goes away.
+            QTimer.singleShot(0, self, self.speak)
+        else:
+            self.tray.refresh()
+
+    def speak(self) -> None:
+        """The language as chosen, at once: what is open is built anew where it stood."""
+        self.texts = self.shell.texts = Texts(_language(self.prefs), QtFormat())
+        old, place, wizard = self._window, "", self._wizard
+        page = wizard.page.name if wizard is not None and wizard.isVisible() else ""
+        has_settings = isinstance(self.dialog, Settings)
+        if old is not None:
+            place = old.tab.name if old.tab is not None else ""
+            old.keep_place()
+        was_shown = old is not None and old.isVisible()
+        for part in (old, wizard):
+            if part is not None:
+                part.hide()
+                part.deleteLater()
+        self._window = self._wizard = None
+        self.refresh()
+        if was_shown:
+            self.window.bring_up(place)
+        if page:
+            self.wizard.bring_up(page)
+        if has_settings:
+            self._open("settings")
+
     def _may_notify(self, kind: str) -> bool:
         snoozed = self.prefs.moment("notify/snoozed")
         is_muted = snoozed is not None and snoozed > self.shell.now()
@@ -256,6 +289,7 @@ def main(arguments: Sequence[str]) -> int:
     single = Single(name)
     desktop = Desktop(app, home)
     single.wanted.connect(desktop.take)
+    desktop.ends_with_window = wish.no_tray
     desktop.start()
     # At sign-in the panel may come a little later than we do.
     is_bare = not wish.autostart and not QSystemTrayIcon.isSystemTrayAvailable()
@@ -263,8 +297,6 @@ def main(arguments: Sequence[str]) -> int:
         desktop.wizard.bring_up(place)
     elif tab or wish.no_tray or is_bare:
         desktop.window.bring_up(tab, place)
-    if wish.no_tray:
-        desktop.window.closed.connect(desktop.close)
     return app.exec()
 
 

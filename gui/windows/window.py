@@ -114,10 +114,14 @@ class Window(QMainWindow):
         self.activateWindow()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self.shell.prefs.put("window/geometry", self.saveGeometry())
-        self.shell.prefs.save()
+        self.keep_place()
         super().closeEvent(event)
         self.closed.emit()
+
+    def keep_place(self) -> None:
+        """Where and how large it is, for the next time."""
+        self.shell.prefs.put("window/geometry", self.saveGeometry())
+        self.shell.prefs.save()
 
     def focusNextPrevChild(self, forward: bool) -> bool:  # noqa: N802 - Qt's
         """Tab reads the window as people do: the side, the page line by line, the notice. Tabs are
