@@ -35,6 +35,7 @@ from agent.sandbox.practice.desk import MariaDesk
 from agent.sandbox.practice.schema import Engine
 from tests.bench.kept import Kept
 from tests.support.mariadb import MariaDb
+from tests.support.until import until
 
 DATABASE = "opendental"
 LOGIN = "bridgework"
@@ -292,21 +293,20 @@ class Rig:
     def wait_for(self, *states: str, timeout_s: float, quiet: bool = False) -> float:
         """Until the agent says one of these states; seconds waited."""
         began = told = time.monotonic()
-        while True:
+
+        def is_so() -> bool:
+            nonlocal told
             if self._agent is None or self._agent.poll() is not None:
                 text = (self.folder / "agent.log").read_text(errors="replace")
                 raise RuntimeError(f"the agent ended: {text[-3000:]}")
             report = self.status()
-            if report is not None and report["state"] in states:
-                return time.monotonic() - began
-            now = time.monotonic()
-            if now - began > timeout_s:
-                said = self._in_short(report)
-                raise TimeoutError(f"not {states} after {timeout_s:.0f} s: {said}")
-            if now - told > 15 and not quiet:
-                told = now
+            if not quiet and time.monotonic() - told > 15:
+                told = time.monotonic()
                 tell(self._in_short(report))
-            time.sleep(0.1)
+            return report is not None and report["state"] in states
+
+        until(is_so, timeout_s, every_s=0.1, said=lambda: self._in_short(self.status()))
+        return time.monotonic() - began
 
     def load(self) -> None:
         """An agent, not running, that has loaded everything; a kept one has done so before."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from agent.model.streams import Stream
 from agent.model.writing import BucketDigest, Change, Verb
 from agent.runtime.host import Host, build
 from agent.sync.reconcile import Comparison, compare, differing_buckets, native_key
+from tests.support.until import until
 
 
 @pytest.fixture
@@ -26,13 +26,6 @@ def host(tmp_path: Path) -> Iterator[Host]:
         until(lambda: made.report().snapshot.load is None and not made.journal.batches_waiting())
         yield made
         made.stop()
-
-
-def until(look: Callable[[], object], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not look():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
 
 
 def tell_crm(host: Host, *changes: Change) -> None:
