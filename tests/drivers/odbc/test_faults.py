@@ -26,7 +26,7 @@ from drivers.odbc.process import ROOT
 from drivers.odbc.session import Door, Limits, OdbcSession, ReaderDied, ReaderOverdue
 from tests.drivers.odbc.layouts import CODED, PASSWORD, PLAIN, READER
 from tests.drivers.odbc.offices import LIMITS, PostgresOffice, bind_all
-from tests.support.proxy import StallingProxy
+from tests.support.proxy import Proxy
 from tests.support.servers import Postgres, driver
 
 pytestmark = pytest.mark.odbc
@@ -188,7 +188,7 @@ def test_a_driver_that_dies_at_once_is_not_started_in_a_hurry(
 
 
 def test_a_silent_server_is_left_by_the_watchdog(office: PostgresOffice) -> None:
-    with StallingProxy(office.server.port) as proxy:
+    with Proxy(office.server.port) as proxy:
         source = office.source(limits=QUICK, port=proxy.port)
         bind_all(source, source.probe())
         reader = source.open()
