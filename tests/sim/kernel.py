@@ -12,6 +12,7 @@ import hashlib
 import heapq
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -247,14 +248,12 @@ class Kernel:
 class SimClock:
     """agent.ports.Clock in virtual time. ``offset_s``: how far this machine's wall clock is off."""
 
-    def __init__(self, kernel: Kernel, start: Any) -> None:
+    def __init__(self, kernel: Kernel, start: datetime) -> None:
         self._kernel = kernel
         self._start = start
         self.offset_s = 0.0
 
-    def now(self) -> Any:
-        from datetime import timedelta
-
+    def now(self) -> datetime:
         return self._start + timedelta(seconds=self._kernel.now + self.offset_s)
 
     def mono(self) -> float:

@@ -20,6 +20,7 @@ import structlog
 from agent.errors import AgentError
 from agent.model.effects import Effect, EffectKind
 from tests.sim.agent import NAME, PATH, Process, empty_journal, stretched
+from tests.sim.coverage import aim_of, lane_of
 from tests.sim.crm import SimCrm
 from tests.sim.disk import SimDisk, SimSides
 from tests.sim.faults import ELSEWHERE, NOT_YET, Faults, Kind, Plan, Strike, drawn_plan
@@ -125,7 +126,7 @@ class World:
         """(state of the most advanced operation, lane or rung) for the coverage table."""
         task = self.kernel.current
         lane = task.name if task is not None else "-"
-        return self.oracles.operation_state(), lane
+        return self.oracles.operation_state(), lane_of(lane)
 
     # -- the run ----------------------------------------------------------------------------------
 
@@ -160,6 +161,7 @@ class World:
             self.kernel.spawn(person.name, person.run)
         mishaps = Mishaps(self)
         self.kernel.spawn("fate", mishaps.run)
+        self.kernel.spawn("fate", mishaps.aimed)
         self.kernel.spawn("it", mishaps.technician)
         self.kernel.spawn("manager", mishaps.regretter)
         self.kernel.spawn("watcher", self.oracles.watch)
@@ -270,7 +272,10 @@ def seeds_plan(seed: int) -> Plan:
     kernel = Kernel(seed)
     if seed % CALM_EVERY == 0:
         return drawn_plan(kernel, CALM, swarm=0.6)
-    return drawn_plan(kernel, set(Kind) - set(ELSEWHERE) - NOT_YET)
+    plan = drawn_plan(kernel, set(Kind) - set(ELSEWHERE) - NOT_YET)
+    plan.aim = aim_of(seed)
+    plan.rates.setdefault(plan.aim[0], 0.0)
+    return plan
 
 
 def run(seed: int, plan: Plan | None = None) -> Result:
