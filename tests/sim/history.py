@@ -117,8 +117,9 @@ class History:
         for place, (_, until) in list(self.due.items()):
             if now <= until:
                 continue
-            states = self._states[place]
-            if states[-1].hash != states[self._landed.get(place, 0)].hash:
+            states, landed = self._states[place], self._landed.get(place)
+            there = b"" if landed is None else states[landed].hash
+            if states[-1].hash != there:
                 return f"{place[0]} {place[1]}"
             del self.due[place]  # taken back before anybody looked
         return None
