@@ -55,7 +55,8 @@ class Streams:
 class Task:
     """One line of control. ``process``: who dies together."""
 
-    __slots__ = ("error", "glet", "is_done", "is_doomed", "name", "process", "waking")
+    __slots__ = ("error", "glet", "is_done", "is_doomed", "name", "outside", "process",
+                 "returned_at", "waking")  # fmt: skip
 
     def __init__(self, name: str, process: str) -> None:
         self.name = name
@@ -65,6 +66,8 @@ class Task:
         self.is_done = False
         self.is_doomed = False
         self.error: BaseException | None = None
+        self.outside = 0  # calls under way to somebody else's server
+        self.returned_at = 0.0  # from the last of them
 
 
 class Kernel:
@@ -243,6 +246,25 @@ class Kernel:
         self._seq += 1
         tie = self.streams.schedule.random()
         heapq.heappush(self._heap, (at, tie, self._seq, task, task.waking))
+
+
+class Outside:
+    """``with Outside(kernel)``: the current task waits for somebody else's server."""
+
+    __slots__ = ("_kernel", "_task")
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._task = kernel.current
+
+    def __enter__(self) -> None:
+        if self._task is not None:
+            self._task.outside += 1
+
+    def __exit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.outside -= 1
+            self._task.returned_at = self._kernel.now
 
 
 class SimClock:

@@ -134,6 +134,7 @@ class Mishaps:
     def _suspend(self, share: float, n: int) -> None:
         """The machine sleeps: nothing of it runs, its connections are gone when it wakes."""
         seconds = 2.0 ** (share * 10)
+        self.world.asleep_until = self.kernel.now + seconds
         self.kernel.delay(NAME, seconds)
 
     def _ddl(self, share: float, n: int) -> None:

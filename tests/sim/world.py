@@ -28,6 +28,7 @@ from tests.sim.kernel import Kernel, SimClock, Violation
 from tests.sim.oracles import CALM, Oracles
 from tests.sim.people import Caller, FrontDesk, Person, furnish
 from tests.sim.pms import Backup, Pms
+from tests.sim.promises import canary
 from tests.sim.threads import SimThreading, installed
 from tests.support.faultfs import Crash, FaultVfs
 
@@ -90,6 +91,7 @@ class World:
         self.lives = 0
         self.is_chaos_over = False
         self.is_down_on_purpose = False
+        self.asleep_until = 0.0
         self.backups: list[Backup] = []
         furnish(self.pms, chance, patients=chance.randint(12, 30), visits=chance.randint(5, 25))
         self.faults.racing = self._race
@@ -222,13 +224,15 @@ class World:
         if process is None:
             return
         process.stop()
-        until = self.kernel.now + 60.0
+        asked_at = self.kernel.now
+        until = asked_at + 60.0
         while self.kernel.now < until and any(
             t.process == NAME and not t.is_done for t in self.kernel.tasks
         ):
             self.kernel.sleep(0.5)
             if self.process is not process:
                 return  # it crashed on the way
+            self.oracles.promises.check_stop(asked_at)
         self.kernel.kill(NAME)
         try:
             process.close()
@@ -280,7 +284,9 @@ def seeds_plan(seed: int) -> Plan:
 
 def run(seed: int, plan: Plan | None = None) -> Result:
     """One whole run of a seed."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    structlog.configure(
+        processors=[canary], wrapper_class=structlog.make_filtering_bound_logger(10)
+    )
     world = World(seed, plan)
     with (
         stretched(_uuids(seed)),
