@@ -32,7 +32,7 @@ from agent.sync.brakes import Brakes
 from agent.sync.capture import Capture
 from agent.sync.datamap import DataMap
 from agent.sync.guards import BrakeRule, Unbelieved, Verdict
-from agent.sync.pace import Backoff
+from agent.sync.pace import Backoff, WallWatch
 from agent.sync.push import Dispatcher
 from agent.sync.reconcile import Comparison, compare
 from agent.sync.session import Session, Tuning, accept_source, check_source, open_session
@@ -115,6 +115,7 @@ class Engine:
         self._doubted_mono: float | None = None
         self._session_lock = threading.Lock()
         self._reconciled_mono: float | None = None
+        self._wall = WallWatch(clock)
 
     # -- what people and the scheduler ask ------------------------------------------------------
 
@@ -344,6 +345,11 @@ class Engine:
 
     def _confirm_disappearances(self, reader: PmsReader, session: Session) -> int:
         """The second look at what vanished; only then is it a deletion, under the brake."""
+        forward_s = self._wall.set_forward_s()
+        if forward_s:
+            with self._journal.turn() as turn:
+                turn.clock_set_forward(timedelta(seconds=forward_s))
+            self._wall.heeded()
         before = self._clock.now() - timedelta(seconds=self._tuning.confirm_delete_s)
         vanished: dict[Stream, list[Key]] = {}
         streams = [s for s in session.maps if s not in self.brakes.on]

@@ -32,6 +32,7 @@ from agent.sync.plan import operations_of
 log = structlog.get_logger(__name__)
 
 IN_FLIGHT = 3
+IDLE_S = 1.0  # a deferred batch is looked for this often
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ class Dispatcher:
 
     def _idle_s(self) -> float:
         wait = self._not_before - self._clock.mono()
-        return max(wait, 0.01) if 0 < wait < 1.0 else 1.0
+        return max(wait, 0.01) if 0 < wait < IDLE_S else IDLE_S
 
     def _carry(self, batch: Batch) -> None:
         with self._lock:

@@ -88,7 +88,11 @@ class AgentCost:
 class Rig:
     """``with Rig(engine="myisam", plan=PracticePlan(...)) as rig`` stops all it started."""
 
-    def __init__(self, *, engine: str, plan: PracticePlan, kept: Path | None = None) -> None:
+    def __init__(
+        self, *, engine: str, plan: PracticePlan, kept: Path | None = None,
+        server_options: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self._server_options = server_options
         self.engine = _ENGINES[engine]
         self.plan = plan
         self.kept = None if kept is None else Kept.take(kept / _name_of(engine, plan))
@@ -142,7 +146,8 @@ class Rig:
 
     def _start_server(self) -> None:
         options = ("--userstat=1", f"--long-query-time={SLOW_S}", "--slow-query-log=1",
-                   "--slow-query-log-file=slow.log", "--log-output=FILE")  # fmt: skip
+                   "--slow-query-log-file=slow.log", "--log-output=FILE",
+                   *self._server_options)  # fmt: skip
         server = MariaDb(
             engine=self.engine, options=options,
             home=self.kept and self.kept.folder / "server", port=self.kept and self.kept.port,
