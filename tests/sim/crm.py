@@ -28,6 +28,7 @@ from agent.model.commands import (
     LinkReport,
     Polled,
 )
+from agent.model.proof import Basis
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from agent.model.writing import (
@@ -202,7 +203,7 @@ class SimCrm:
             and sha256(str(key).encode()).digest()[0] == number
         }  # fmt: skip
 
-    def digests(self, stream: Stream) -> list[BucketDigest]:
+    def digests(self, stream: Stream, basis: Basis = Basis.KEPT) -> list[BucketDigest]:
         held: dict[int, list[bytes]] = {}
         for (s, key), record in self.records.items():
             if s is stream and record.canon is not None:
@@ -272,7 +273,7 @@ class CrmLine:
             self._crm.push_failed()
             raise
 
-    def digests(self, stream: Stream) -> list[BucketDigest]:
+    def digests(self, stream: Stream, basis: Basis = Basis.KEPT) -> list[BucketDigest]:
         return self._call("digests", lambda: self._crm.digests(stream))  # type: ignore[no-any-return]
 
     def bucket(self, stream: Stream, bucket: int) -> dict[str, str]:
