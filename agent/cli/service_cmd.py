@@ -1,6 +1,7 @@
 """``bridgework service``: what the Windows installer and the service manager call.
 
-Imports agent.runtime.windows when a command is run, which exists on Windows only.
+Imports agent.runtime.windows when a command is run, which exists on Windows only; and the rest no
+sooner than it is needed, for Windows waits 30 s for the first word of a service.
 """
 
 from __future__ import annotations
@@ -8,15 +9,16 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from agent.cli.root import App
-from agent.control.client import Client
-from agent.control.protocol import ControlError
 from agent.errors import ConfigError, ExitCode
-from agent.runtime.setup.answers import Answers, read_answers, run_answers
+
+if TYPE_CHECKING:
+    from agent.control.client import Client
 
 STARTS_WITHIN_S = 30.0
 
@@ -61,6 +63,8 @@ def set_up(app: App, code: str, answers: str) -> ExitCode:
 
     What cannot be done now is no reason to undo the installation: the window goes on from there.
     """
+    from agent.runtime.setup.answers import Answers, read_answers, run_answers
+
     given = read_answers(Path(answers).read_bytes(), answers) if answers else Answers()
     if code:
         url = given.pair.url or app.settings().crm.url
@@ -74,6 +78,9 @@ def set_up(app: App, code: str, answers: str) -> ExitCode:
 
 def _service(app: App) -> Client:
     """The service's control channel; it may still be starting."""
+    from agent.control.client import Client
+    from agent.control.protocol import ControlError
+
     deadline = time.monotonic() + STARTS_WITHIN_S
     while True:
         try:
