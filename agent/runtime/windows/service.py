@@ -2,8 +2,8 @@
 
 Stop, shutdown and upgrade end the host within its two seconds; sleep and resume are told to it.
 What keeps it from starting goes to the event log as a code and a sentence, never as a traceback.
-Windows gives a service 30 s to say its first word, and a computer that has just started is slow: the
-engine is imported only after that word.
+Windows gives a service 30 s to say its first word, and a computer that has just started is slow:
+the engine is imported only after that word.
 """
 
 from __future__ import annotations
