@@ -18,6 +18,7 @@ from pathlib import Path
 from installer.pins import Wine
 from installer.steps import BuildError, Step, call, need
 
+_SCREEN = "-screen 0 1280x800x24 -nolisten tcp"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/wine"
 
 
@@ -91,23 +92,31 @@ class WineBox:
 
     @contextmanager
     def opened(self) -> Iterator[WineBox]:
-        """This box with its Wine running until the block ends: services outlive a call. Wine is
-        started apart, for its first program would hand its own output on to every service."""
+        """This box with its Wine and a screen until the block ends: services outlive a call.
+
+        A console program started by one without a console (an installer's action) needs a screen
+        for its console. Wine is started apart, for its first program would hand its own output on
+        to every service.
+        """
+        line = f"chroot {shlex.quote(str(self.root))} /usr/bin/Xvfb -displayfd 1 {_SCREEN}"
         keeper = subprocess.Popen(
-            self._mounted("/bin/sh -c 'echo up; exec sleep infinity'"),
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        inner = replace(self, keeper=keeper.pid)
+            self._mounted(line), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         try:
             assert keeper.stdout is not None
-            if keeper.stdout.readline() != "up\n":
-                raise BuildError("The Wine root could not be mounted.")
+            display = keeper.stdout.readline().strip()
+            if not display:
+                raise BuildError("The Wine root could not be mounted, or has no Xvfb.")
+            inner = replace(self, keeper=keeper.pid, display=f":{display}")
             inner.boot()
             inner.run("(wineserver -p; wine cmd /c ver) >/dev/null 2>&1 </dev/null", "start Wine")
             yield inner
         finally:
-            subprocess.run(inner.command("wineserver -k"), capture_output=True, check=False)
-            keeper.kill()
+            subprocess.run(
+                replace(self, keeper=keeper.pid).command("wineserver -k"),
+                capture_output=True, check=False,
+            )  # fmt: skip
+            keeper.terminate()
             keeper.wait()
             if keeper.stdout is not None:
                 keeper.stdout.close()

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
+import structlog
 
 from agent.cli.root import App
-from agent.errors import ConfigError, ExitCode
+from agent.errors import AgentError, ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from agent.control.client import Client
+
+log = structlog.get_logger(__name__)
 
 STARTS_WITHIN_S = 30.0
 
@@ -65,14 +68,22 @@ def set_up(app: App, code: str, answers: str) -> ExitCode:
     """
     from agent.runtime.setup.answers import Answers, read_answers, run_answers
 
-    given = read_answers(Path(answers).read_bytes(), answers) if answers else Answers()
-    if code:
-        url = given.pair.url or app.settings().crm.url
-        pair = msgspec.structs.replace(given.pair, code=code, url=url)
-        given = msgspec.structs.replace(given, pair=pair)
-    with _service(app) as running:
-        for told in run_answers(running, given):
-            click.echo(f"{told.step.value}: {told.code}")
+    try:
+        given = read_answers(Path(answers).read_bytes(), answers) if answers else Answers()
+        if code:
+            url = given.pair.url or app.settings().crm.url
+            pair = msgspec.structs.replace(given.pair, code=code, url=url)
+            given = msgspec.structs.replace(given, pair=pair)
+        with _service(app) as running:
+            for told in run_answers(running, given):
+                click.echo(f"{told.step.value}: {told.code}")
+                log.info("service.set_up", step=told.step.value, code=told.code)
+    except AgentError as error:  # nobody sees the console of an installer
+        log.error("service.set_up_stopped", code=error.code)
+        raise
+    except OSError as error:
+        log.error("service.set_up_stopped", code="answers", errno=error.errno)
+        raise ConfigError("setup.bad_answers", file=answers, where="the file") from None
     return ExitCode.OK
 
 
