@@ -59,7 +59,7 @@ def keep(
     made = Artefact(
         lane=lane,
         command=command,
-        commit=_commit(),
+        commit=commit(),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         seconds=round(seconds, 1),
         machine=_machine(),
@@ -97,7 +97,9 @@ def _plain(made: Artefact) -> dict[str, Any]:
     }
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Short hash of what is checked out; with "+" behind it where files differ from it."""
+
     def git(*words: str) -> str:
         done = subprocess.run(
             ["git", *words], cwd=ROOT, capture_output=True, text=True, check=False

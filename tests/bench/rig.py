@@ -38,6 +38,7 @@ from tests.artefact import Figure, keep
 from tests.bench.crm_process import TEST_TOKEN
 from tests.bench.kept import Kept
 from tests.support.mariadb import MariaDb
+from tests.support.until import until
 
 DATABASE = "opendental"
 LOGIN = "bridgework"
@@ -87,7 +88,11 @@ class AgentCost:
 class Rig:
     """``with Rig(engine="myisam", plan=PracticePlan(...)) as rig`` stops all it started."""
 
-    def __init__(self, *, engine: str, plan: PracticePlan, kept: Path | None = None) -> None:
+    def __init__(
+        self, *, engine: str, plan: PracticePlan, kept: Path | None = None,
+        server_options: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self._server_options = server_options
         self.engine = _ENGINES[engine]
         self.plan = plan
         self.kept = None if kept is None else Kept.take(kept / _name_of(engine, plan))
@@ -141,7 +146,8 @@ class Rig:
 
     def _start_server(self) -> None:
         options = ("--userstat=1", f"--long-query-time={SLOW_S}", "--slow-query-log=1",
-                   "--slow-query-log-file=slow.log", "--log-output=FILE")  # fmt: skip
+                   "--slow-query-log-file=slow.log", "--log-output=FILE",
+                   *self._server_options)  # fmt: skip
         server = MariaDb(
             engine=self.engine, options=options,
             home=self.kept and self.kept.folder / "server", port=self.kept and self.kept.port,
@@ -307,21 +313,20 @@ class Rig:
     def wait_for(self, *states: str, timeout_s: float, quiet: bool = False) -> float:
         """Until the agent says one of these states; seconds waited."""
         began = told = time.monotonic()
-        while True:
+
+        def is_so() -> bool:
+            nonlocal told
             if self._agent is None or self._agent.poll() is not None:
                 text = (self.folder / "agent.log").read_text(errors="replace")
                 raise RuntimeError(f"the agent ended: {text[-3000:]}")
             report = self.status()
-            if report is not None and report["state"] in states:
-                return time.monotonic() - began
-            now = time.monotonic()
-            if now - began > timeout_s:
-                said = self._in_short(report)
-                raise TimeoutError(f"not {states} after {timeout_s:.0f} s: {said}")
-            if now - told > 15 and not quiet:
-                told = now
+            if not quiet and time.monotonic() - told > 15:
+                told = time.monotonic()
                 tell(self._in_short(report))
-            time.sleep(0.1)
+            return report is not None and report["state"] in states
+
+        until(is_so, timeout_s, every_s=0.1, said=lambda: self._in_short(self.status()))
+        return time.monotonic() - began
 
     def load(self) -> None:
         """An agent, not running, that has loaded everything; a kept one has done so before."""

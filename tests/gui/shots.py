@@ -90,12 +90,12 @@ def _panel(home: Path, to: Path) -> None:
         command = [sys.executable, "-m", "gui", "--home", str(home)]
         tray = subprocess.Popen(command, env={**panel.environ, "PYTHONPATH": str(ROOT)})
         try:
-            if panel.wait_icons(1):
-                time.sleep(3)
-                panel.run("xdotool", "mousemove", "872", "580", "click", "3")
-                time.sleep(1)
-                panel.picture(to / "window-panel.png")
-                print("window-panel.png")
+            panel.wait_icons(1)
+            time.sleep(3)
+            panel.run("xdotool", "mousemove", "872", "580", "click", "3")
+            time.sleep(1)
+            panel.picture(to / "window-panel.png")
+            print("window-panel.png")
         finally:
             tray.terminate()
             tray.wait(10)

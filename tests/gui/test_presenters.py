@@ -11,9 +11,10 @@ import pytest
 from agent.model.asking import Request
 from agent.model.reading import Finding, Severity
 from agent.model.status import LoadStatus, Report, Snapshot, State, overall
-from gui.i18n import PSEUDO, Texts
+from gui.i18n import PSEUDO, Texts, pseudo
 from gui.presenter.menu import LINE, menu_items
 from gui.presenter.notices import BROKEN, GRACE_S, REVIEW, Notices
+from gui.presenter.offer import START, Offer, offer
 from gui.presenter.overview import findings_view, numbers_view
 from gui.presenter.status import StatusView, status_view
 
@@ -116,7 +117,40 @@ def test_a_finding_has_a_button_that_fixes_or_guides() -> None:
     assert brake.request is not None
     assert "Patients" in brake.confirm
     assert remedies("crm.auth_revoked").remedy.go == ("setup", "pair")
-    assert remedies("journal.damaged").remedy.go == ("support", "doctor")
+    assert remedies("journal.damaged").remedy.go == ("support", "bundle")
+    assert remedies("disk.full").remedy.go == ("support", "doctor")  # no button of its own
+
+
+def test_a_button_says_what_the_catalogue_says_in_the_persons_language() -> None:
+    refused = Finding("pms.auth_refused", Severity.ERROR)
+    for texts, word in ((TEXTS, "Enter the password"), (Texts("es"), "Escribir la contraseña"),
+                        (Texts(PSEUDO), pseudo("Enter the password …"))):  # fmt: skip
+        (view,) = findings_view(
+            snapshot(findings=(refused,)), texts, may=lambda _: True, tabs={"setup"}
+        )
+        assert view.remedy is not None
+        assert view.remedy.label.startswith(word)
+        assert view.remedy.go == ("setup", "pms")
+        assert view.next_step == ""  # a command is no step for a person at a window
+
+
+def test_of_a_step_only_what_is_for_a_console_is_left_out() -> None:
+    told = TEXTS.message("guard.mass_change", {"stream": "patient"})
+    assert told.next_step == "Look at what changed."
+    assert "bridgework config get crm.url" in TEXTS.message("crm.redirected").next_step
+
+
+def test_a_deed_is_asked_for_where_it_is_explained() -> None:
+    """A passing line or a notification leads to the finding, which asks back."""
+    tabs = {"overview", "setup"}
+    brake = offer(TEXTS.message("guard.mass_change"), tabs)
+    assert brake == Offer("Allow this once …", ("overview", "guard.mass_change"))
+    assert offer(TEXTS.message("pms.busy"), tabs) is None
+    assert offer(TEXTS.message("pms.unreachable"), {"overview"}) is None  # no wizard here
+    assert offer(TEXTS.message("control.no_agent"), tabs) is None
+    assert offer(TEXTS.message("control.no_agent"), tabs, may_start=True) == Offer(
+        "Start it", START
+    )
 
 
 def test_who_may_not_is_given_no_button_that_would_be_refused() -> None:

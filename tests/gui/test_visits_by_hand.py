@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,8 +26,7 @@ from agent.model.sheets import (
     Verdict,
 )
 from agent.model.streams import Stream
-
-WITHIN_S = 20.0
+from tests.support.until import ended
 
 
 class Desk:
@@ -63,13 +61,9 @@ class Desk:
         return msgspec.convert(done.result, IntakeView)
 
     def _ended(self, job: Job) -> Job:
-        deadline = time.monotonic() + WITHIN_S
-        while not job.is_over:
-            assert time.monotonic() < deadline, job
-            time.sleep(0.05)
-            job = self.agent.ask(ShowJob(job.number))
-        assert job.code == "", job.code
-        return job
+        done = ended(self.agent, job)
+        assert done.code == "", done.code
+        return done
 
 
 @pytest.fixture

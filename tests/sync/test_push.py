@@ -16,6 +16,7 @@ from agent.config.secrets import PayloadSeal
 from agent.errors import CrmAuthError, CrmRefusedBatch, CrmUnavailable
 from agent.journal.journal import Journal
 from agent.journal.rows import Outgoing, Urgency
+from agent.model.proof import Basis
 from agent.model.streams import Stream
 from agent.model.writing import (
     BucketDigest,
@@ -56,7 +57,7 @@ class ScriptedCrm:
         self.sent.append(changes)
         return self.answer(changes)
 
-    def digests(self, stream: Stream) -> list[BucketDigest]:
+    def digests(self, stream: Stream, basis: Basis = Basis.KEPT) -> list[BucketDigest]:
         return []
 
     def bucket(self, stream: Stream, bucket: int) -> dict[str, str]:
