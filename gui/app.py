@@ -152,7 +152,7 @@ class Desktop(QObject):
             case ("settings" | "about", _, _):
                 self._open(wish)
             case ("help", _, page):
-                open_help(page)
+                open_help(page, self.texts.language)
             case ("support", _, _):
                 self.window.bring_up("support", "bundle")
             case ("close" | "quit", _, _):

@@ -16,11 +16,11 @@ import click
 import structlog
 
 from agent import __version__
+from agent.cli import speech
 from agent.config import Paths, Settings, load_settings, open_secrets
 from agent.config.secrets import Secrets
 from agent.errors import AgentError, ExitCode
 from agent.support.logs import configure
-from agent.support.messages import Catalogue
 
 # name -> where it lives, and its line of the help, so that showing help imports nothing.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -90,6 +90,14 @@ class App:
             self.start_log(self._settings)
         return self._settings
 
+    @property
+    def language(self) -> str:
+        """Of messages; English where the settings say nothing, or cannot be read."""
+        try:
+            return self.settings().practice.language
+        except AgentError:
+            return ""
+
     def reload(self) -> Settings:
         """The settings as they stand now, whatever was loaded before."""
         return load_settings(self._flags, home=self._home)
@@ -135,11 +143,11 @@ class Root(click.Group):
             click.echo(err=True)
             ctx.exit(_INTERRUPTED)
         except AgentError as error:
-            _tell(Catalogue.load().of(error).line)
+            _tell(speech.catalogue().of(error).line)
             ctx.exit(error.exit_code)
         except Exception as error:  # noqa: BLE001 - the last line of defence: nothing raw on screen
             structlog.get_logger(__name__).error("command.crashed", exc_info=error)
-            _tell(Catalogue.load().render("internal").line)
+            _tell(speech.catalogue().render("internal").line)
             ctx.exit(ExitCode.FAILED)
         if isinstance(outcome, int):
             ctx.exit(outcome)

@@ -108,7 +108,7 @@ def build_counter(
 ) -> Counter:
     """With ``twoway`` and a Journal a file can be brought in. ``folder``: of files under way."""
     datamap = site_map(settings)
-    catalogue = Catalogue.load()
+    catalogue = Catalogue.load(settings.practice.language or "en")
     files, jobs = Files(folder or paths.handoff_dir), Jobs()
     practice = LivePractice(datamap, source, session)
 
