@@ -13,6 +13,8 @@ from agent.model.asking import Done, Request, Role, Settlement
 from agent.model.helping import MakeBundle, RunDoctor
 from agent.model.longwork import CancelJob, DropFile, FetchPart, OpenUpload, SendPart, ShowJob
 from agent.model.mapping import EditMap, ExportMap, ShowMap
+from agent.model.metrics import ReadMetrics, RehearseAlert
+from agent.model.proof import CompareSides
 from agent.model.records import (
     HeedParked,
     IgnoreParked,
@@ -235,7 +237,8 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     ListTasks, ShowTask, CloseTasks,
     ListEffects, SettleEffect, PreviewUndo, ApplyUndo,
     GetSafety, SetSafety, SuspendBooking, ClearSuspension,
-    ListCommands, ShowCommand, VerifyAudit,
+    ListCommands, ShowCommand, VerifyAudit, CompareSides,
+    ReadMetrics, RehearseAlert,
     OpenUpload, SendPart, FetchPart, DropFile, ShowJob, CancelJob,
     ListOutages, CountPending, ExportSheet, LookAtSheet, PreviewImport, ListRows, ExportRejected,
     ApplyImport, ListIntakes, ShowIntakeEffects,

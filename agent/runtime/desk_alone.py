@@ -39,6 +39,7 @@ from agent.runtime.desk_rooms import Rooms
 from agent.runtime.fallback.build import build_counter
 from agent.runtime.mapping import Chart
 from agent.runtime.pause import clear_pause, write_pause
+from agent.runtime.proofdesk import proof_answers, without_engine
 from agent.support.health import offline_report
 from agent.sync.safety import Safety
 from agent.sync.switches import FILE, Switch, of_settings
@@ -71,7 +72,9 @@ def reading_desk(settings: Settings, paths: Paths) -> Iterator[Desk]:
             settings, paths, open_secrets(paths), visitor, SystemClock(),
             report=rooms.report, folder=Path(folder) / "handoff",
         )  # fmt: skip
-        yield Desk(dataclasses.replace(rooms, beside=counter.answers()))
+        looking = without_engine(settings, open_secrets(paths), visitor, visitor.uuid)
+        beside = {**counter.answers(), **proof_answers(counter.jobs, looking)}
+        yield Desk(dataclasses.replace(rooms, beside=beside))
         counter.close()
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from agent.model.activity import Pulse, PulseBucket
 from agent.model.asking import Request
 from agent.model.desk import AcceptSource, AllowBrakes, ClearSuspension
+from agent.model.proof import CompareSides
 from agent.model.reading import Finding, Severity
 from agent.model.status import FATAL, Bounds, Snapshot, StreamStatus
 from agent.model.streams import Stream
@@ -18,6 +19,7 @@ from gui.i18n import Texts
 from gui.presenter.offer import DEED, offer, place_of
 
 _BOUNDS = Bounds()
+_PROOF_FRESH = timedelta(hours=36)
 BAR_MINUTES = 15  # a bar of the chart
 
 
@@ -74,6 +76,28 @@ _PLACES = {
     "conflicts": ("review", "conflicts"),
     "parked": ("review", "parked"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ProofView:
+    """The last full proof in a sentence; ``tip``: for support."""
+
+    text: str
+    tip: str
+    tone: str
+
+
+def proof_view(s: Snapshot | None, now: datetime, texts: Texts) -> ProofView:
+    """Green only while it is as fresh as a nightly one is."""
+    proof = s.proof if s is not None else None
+    if proof is None:
+        return ProofView(texts("overview.proof.none"), "", "idle")
+    when = texts.when(proof.at, now)
+    said = [texts("overview.proof.last", when=when, rows=texts.number(proof.rows))]
+    if proof.excepted:
+        said.append(texts("overview.proof.aside", count=texts.number(proof.excepted)))
+    tip = texts("overview.proof.tip", since=texts.when(proof.since, now), root=proof.root)
+    return ProofView(" ".join(said), tip, "good" if now - proof.at <= _PROOF_FRESH else "warn")
 
 
 # --- streams -------------------------------------------------------------------------------------
@@ -236,7 +260,11 @@ def _deed(
         request = AllowBrakes(streams)
         facts["what"] = texts(f"streams.{streams[0].value}.title")
     else:
-        deeds: dict[str, Request[Any]] = {"accept": AcceptSource(), "book": ClearSuspension()}
+        deeds: dict[str, Request[Any]] = {
+            "accept": AcceptSource(),
+            "book": ClearSuspension(),
+            "resend": CompareSides(repair=True, many=True),
+        }
         if name not in deeds:
             return None
         request = deeds[name]

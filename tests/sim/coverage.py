@@ -3,8 +3,8 @@ not reached."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 
 from tests.sim.faults import ELSEWHERE, MOMENTS, NOT_YET, Kind
 
@@ -74,29 +74,31 @@ def reachable() -> set[tuple[str, str, str]]:
     }  # fmt: skip
 
 
-def folded(hits: Mapping[tuple[str, str, str], int]) -> Counter[tuple[str, str, str]]:
-    found: Counter[tuple[str, str, str]] = Counter()
-    for (kind, state, task), n in hits.items():
-        found[kind, state, lane_of(task)] += n
-    return found
+@cache
+def _cells() -> list[tuple[str, str, str]]:
+    return sorted(reachable())
+
+
+def aim_of(seed: int) -> tuple[Kind, str, str]:
+    """The cell a seed aims at: each in its turn."""
+    kind, state, lane = _cells()[seed % len(_cells())]
+    return Kind(kind), state, lane
 
 
 def unreached(hits: Mapping[tuple[str, str, str], int]) -> list[tuple[str, str, str]]:
-    found = folded(hits)
-    return sorted(cell for cell in reachable() if not found[cell])
+    return sorted(cell for cell in reachable() if not hits.get(cell))
 
 
 def table(hits: Mapping[tuple[str, str, str], int]) -> str:
     """Kinds down, states across, strikes in the cells; then what is reachable and was not hit."""
-    found = folded(hits)
     lines = [f"{'fault':16}" + "".join(f"{state:>12}" for state in STATES) + f"{'lanes':>8}"]
     for kind in Kind:
         if kind in ELSEWHERE or kind in NOT_YET:
             lines.append(f"{kind.value:16}  {ELSEWHERE.get(kind, 'not simulated yet')}")
             continue
-        cells = [sum(n for (k, s, _), n in found.items() if k == kind and s == state)
+        cells = [sum(n for (k, s, _), n in hits.items() if k == kind and s == state)
                  for state in STATES]  # fmt: skip
-        lanes = len({lane for (k, _, lane), n in found.items() if k == kind and n})
+        lanes = len({lane for (k, _, lane), n in hits.items() if k == kind and n})
         lines.append(f"{kind.value:16}" + "".join(f"{n:>12}" for n in cells) + f"{lanes:>8}")
     missed = unreached(hits)
     lines.append(f"reachable cells: {len(reachable())}, not reached: {len(missed)}")

@@ -1,0 +1,115 @@
+"""Restart with a journal of a million rows: process start to the first sync.
+
+``python -m tests.bench.bench_restart [--rows N] [--engine E] [--quick] [--json] [--keep]``
+
+A change is committed while the agent is down; the clock runs from the start of the process until
+that change is complete at the CRM ("first sync"), and until the status says that all is up to date.
+Stopped in order and killed -9, in turns. Wanted: 5 s to the first sync.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from contextlib import closing
+from typing import Any
+
+from agent.sandbox.practice.create import PracticePlan
+from tests import artefact
+from tests.bench.rig import DATABASE, ZONE, Rig, emit, options, rows_of, show
+
+ROUNDS = 3
+WANTED_S = 5.0
+PATIENCE_S = 300.0
+
+
+def change(rig: Rig, note: str) -> str:
+    """Edits the newest visit as the practice's own program would; its key."""
+    with closing(rig.server.connect(DATABASE)) as root, root.cursor() as cursor:
+        cursor.execute("SELECT max(AptNum) FROM appointment")
+        (key,) = cursor.fetchone() or (0,)
+        cursor.execute("UPDATE appointment SET Note=%s WHERE AptNum=%s", (note, key))
+    return str(key)
+
+
+def last_effect_us(rig: Rig, key: str) -> int:
+    with rig.crm() as crm:
+        sql = "SELECT coalesce(max(at_us), 0) FROM effects WHERE type='appointment' AND key=?"
+        return int(crm.execute(sql, (key,)).fetchone()[0])
+
+
+def one(rig: Rig, round_: int, how: str) -> tuple[float, float]:
+    """(seconds to the first sync, seconds to up to date). The agent runs before and after."""
+    if how == "killed":
+        rig.agent.kill()
+        rig.agent.wait()
+    rig.stop_agent()
+    key = change(rig, f"restart {how} {round_}")
+    (rig.home / "status.json").unlink(missing_ok=True)
+    began, wall_us = time.monotonic(), time.time() * 1e6
+    rig.start_agent()
+    while last_effect_us(rig, key) < wall_us:
+        if time.monotonic() - began > PATIENCE_S:
+            raise TimeoutError("the change never came")
+        time.sleep(0.02)
+    first_s = (last_effect_us(rig, key) - wall_us) / 1e6
+    rig.wait_for("up_to_date", timeout_s=PATIENCE_S, quiet=True)
+    return first_s, time.monotonic() - began
+
+
+def measure(asked: argparse.Namespace) -> dict[str, Any]:
+    rows = rows_of(asked)
+    plan = PracticePlan(patients=500, years=1, zone=ZONE, bulk_appointments=rows)
+    began = time.monotonic()
+    with Rig(engine=asked.engine or "myisam", plan=plan, kept=asked.kept) as rig:
+        rig.load()
+        if asked.prepare:
+            return {}
+        journal_mb = sum(p.stat().st_size for p in rig.home.rglob("journal.db*")) / 1e6
+        rig.start_agent()
+        rig.wait_for("up_to_date", timeout_s=PATIENCE_S)
+        took: dict[str, list[tuple[float, float]]] = {"in order": [], "killed": []}
+        for round_ in range(ROUNDS):
+            for how, found in took.items():
+                found.append(one(rig, round_, how))
+        rig.stop_agent()
+    show(
+        f"restart with {rows:,} appointments in the journal ({journal_mb:,.0f} MB), seconds"
+        f" (wanted: {WANTED_S:g} to the first sync)",
+        ("stopped", "first sync, best", "worst", "up to date, best", "worst"),
+        [
+            (how, *(f(t[i] for t in found) for i in (0, 1) for f in (min, max)))
+            for how, found in took.items()
+        ],
+    )
+    report = {"rows": rows, "journal_mb": round(journal_mb), "seconds": took}
+    if asked.keep:
+        artefact.keep(
+            "bench-restart",
+            command=f"python -m tests.bench.bench_restart --rows {rows}",
+            seconds=time.monotonic() - began,
+            figures={
+                "rows in the journal": (rows, ""),
+                "journal": (round(journal_mb), "MB"),
+                **{
+                    f"first sync, {how}, worst": (round(max(t[0] for t in found), 2), "s")
+                    for how, found in took.items()
+                },
+                **{
+                    f"up to date, {how}, worst": (round(max(t[1] for t in found), 2), "s")
+                    for how, found in took.items()
+                },
+            },
+        )
+    return report
+
+
+def main() -> None:
+    parser = options(__doc__ or "", rows=1_000_000, quick_rows=20_000)
+    parser.add_argument("--keep", action="store_true", help="write tests/artefacts/")
+    asked = parser.parse_args()
+    emit(measure(asked), as_json=asked.json)
+
+
+if __name__ == "__main__":
+    main()
