@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from agent.cli import speech
 from agent.cli.render import full_proof, span, wrapped
 from agent.model.proof import Audit, Basis, Standing, StreamProof
-from agent.support.messages import Catalogue
 
 _COLUMNS = ("records", "at CRM", "missing", "different", "extra", "waiting", "repaired")
 _WORDS = {
@@ -69,7 +69,7 @@ def _verdict(found: Audit) -> list[str]:
         but = f", but for {waiting:,} records on their way or set aside" if waiting else ""
         return [f"Both sides are equal{but} {took}."]
     lines = [f"Both sides are NOT equal {took}:"]
-    catalogue = Catalogue.load()
+    catalogue = speech.catalogue()
     for line in found.lines:
         if line.standing is Standing.SKIPPED:
             why = catalogue.render(line.why, {"stream": line.stream.value}).title
