@@ -113,7 +113,7 @@ def _take(look: str, home: Path, to: Path, wanted: Sequence[str]) -> int:
     from tests.gui.screen import unseen
 
     unseen()
-    from PySide6.QtWidgets import QApplication
+    from PySide6.QtWidgets import QApplication, QDialog
 
     from gui.app import Desktop
     from gui.link import Standing
@@ -145,7 +145,10 @@ def _take(look: str, home: Path, to: Path, wanted: Sequence[str]) -> int:
         scenes = {**SCENES, **(SHEETS if look == "light" else {})}
         for name, scene in scenes.items():
             if not wanted or name in wanted:
-                picture = scene(desktop, settle).grab()
+                root = scene(desktop, settle)
+                picture = root.grab()
+                if isinstance(root, QDialog):  # it lies before the window
+                    root.close()
                 picture.save(str(to / f"window-{name}{ending}.png"))
                 print(f"window-{name}{ending}.png")
         desktop.close()

@@ -6,7 +6,7 @@ compared with. Perio exams and documents are not in it: a row of cells cannot ho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,21 @@ class Asks:
         self._ask = ask
         self._spelling = spelling
         self._making = making
+        self._held: dict[tuple[Stream, Key], tuple[dict[str, Any], int]] = {}
+
+    def look(self, texts: Sequence[Mapping[str, str]], clouds: Mapping[str, Key]) -> None:
+        """What the journal holds of the rows that come next, asked for together."""
+        self._held.clear()
+        keys = {key_of(said.get("patient_key", "")) for said in texts} | set(clouds.values())
+        if self._ask.of is Stream.RECALL:
+            self._fetch(Stream.RECALL, {key_of(said.get("key", "")) for said in texts})
+            keys = {_owner(now) for now, _ in self._held.values()}
+        self._fetch(Stream.PATIENT, keys)
+
+    def _fetch(self, stream: Stream, keys: set[Key | None]) -> None:
+        wanted = sorted(key for key in keys if isinstance(key, int))
+        for key, (canon, lsn) in self._ground.journal.contents_by(stream, wanted).items():
+            self._held[stream, key] = (msgspec.json.decode(canon), lsn)
 
     def judge(self, number: int, said: dict[str, str], clouds: Mapping[str, Key]) -> Judged:
         ask = self._ask
@@ -99,7 +114,7 @@ class Asks:
         wish = {n: self._spelling.cell(n, said[n], c) for n, c in ask.cells.items() if said.get(n)}
         if ask.of is Stream.RECALL:
             key, now, lsn = self._recall(said)
-            who = self._patient(key_of(str(now.get("patient_key") or "")))[1]
+            who = self._patient(_owner(now))[1]
         else:
             key = self._whose(said, clouds)
             now, who, lsn = self._patient(key)
@@ -142,22 +157,26 @@ class Asks:
 
     def _patient(self, key: Key | None) -> tuple[dict[str, Any], str, int]:
         """What the journal holds of a patient, the name, and the turn of the last change."""
-        held = {} if key is None else self._ground.journal.contents_by(Stream.PATIENT, [key])
-        if key not in held:
+        if key is not None and (Stream.PATIENT, key) not in self._held:
+            self._fetch(Stream.PATIENT, {key})  # one who was named, not numbered
+        held = None if key is None else self._held.get((Stream.PATIENT, key))
+        if held is None:
             raise No("sheet.no_such_patient")
-        canon, lsn = held[key]
-        now: dict[str, Any] = msgspec.json.decode(canon)
+        now, lsn = held
         return now, name_of(now), lsn
 
     def _recall(self, said: Mapping[str, str]) -> tuple[Key, dict[str, Any], int]:
         key = key_of(said.get("key", ""))
         if key is None:
             raise No("sheet.bad_number", field="key")
-        held = self._ground.journal.contents_by(Stream.RECALL, [key])
-        if key not in held:
+        held = self._held.get((Stream.RECALL, key))
+        if held is None:
             raise No("sheet.no_such_record")
-        canon, lsn = held[key]
-        return key, msgspec.json.decode(canon), lsn
+        return key, *held
+
+
+def _owner(record: Mapping[str, Any]) -> Key | None:
+    return key_of(str(record.get("patient_key") or ""))
 
 
 def _compared(

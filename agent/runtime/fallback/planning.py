@@ -69,6 +69,8 @@ class Planning:
         clouds = self._ground.journal.keys_of_cloud(
             sorted({t["cloud_id"] for t in texts if t.get("cloud_id") and not t.get("key")})
         )
+        if self._asks is not None:
+            self._asks.look(texts, clouds)
         keys: list[Key | None] = []
         for said in texts if self._asks is None else ():
             key = key_of(said.get("key", ""))
