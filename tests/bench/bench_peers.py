@@ -35,6 +35,7 @@ import psutil
 
 from agent.sandbox.practice.create import PracticePlan
 from tests import artefact
+from tests.bench.edits import Editor
 from tests.bench.rig import (
     DATABASE,
     LOGIN,
@@ -150,12 +151,10 @@ class Bench:
         return " ".join(packages[:1])
 
     def edit(self, count: int) -> None:
-        """As many visits edited, the newest ones, by the practice's own program."""
-        with closing(self.rig.server.connect(DATABASE)) as root, root.cursor() as cursor:
-            cursor.execute(f"SELECT AptNum FROM {TABLE} ORDER BY AptNum DESC LIMIT {count}")
-            for (key,) in cursor.fetchall():
-                cursor.execute(f"UPDATE {TABLE} SET Note=%s WHERE AptNum=%s",
-                               (f"edit {time.time():.3f}", key))  # fmt: skip
+        """As many visits edited, the newest ones."""
+        with Editor(self.rig, seed=7) as editor:
+            for key in editor.newest(count):
+                editor.edit(key, f"edit {time.time():.3f}")
 
 
 def _dlt(backend: str) -> Peer:
@@ -335,13 +334,10 @@ def binlog(bench: Bench) -> Found:
 def single_edits(bench: Bench) -> dict[str, float]:
     """Visits edited one after the other at irregular times: key -> when it was committed."""
     chance, done = random.Random(7), {}
-    with closing(bench.rig.server.connect(DATABASE)) as root, root.cursor() as cursor:
-        cursor.execute(f"SELECT AptNum FROM {TABLE} ORDER BY AptNum DESC LIMIT {SINGLE_EDITS}")
-        for (key,) in cursor.fetchall():
+    with Editor(bench.rig, seed=7) as editor:
+        for key in editor.newest(SINGLE_EDITS):
             time.sleep(chance.uniform(0.1, 0.6))
-            note = f"single {time.time():.3f}"
-            cursor.execute(f"UPDATE {TABLE} SET Note=%s WHERE AptNum=%s", (note, key))
-            done[str(key)] = time.time()
+            done[str(key)] = editor.edit(key, f"single {time.time():.3f}")
     return done
 
 

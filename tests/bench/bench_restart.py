@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from contextlib import closing
 from typing import Any
 
 from agent.sandbox.practice.create import PracticePlan
 from tests import artefact
-from tests.bench.rig import DATABASE, ZONE, Rig, emit, options, rows_of, show
+from tests.bench.edits import Editor
+from tests.bench.rig import ZONE, Rig, emit, options, rows_of, show
 
 ROUNDS = 3
 WANTED_S = 5.0
@@ -24,11 +24,10 @@ PATIENCE_S = 300.0
 
 
 def change(rig: Rig, note: str) -> str:
-    """Edits the newest visit as the practice's own program would; its key."""
-    with closing(rig.server.connect(DATABASE)) as root, root.cursor() as cursor:
-        cursor.execute("SELECT max(AptNum) FROM appointment")
-        (key,) = cursor.fetchone() or (0,)
-        cursor.execute("UPDATE appointment SET Note=%s WHERE AptNum=%s", (note, key))
+    """Edits the newest visit; its key."""
+    with Editor(rig, seed=7) as editor:
+        (key,) = editor.newest(1)
+        editor.edit(key, note)
     return str(key)
 
 
