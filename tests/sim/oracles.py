@@ -93,6 +93,7 @@ class Oracles:
         world.crm.arrives = self.promises.arrives
         world.crm.refused = self.promises.refused
         world.crm.push_failed = self.promises.push_failed
+        world.crm.push_answered = self.promises.push_answered
         self.history = History(TUNING.confirm_delete_s)
         self.deletions: Counter[tuple[int, Stream]] = Counter()  # by life
         self.allowed_at = -1e9

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LONGEST_S = 86_400 * 1.2  # a day, and the jitter
 SOONEST_S = 20.0  # a refused record is tried again after 25 s at the earliest, jitter aside
-FAILURES, WITHIN_S = 30, 10.0  # so many failed sends in so short a time are hammering
+FAILURES, WITHIN_S = 12, 2.0  # so many sends in a row that fail in so short a time are hammering
 STOP_S = 2.0
 #: what the simulated people are called and live at, as it may be spelled anywhere
 CANARIES = re.compile(
@@ -73,6 +73,9 @@ class Promises:
         is_same = life == world.lives and hash_ == change.content_hash
         if is_same and world.kernel.now - at < SOONEST_S:
             raise Violation("V2", f"{change.stream} {change.key} is asked again at once")
+
+    def push_answered(self) -> None:
+        self._failures.clear()
 
     def push_failed(self) -> None:
         now = self.world.kernel.now
