@@ -3,9 +3,9 @@
 ``python -m tests.bench.bench_restart [--rows N] [--engine E] [--quick] [--json] [--keep]``
 
 A change is committed while the agent is down; the clock runs from the start of the process until
-that change is complete at the CRM ("first sync"), and until the status says that reading and sending
-go on ("running": up to date, or behind with the proofs that fell due meanwhile). Stopped in order and
-killed -9, in turns. Wanted: 5 s to the first sync.
+that change is complete at the CRM ("first sync"), and until the status says that reading and
+sending go on ("running": up to date, or behind with the proofs that fell due meanwhile). Stopped
+in order and killed -9, in turns. Wanted: 5 s to the first sync.
 """
 
 from __future__ import annotations
