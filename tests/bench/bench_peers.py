@@ -327,6 +327,8 @@ def binlog(bench: Bench) -> Found:
     tail.terminate()
     tail.wait()
     reader.join(5)
+    if not lines:
+        found.trouble = (bench.rig.folder / "binlog.log").read_text()[-300:] or "no event came"
     found.latency_ms = _latencies(edits, {k: float(at) for k, at in map(str.split, lines)})
     return found
 
