@@ -38,10 +38,10 @@ class Editor:
         return [int(key) for (key,) in self._desk.rows(sql)]
 
     def edit(self, key: int, note: str) -> float:
-        """Seconds since 1970 right after the commit of the visit itself."""
+        """When it began: seconds since 1970 right before the statement."""
+        began = time.time()
         self._desk.update("appointment", key, {"Note": note})
-        done = time.time()
         row = self._front.appointment(key)
         assert row is not None
         self._front.history(CHANGED, row)
-        return done
+        return began

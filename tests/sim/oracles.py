@@ -340,13 +340,14 @@ class Oracles:
                 raise Violation("V7", f"{late} is late at the CRM though nothing was wrong")
 
     def _check_agreed(self, process: Process) -> None:
-        """What counts as agreed is what the CRM holds."""
+        """What counts as agreed is what the CRM holds, unless it is parked and told as such."""
         if self.crm_restores or self.has_forgotten:
             return
         names = {number: stream for stream, number in process.journal._streams.items()}
         sql = (
             "SELECT stream, key, agreed FROM record WHERE batch IS NULL AND gone_at IS NULL"
-            " AND agreed = hash AND hash <> x''"
+            " AND agreed = hash AND hash <> x'' AND NOT EXISTS"
+            " (SELECT 1 FROM park p WHERE p.stream = record.stream AND p.key = record.key)"
         )
         for number, key, agreed in process.journal._writer.execute(sql):
             held = self.world.crm.records.get((names[number], key))

@@ -16,6 +16,7 @@ from agent.model.commands import CommandType, EndState
 from agent.model.streams import Stream
 from agent.model.writing import Change
 from agent.sync.effects import same
+from agent.sync.merge import WHOLE
 from tests.sim.faults import Kind
 from tests.sim.kernel import Violation
 from tests.sim.people import FAMILY, TEXT_FIELDS
@@ -133,6 +134,8 @@ class Promises:
         if asked.outcomes[-1].state not in (EndState.APPLIED, EndState.CONFLICT):
             return
         answered = {row.field for row in met}
+        if WHOLE in answered:
+            return  # the patient was gone
         for effect in process.journal.effects_of(ident):
             if effect.state is EffectState.VERIFIED:
                 answered |= set(effect.effect.fields)
