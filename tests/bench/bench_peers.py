@@ -445,9 +445,8 @@ def main() -> None:
     parser.add_argument("--peers", default="", help="only those whose name has one of these in it")
     parser.add_argument("--venvs", type=Path, help="keep the peers' environments here")
     parser.add_argument("--markdown", action="store_true", help="the table for a page, as well")
-    parser.add_argument("--keep", action="store_true", help="write tests/artefacts/")
     asked = parser.parse_args()
-    emit(measure(asked), as_json=asked.json)
+    emit(measure(asked), asked, is_kept=True)
 
 
 if __name__ == "__main__":

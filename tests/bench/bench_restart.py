@@ -106,9 +106,8 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     parser = options(__doc__ or "", rows=1_000_000, quick_rows=20_000)
-    parser.add_argument("--keep", action="store_true", help="write tests/artefacts/")
     asked = parser.parse_args()
-    emit(measure(asked), as_json=asked.json)
+    emit(measure(asked), asked, is_kept=True)
 
 
 if __name__ == "__main__":
