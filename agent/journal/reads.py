@@ -45,6 +45,7 @@ from agent.journal.values import (
     to_micros,
     unpack_operations,
 )
+from agent.journal.week_reads import WeekReads
 from agent.model.reading import EMPTY_DIGEST, Digest, Key
 from agent.model.streams import Stream
 
@@ -65,7 +66,7 @@ FROM record WHERE stream = ? AND gone_at IS NULL AND missing_since IS NULL
 _BATCH = "number, id, stream, rank, attempts, planned_at, operations, body"
 
 
-class Reads(PullReads, ActivityReads, FallbackReads, ProofReads):
+class Reads(PullReads, ActivityReads, FallbackReads, ProofReads, WeekReads):
     """The reading face of a journal."""
 
     # --- records -----------------------------------------------------------------------------
