@@ -49,6 +49,8 @@ from agent.journal.week_reads import WeekReads
 from agent.model.reading import EMPTY_DIGEST, Digest, Key
 from agent.model.streams import Stream
 
+LAST_CHAR = "\U0010ffff"  # above every name that begins with a prefix
+
 _HELD = """
 SELECT key, hash, sum48, xor64, seen_lsn, agreed, batch, missing_since, gone_at IS NOT NULL,
   EXISTS (SELECT 1 FROM park p WHERE p.stream = record.stream AND p.key = record.key)
@@ -343,8 +345,8 @@ class Reads(PullReads, ActivityReads, FallbackReads, ProofReads, WeekReads):
         """Marks whose name starts with ``prefix``, by name."""
         return dict(
             self._rows(
-                "SELECT name, value FROM mark WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name",
-                (prefix,),
+                "SELECT name, value FROM mark WHERE name >= ? AND name < ? ORDER BY name",
+                (prefix, prefix + LAST_CHAR),
             )
         )
 
