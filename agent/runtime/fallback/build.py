@@ -70,6 +70,16 @@ class LivePractice:
                     return
                 last = page.last
 
+    def some(self, stream: Stream, keys: Sequence[Key]) -> list[tuple[Key, bytes]]:
+        """Records of these keys."""
+        session = self._session()
+        mapped = session.maps.get(stream) if session is not None else None
+        if self._source is None or mapped is None:
+            raise AgentError("sheet.needs_practice", stream=stream.value)
+        with closing(self._source.open()) as reader:
+            found, _ = mapped.observe(reader.read_keys(stream, keys))
+        return [(seen.key, seen.canon) for seen in found]
+
     def places(self) -> dict[tuple[str, str], str]:
         """Operatories and providers by name; {} where the practice cannot be asked."""
         found: dict[tuple[str, str], str] = {}
