@@ -29,7 +29,8 @@ def cache() -> Path:
 @pytest.fixture(scope="session")
 def msis(cache: Path) -> tuple[Path, Path]:
     """This version and the next one, of the same content; built, or as built before."""
-    out = Path("/tmp/wl/old"); return out / "Bridgework-0.1.0.msi", out / "Bridgework-0.1.0.msi"
+    out = Path("/var/cache/bw-win/cache/lane")
+    return out / "Bridgework-0.1.0.msi", out / "Bridgework-0.1.1.msi"
     command = [sys.executable, ROOT / "installer" / "build.py", "--cache", cache, "--out", out]
     subprocess.run([*map(str, command), "--and-next"], check=True)
     version = product_version()

@@ -62,8 +62,8 @@ def test_what_was_said_is_kept_where_it_belongs(office: Office, computer: Comput
     assert kept["DataFolder"].startswith(r"C:\ProgramData\Bridgework")
     run = computer.reg(r"HKLM\Software\Microsoft\Windows\CurrentVersion\Run")
     assert run["Bridgework"].endswith("--autostart")
-    shown = json.loads(computer.bridgework("config", "show", "--json"))
-    assert "sync.sweep_hot_s" in json.dumps(shown)
+    shown = json.loads(computer.bridgework("config", "get", "sync.sweep_hot_s", "--json"))
+    assert (shown["value"], shown["source"]) == (15, "policy"), "what an administrator set holds"
     # The code opens the practice at the CRM: it is nowhere on this computer.
     for text in (json.dumps(kept), computer.log(), computer.log("bridgework-cli.log")):
         assert office.code not in text
