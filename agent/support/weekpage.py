@@ -50,7 +50,7 @@ class _Say:
     def __init__(self, language: str) -> None:
         self._catalogue = Catalogue.load(language)
 
-    def __call__(self, name: str, **facts: str | int) -> Message:
+    def __call__(self, name: str, /, **facts: str | int) -> Message:
         return self._catalogue.render(f"report.{name}", facts)
 
 

@@ -22,9 +22,9 @@ from agent.ports import Clock, PmsSource
 from agent.runtime.fallback.counter import Counter, Help
 from agent.runtime.fallback.exporting import Exporting
 from agent.runtime.fallback.files import Files
+from agent.runtime.fallback.ground import Ground
 from agent.runtime.fallback.importing import Importing
 from agent.runtime.fallback.jobs import Jobs
-from agent.runtime.fallback.planning import Ground
 from agent.runtime.helping import build_help
 from agent.runtime.sources import site_map
 from agent.support.messages import Catalogue
