@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+from agent.cli import speech
 from agent.model.proof import FullProof
 from agent.model.reading import Finding, Severity
 from agent.model.status import FATAL, Report, Snapshot, State
 from agent.model.streams import Stream
-from agent.support.messages import Catalogue
 
 _REMEDIES = {
     State.NOT_SET_UP: "Set it up: bridgework setup",
@@ -149,7 +149,7 @@ def stream_table(lines: Sequence[Counted], columns: Sequence[str]) -> list[str]:
 
 
 def _title(code: str) -> str:
-    return Catalogue.load().render(code).title.rstrip(".")
+    return speech.catalogue().render(code).title.rstrip(".")
 
 
 def _headline(report: Report) -> str:
@@ -197,7 +197,7 @@ def findings_lines(
 
     ``alike``: so many of one code are shown in full, the rest of it as a count.
     """
-    catalogue = Catalogue.load()
+    catalogue = speech.catalogue()
     steps = max((len(str(f.facts.get("step", ""))) for f in findings), default=0)
     lines = []
     counts = Counter(f.code for f in findings)

@@ -114,6 +114,12 @@ class PracticeSettings:
         "full: Example, Anna (1980-02-03); short: Anna E.; none: the record's number only.",
         choices=("full", "short", "none"),
     )
+    language: str = _setting(
+        "",
+        "Language of what is found and what went wrong, in commands and in the sentences the CRM "
+        "shows the front desk: en or es. Empty: English. The window has a choice of its own.",
+        choices=("", "en", "es"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

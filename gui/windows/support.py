@@ -25,7 +25,7 @@ from agent.model.longwork import Job, JobState
 from agent.model.reading import Severity
 from gui import a11y
 from gui.handing import Follower, Sender
-from gui.helppages import open_help
+from gui.helppages import is_in, open_help
 from gui.models.rows import Column, RowsModel
 from gui.presenter.offer import Offer, offer, place_of
 from gui.shell import Shell
@@ -375,10 +375,12 @@ class Support(Tab):
 
     def _help(self) -> QWidget:
         say = self.texts
-        links = [
-            button(say(f"support.help.{key}"), partial(open_help, page), "link")
-            for page, key in zip(_HELP, _HELP_KEYS, strict=True)
-        ]
+        links = []
+        for page, key in zip(_HELP, _HELP_KEYS, strict=True):
+            title = say(f"support.help.{key}")
+            if not is_in(page, say.language):
+                title = say("support.help.in_english", title=title)
+            links.append(button(title, partial(open_help, page, say.language), "link"))
         return card(column(label(say("support.help.title"), "subtitle"), *links, gap=4))
 
     # -- all --------------------------------------------------------------------------------------
