@@ -119,6 +119,7 @@ class Link:
             left_out=left_out,
             bits=struct.calcsize("P") * 8,
             python=sys.version.split()[0],
+            protocol=wire.PROTOCOL,
         )
 
     def _info(self, what: int) -> str:

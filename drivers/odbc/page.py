@@ -16,6 +16,7 @@ from drivers.odbc.keys import code_of, code_of_one
 from drivers.odbc.keys import text_of as key_text
 from drivers.odbc.values import ITEM, converters, folded, hashed, item
 
+PART_ROWS = 400
 _MASK48 = (1 << 48) - 1
 
 Row = Sequence[Any]
@@ -92,9 +93,10 @@ class Assembly:
 
     def part(self) -> wire.Records | None:
         """The rows taken since the last part, for the parent to unpack while more are fetched.
-        None where something must still hang on them."""
+        None while they are few, for each part wakes the parent, and where something must still
+        hang on them."""
         wanted = self._wanted
-        if wanted.gathers or wanted.what != "rows" or not self._codes:
+        if wanted.gathers or wanted.what != "rows" or len(self._codes) < PART_ROWS:
             return None
         told = self._told([])
         self._sent += self._codes

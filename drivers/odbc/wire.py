@@ -1,7 +1,7 @@
 """What parent and child say to each other: typed messages in length-prefixed frames. No pickle.
 
 Imported by the child, which may be a 32-bit interpreter with little installed: only msgspec and the
-standard library here.
+standard library here. Nothing in a message depends on the width of either side.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import msgspec
 
+PROTOCOL = 1  # a packed reader may be older than the agent: raised when a message changes meaning
 MAX_FRAME = 256 * 1024 * 1024
 _LENGTH = struct.Struct(">I")
 
@@ -159,6 +160,7 @@ class Opened(msgspec.Struct, frozen=True, tag=True):
     bits: int = 64
     python: str = ""
     pid: int = 0
+    protocol: int = 0
 
 
 class Rows(msgspec.Struct, frozen=True, tag=True):
@@ -251,10 +253,11 @@ class Ended(Exception):
 
 def send(pipe: BinaryIO, message: Request | Reply) -> None:
     """Raises Ended."""
-    body = _encoder.encode(message)
+    frame = bytearray(_LENGTH.size)
+    _encoder.encode_into(message, frame, _LENGTH.size)
+    _LENGTH.pack_into(frame, 0, len(frame) - _LENGTH.size)
     try:
-        pipe.write(_LENGTH.pack(len(body)))
-        pipe.write(body)
+        pipe.write(frame)  # in one go: each write wakes the other side
         pipe.flush()
     except (OSError, ValueError):
         raise Ended from None
