@@ -11,6 +11,7 @@ are matched by the maker's name alone.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -34,6 +35,8 @@ FOLDERS = (
     ("dentrix", r"C:\Program Files\Dentrix"),
     ("eaglesoft", r"C:\Eaglesoft"),
 )
+_DSN_KEY = r"SOFTWARE\ODBC\ODBC.INI\ODBC Data Sources"
+_DRIVERS_KEY = r"SOFTWARE\ODBC\ODBCINST.INI\ODBC Drivers"
 Value = str | int | float | bool
 
 
@@ -93,17 +96,55 @@ def _marked(text: str, marks: Iterable[tuple[str, tuple[str, ...]]]) -> str:
     return next((kind for kind, words in marks if any(word in folded for word in words)), "")
 
 
-def _data_sources() -> Mapping[str, str]:
-    """ODBC data sources of this account and of the computer, of this program's word size only: a
-    64-bit process does not see 32-bit ones."""
-    try:
-        import pyodbc
-    except ImportError:  # no driver manager here
-        return {}
-    try:
-        return {str(name): str(driver) for name, driver in pyodbc.dataSources().items()}
-    except pyodbc.Error:
-        return {}
+if sys.platform == "win32":
+    import winreg
+
+    def _data_sources() -> Mapping[str, str]:
+        """The computer's and this account's ODBC data sources."""
+        return _values(_DSN_KEY, (winreg.HKEY_LOCAL_MACHINE, winreg.HKEY_CURRENT_USER))
+
+    def odbc_drivers() -> list[str]:
+        """Names of the ODBC drivers of this computer."""
+        return sorted(_values(_DRIVERS_KEY, (winreg.HKEY_LOCAL_MACHINE,)))
+
+    def _values(place: str, roots: Iterable[int]) -> dict[str, str]:
+        """64-bit and 32-bit alike, from where Windows keeps them: the driver manager would show
+        those of our own word size only."""
+        found: dict[str, str] = {}
+        for root in roots:
+            for view in (winreg.KEY_WOW64_32KEY, winreg.KEY_WOW64_64KEY):
+                try:
+                    with winreg.OpenKey(root, place, 0, winreg.KEY_READ | view) as key:
+                        for at in range(winreg.QueryInfoKey(key)[1]):
+                            name, value, _ = winreg.EnumValue(key, at)
+                            found[name] = str(value)
+                except OSError:  # no such key
+                    continue
+        return found
+
+else:
+
+    def _data_sources() -> Mapping[str, str]:
+        """ODBC data sources of this account and of the computer."""
+        try:
+            import pyodbc
+        except ImportError:  # no driver manager here
+            return {}
+        try:
+            return {str(name): str(driver) for name, driver in pyodbc.dataSources().items()}
+        except pyodbc.Error:
+            return {}
+
+    def odbc_drivers() -> list[str]:
+        """Names of the ODBC drivers of this computer; none where there is no driver manager."""
+        try:
+            import pyodbc
+        except ImportError:
+            return []
+        try:
+            return sorted(map(str, pyodbc.drivers()))
+        except pyodbc.Error:
+            return []
 
 
 def _services() -> Iterable[str]:

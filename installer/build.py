@@ -53,6 +53,8 @@ def build(asked: argparse.Namespace) -> int:
     from installer.pins import load_pins, product_version
     from installer.sign import Signer, test_signer
     from installer.steps import run_step
+    from installer.tables import product_code
+    from installer.winget import winget_files
 
     started = time.monotonic()
     pins = load_pins()
@@ -85,18 +87,31 @@ def build(asked: argparse.Namespace) -> int:
         product=pins.product, version=version, signer=signer, made_of=frozen_step.key,
     )  # fmt: skip
     bundled = run_step(bundle_step, cache)
-    msi_step = msi.msi_step(
-        bundled, product=pins.product, version=version, commit=commit, made_of=bundle_step.key
-    )
-    unsigned = run_step(msi_step, cache) / f"Bridgework-{version}.msi"
-
     asked.out.mkdir(parents=True, exist_ok=True)
-    final = asked.out / unsigned.name
-    shutil.copy(unsigned, final)
-    signer.sign(final, f"Bridgework {version}")
+    versions = [version, next_version(version)] if asked.and_next else [version]
+    finals = []
+    for one in versions:
+        msi_step = msi.msi_step(
+            bundled, product=pins.product, version=one, commit=commit, made_of=bundle_step.key
+        )
+        unsigned = run_step(msi_step, cache) / f"Bridgework-{one}.msi"
+        finals.append(asked.out / unsigned.name)
+        shutil.copy(unsigned, finals[-1])
+        signer.sign(finals[-1], f"Bridgework {one}")
+    final = finals[0]
     shutil.copy(bundled / "Bridgework" / bundle.SBOM, asked.out)
     digest = hashlib.sha256(final.read_bytes()).hexdigest()
     final.with_suffix(".msi.sha256").write_text(f"{digest}  {final.name}\n")
+    manifest = winget_files(
+        pins.product,
+        version=version,
+        url=f"{asked.url.rstrip('/')}/{final.name}",
+        sha256=digest,
+        product_code=product_code(final),
+    )
+    (asked.out / "winget").mkdir(exist_ok=True)
+    for name, text in manifest.items():
+        (asked.out / "winget" / name).write_text(text, encoding="utf-8")
     size_mb = final.stat().st_size / 1e6
     print(f"\n{final}\n{size_mb:.1f} MB, {time.monotonic() - started:.0f} s, SHA-256 {digest}")
     if size_mb > pins.msi_budget_mb:
@@ -111,7 +126,14 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="where the MSI goes")
     parser.add_argument("--version", help="a.b.c; the agent's own by default")
     parser.add_argument("--commit", help="enters the product code; HEAD by default")
+    parser.add_argument(
+        "--and-next", action="store_true", help="the same as the next version too, to try upgrades"
+    )
     parser.add_argument("--until", choices=["frozen", "msi"], default="msi")
+    parser.add_argument(
+        "--url", default="https://bridgework.example/download", metavar="FOLDER",
+        help="where the MSI will be fetched from; enters the winget manifest",
+    )  # fmt: skip
     parser.add_argument("--cert", type=Path, help="PEM; a test certificate by default")
     parser.add_argument("--key", default="", help="PEM file or PKCS#11 URI")
     parser.add_argument("--pkcs11", default="", metavar="MODULE", help="the token's library")
@@ -120,6 +142,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     if asked.cert and not asked.key:
         parser.error("--cert needs --key")
     return asked
+
+
+def next_version(version: str) -> str:
+    high, middle, low = version.split(".")
+    return f"{high}.{middle}.{int(low) + 1}"
 
 
 def _commit() -> str:

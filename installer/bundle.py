@@ -156,12 +156,26 @@ def _licences(parts: list[Part], python: Path, target: Path) -> None:
         if not texts:
             silent.append(f"{part.name} ({part.licence})")
             continue
-        (target / part.name).mkdir()
-        for text in texts:
-            shutil.copy(text, target / part.name / text.name)
+        _put_together(texts, target / part.name)
     lines = [f"{part.name} {part.version}: {part.licence}" for part in parts]
     lines += ["", "These brought no text of their own; their licence is as named above:", *silent]
     (target / "LICENCES.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _put_together(texts: list[Path], folder: Path) -> None:
+    """Every text once. Names that Windows takes for one (LICENSE, license) are numbered."""
+    folder.mkdir()
+    taken: dict[str, bytes] = {}
+    for text in sorted(texts):
+        content = text.read_bytes()
+        if content in taken.values():
+            continue
+        name, count = text.name, 1
+        while name.casefold() in taken:
+            count += 1
+            name = f"{text.stem}-{count}{text.suffix}"
+        taken[name.casefold()] = content
+        (folder / name).write_bytes(content)
 
 
 def sbom(parts: list[Part], product: Product, version: str) -> dict[str, object]:

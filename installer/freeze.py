@@ -13,7 +13,10 @@ from installer.winebox import WineBox
 
 PROGRAMS = ("bridgework", "bridgework-tray")
 SOURCE = ("agent", "drivers", "gui", "assets")
-RECIPE = ("bridgework.spec", "entry_bridgework.py", "entry_tray.py", "freeze.py", "icon.py")
+RECIPE = (
+    "bridgework.spec", "left_out.py", "entry_bridgework.py", "entry_tray.py", "freeze.py",
+    "icon.py",
+)  # fmt: skip
 _VERSION_RESOURCE = """\
 VSVersionInfo(
   ffi=FixedFileInfo(filevers={numbers}, prodvers={numbers}, mask=0x3F, flags=0x0, OS=0x40004,

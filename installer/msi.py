@@ -44,6 +44,9 @@ def fragment(bundle: Path, product: Product) -> Fragment:
     sources: dict[str, Path] = {}
 
     def walk(folder: Path) -> None:
+        names = [path.name.casefold() for path in folder.iterdir()]
+        if len(set(names)) < len(names):
+            raise BuildError(f"{folder}: names that differ by case only are one file on Windows.")
         for path in sorted(folder.iterdir()):
             name = path.relative_to(bundle).as_posix()
             if not name.isascii():
@@ -110,7 +113,7 @@ def msi_step(bundle: Path, *, product: Product, version: str, commit: str, made_
 
     source = digest_of([HERE / name for name in ("bridgework.wxs", "msi.py", "tables.py")])
     made_from = {"before": made_of, "version": version, "commit": commit, "source": source}
-    return Step("msi", made_from, make)
+    return Step(f"msi-{version}", made_from, make)
 
 
 def build_msi(scratch: Path, *, product: Product, version: str, commit: str) -> Path:

@@ -1,7 +1,8 @@
 """A Debian root of its own with Wine 10 and wixl, and how to run things in it.
 
 Mounts live in a mount namespace of the call, so nothing stays behind and the folder can be deleted
-safely. Needs root, as ``chroot`` does.
+safely; ``opened`` holds one open over many calls, for services that go on running. Needs root, as
+``chroot`` does.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from installer.pins import Wine
 from installer.steps import BuildError, Step, call, need
 
+_SCREEN = "-screen 0 1280x800x24 -nolisten tcp"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/wine"
 
 
@@ -44,6 +47,7 @@ class WineBox:
     work: Path
     prefix: str = "prefix"
     display: str = ""
+    keeper: int = 0  # process that holds the mounts; 0: every call makes its own
 
     @property
     def drive_c(self) -> Path:
@@ -55,14 +59,6 @@ class WineBox:
 
     def command(self, line: str, environ: Mapping[str, str] | None = None) -> list[str]:
         """What the host runs for a shell line inside."""
-        root = shlex.quote(str(self.root))
-        mounts = (
-            f"mkdir -p {root}/w && mount --bind {shlex.quote(str(self.work))} {root}/w"
-            f" && mount -t proc proc {root}/proc && mount --rbind /sys {root}/sys"
-            f" && mount --rbind /dev {root}/dev && mount -t tmpfs tmpfs {root}/tmp"
-            f" && mkdir -p {root}/tmp/.X11-unix /tmp/.X11-unix"
-            f" && mount --bind /tmp/.X11-unix {root}/tmp/.X11-unix"
-        )
         given = {
             "PATH": _PATH,
             "HOME": "/root",
@@ -73,14 +69,57 @@ class WineBox:
             **({"DISPLAY": self.display} if self.display else {}),
             **(environ or {}),
         }
-        words = " ".join(shlex.quote(f"{name}={value}") for name, value in given.items())
-        entered = (
-            f"chroot {root} /usr/bin/env -i {words} /bin/bash -c {shlex.quote('cd /w; ' + line)}"
+        words = ["chroot", str(self.root), "/usr/bin/env", "-i"]
+        words += [f"{name}={value}" for name, value in given.items()]
+        words += ["/bin/bash", "-c", f"cd /w; {line}"]
+        if self.keeper:
+            return [need("nsenter", "util-linux"), "--mount", "--target", str(self.keeper), *words]
+        return self._mounted(shlex.join(words))
+
+    def _mounted(self, line: str) -> list[str]:
+        root = shlex.quote(str(self.root))
+        mounts = (
+            f"mkdir -p {root}/w && mount --bind {shlex.quote(str(self.work))} {root}/w"
+            f" && mount -t proc proc {root}/proc && mount --rbind /sys {root}/sys"
+            f" && mount --rbind /dev {root}/dev && mount -t tmpfs tmpfs {root}/tmp"
+            f" && mkdir -p {root}/tmp/.X11-unix /tmp/.X11-unix"
+            f" && mount --bind /tmp/.X11-unix {root}/tmp/.X11-unix"
         )
         return [
             need("unshare", "util-linux"), "--mount", "--propagation", "private",
-            "/bin/bash", "-c", f"{mounts} && exec {entered}",
+            "/bin/bash", "-c", f"{mounts} && exec {line}",
         ]  # fmt: skip
+
+    @contextmanager
+    def opened(self) -> Iterator[WineBox]:
+        """This box with its Wine and a screen until the block ends: services outlive a call.
+
+        A console program started by one without a console (an installer's action) needs a screen
+        for its console. Wine is started apart, for its first program would hand its own output on
+        to every service.
+        """
+        line = f"chroot {shlex.quote(str(self.root))} /usr/bin/Xvfb -displayfd 1 {_SCREEN}"
+        keeper = subprocess.Popen(
+            self._mounted(line), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        try:
+            assert keeper.stdout is not None
+            display = keeper.stdout.readline().strip()
+            if not display:
+                raise BuildError("The Wine root could not be mounted, or has no Xvfb.")
+            inner = replace(self, keeper=keeper.pid, display=f":{display}")
+            inner.boot()
+            inner.run("(wineserver -p; wine cmd /c ver) >/dev/null 2>&1 </dev/null", "start Wine")
+            yield inner
+        finally:
+            subprocess.run(
+                replace(self, keeper=keeper.pid).command("wineserver -k"),
+                capture_output=True, check=False,
+            )  # fmt: skip
+            keeper.terminate()
+            keeper.wait()
+            if keeper.stdout is not None:
+                keeper.stdout.close()
 
     def run(self, line: str, purpose: str, *, quiet_is_success: bool = False) -> str:
         """A shell line inside; BuildError when it fails."""

@@ -1,6 +1,7 @@
 """``bridgework service``: what the Windows installer and the service manager call.
 
-Imports agent.runtime.windows when a command is run, which exists on Windows only.
+Imports agent.runtime.windows when a command is run, which exists on Windows only; and the rest no
+sooner than it is needed, for Windows waits 30 s for the first word of a service.
 """
 
 from __future__ import annotations
@@ -8,15 +9,19 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
+import structlog
 
 from agent.cli.root import App
-from agent.control.client import Client
-from agent.control.protocol import ControlError
-from agent.errors import ConfigError, ExitCode
-from agent.runtime.setup.answers import Answers, read_answers, run_answers
+from agent.errors import AgentError, ConfigError, ExitCode
+
+if TYPE_CHECKING:
+    from agent.control.client import Client
+
+log = structlog.get_logger(__name__)
 
 STARTS_WITHIN_S = 30.0
 
@@ -61,19 +66,32 @@ def set_up(app: App, code: str, answers: str) -> ExitCode:
 
     What cannot be done now is no reason to undo the installation: the window goes on from there.
     """
-    given = read_answers(Path(answers).read_bytes(), answers) if answers else Answers()
-    if code:
-        url = given.pair.url or app.settings().crm.url
-        pair = msgspec.structs.replace(given.pair, code=code, url=url)
-        given = msgspec.structs.replace(given, pair=pair)
-    with _service(app) as running:
-        for told in run_answers(running, given):
-            click.echo(f"{told.step.value}: {told.code}")
+    from agent.runtime.setup.answers import Answers, read_answers, run_answers
+
+    try:
+        given = read_answers(Path(answers).read_bytes(), answers) if answers else Answers()
+        if code:
+            url = given.pair.url or app.settings().crm.url
+            pair = msgspec.structs.replace(given.pair, code=code, url=url)
+            given = msgspec.structs.replace(given, pair=pair)
+        with _service(app) as running:
+            for told in run_answers(running, given):
+                click.echo(f"{told.step.value}: {told.code}")
+                log.info("service.set_up", step=told.step.value, code=told.code)
+    except AgentError as error:  # nobody sees the console of an installer
+        log.error("service.set_up_stopped", code=error.code)
+        raise
+    except OSError as error:
+        log.error("service.set_up_stopped", code="answers", errno=error.errno)
+        raise ConfigError("setup.bad_answers", file=answers, where="the file") from None
     return ExitCode.OK
 
 
 def _service(app: App) -> Client:
     """The service's control channel; it may still be starting."""
+    from agent.control.client import Client
+    from agent.control.protocol import ControlError
+
     deadline = time.monotonic() + STARTS_WITHIN_S
     while True:
         try:

@@ -1,11 +1,11 @@
-"""The named pipe: Windows' side of ``agent.control.line``. Not run here (no Windows, no Wine lane).
+"""The named pipe: Windows' side of ``agent.control.line``. Run by the Wine lane.
 
 Who may call is the pipe's own security descriptor's matter: the system, administrators and the
 account that made it own it; anybody signed in to this computer may read and write and no more, and
 nobody from the network. Who calls is asked of the system while the caller is impersonated, which
 Windows allows once something was read: a caller is met on a thread of its own, so that one who
 says nothing holds up nobody. Facts of the API: learn.microsoft.com, "Named Pipe Security and Access
-Rights", "Impersonating a Named Pipe Client". Imports agent.control.ends and protocol only.
+Rights", "Impersonating a Named Pipe Client". Imports agent.control.ends, sids and protocol only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from agent.control.ends import Peer
 from agent.control.protocol import ControlError
+from agent.control.sids import SERVICE, service_sid
 from agent.model.asking import Role
 
 if sys.platform == "win32":
@@ -249,7 +250,7 @@ if sys.platform == "win32":
                 win32con.OPEN_EXISTING,
                 # The agent may find out who we are and may not act as us.
                 win32file.FILE_FLAG_OVERLAPPED | win32con.SECURITY_SQOS_PRESENT
-                | win32con.SECURITY_IDENTIFICATION, None,
+                | win32file.SECURITY_IDENTIFICATION, None,
             ).Detach()  # fmt: skip
         except pywintypes.error as error:
             denied = error.winerror == winerror.ERROR_ACCESS_DENIED
@@ -261,17 +262,14 @@ if sys.platform == "win32":
         return PipeLine(int(handle), Peer(pid=pid), is_server=False)
 
     def _is_ours(handle: int) -> bool:
-        """Only the system, an administrator or we ourselves may play the agent to us: the pipe's
-        owner tells, which nobody can set to an account that is not their own."""
+        """Only the service, the system, an administrator or we ourselves may play the agent to us:
+        the pipe's owner tells, which nobody can set to an account that is not their own."""
         owner = win32security.GetSecurityInfo(
             handle, win32security.SE_KERNEL_OBJECT, win32security.OWNER_SECURITY_INFORMATION
         ).GetSecurityDescriptorOwner()
-        service = (
-            win32security.WinLocalSystemSid,
-            win32security.WinLocalServiceSid,
-            win32security.WinBuiltinAdministratorsSid,
-        )
-        known = [win32security.CreateWellKnownSid(kind, None) for kind in service]
+        kinds = (win32security.WinLocalSystemSid, win32security.WinBuiltinAdministratorsSid)
+        known = [win32security.CreateWellKnownSid(kind, None) for kind in kinds]
+        known.append(win32security.ConvertStringSidToSid(service_sid(SERVICE)))
         return owner == _own_sid() or owner in known
 
     def _own_sid() -> object:

@@ -169,3 +169,12 @@ def test_a_computer_set_up_by_commands_is_set_up(
     assert bridgework("pair", box.crm.new_code(), "--url", box.crm.url).exit_code == 0
     told = bridgework("setup", "--status")
     assert told.exit_code == 0, told.output
+
+
+def test_a_place_said_with_more_than_the_form_asks_is_kept_whole(
+    paired: Setup, box: Stage, paths: Paths
+) -> None:
+    said = {**place(box), "pms.writer": "none", "pms.statement_limit_ms": 90}
+    assert paired.answer(ask.UsePms(said), ME).works
+    kept = load_settings((), home=paths.home)
+    assert (kept.pms.writer, kept.value("pms.statement_limit_ms")) == ("none", 90)

@@ -129,10 +129,10 @@ def keep_place(
     given: Mapping[str, Value], secret: Mapping[str, str], settings: Settings, secrets: Secrets
 ) -> None:
     """Save what was tested. Fields of the form left out go back to their defaults, so that nothing
-    of an earlier place lingers."""
+    of an earlier place lingers; a file of answers may say more of ``pms.*`` than the form asks."""
     overlay = _checked(given, secret)
     file = settings.paths.config_file
-    for name in place_settings():
+    for name in dict.fromkeys((*place_settings(), *overlay)):
         value = overlay.get(name, MANIFEST[name].default)
         if value != MANIFEST[name].default:
             save_setting(file, name, value)

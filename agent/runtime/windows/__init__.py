@@ -6,7 +6,10 @@ event source, and the last part of its account.
 
 from __future__ import annotations
 
-NAME = "Bridgework"
+from agent.control.sids import SERVICE as NAME
+
+__all__ = ["ACCOUNT", "EXECUTABLE", "NAME", "TRAY"]
+
 ACCOUNT = rf"NT SERVICE\{NAME}"
 EXECUTABLE = "bridgework.exe"
 TRAY = "bridgework-tray.exe"

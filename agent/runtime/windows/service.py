@@ -2,6 +2,8 @@
 
 Stop, shutdown and upgrade end the host within its two seconds; sleep and resume are told to it.
 What keeps it from starting goes to the event log as a code and a sentence, never as a traceback.
+Windows gives a service 30 s to say its first word, and a computer that has just started is slow:
+the engine is imported only after that word.
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ import win32serviceutil
 
 from agent.config import Paths, Settings, load_settings
 from agent.errors import AgentError
-from agent.runtime.runner import Runner
 from agent.runtime.windows import NAME
 from agent.support.logs import configure
 from agent.support.messages import Catalogue
 
 log = structlog.get_logger(__name__)
 
+_START_HINT_MS = 60_000
 _STOP_HINT_MS = 10_000
 _RETRY_S = 30.0
 _LOOK_S = 0.5
@@ -63,16 +65,21 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin
         elif event_type in _PBT_RESUME:
             log.info("power.resume")
 
-    def SvcDoRun(self) -> None:  # noqa: N802
+    def SvcRun(self) -> None:  # noqa: N802
         """Until told to stop. What keeps the agent from starting is tried again: a mapped drive or
         a database server may only be late."""
+        self.ReportServiceStatus(win32service.SERVICE_START_PENDING, waitHint=_START_HINT_MS)
+        from agent.runtime.runner import Runner
+
         self.ReportServiceStatus(win32service.SERVICE_RUNNING)
         servicemanager.LogInfoMsg(f"{NAME} started.")
-        runner = Runner(self._settings, self.paths)
+        runner: Runner | None = None
         told = ""
         is_started = False
         while not self._stopping.is_set():
             try:
+                if runner is None:
+                    runner = Runner(self._settings, self.paths)
                 if is_started:
                     runner.look()
                 else:
@@ -86,8 +93,10 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin
                     told = line
                 self._stopping.wait(_RETRY_S)
             self._stopping.wait(_LOOK_S)
-        runner.stop()
+        if runner is not None:
+            runner.stop()
         servicemanager.LogInfoMsg(f"{NAME} stopped.")
+        self.ReportServiceStatus(win32service.SERVICE_STOP_PENDING, waitHint=_STOP_HINT_MS)
 
     def _settings(self) -> Settings:
         settings = load_settings(home=self.paths.home)

@@ -21,8 +21,8 @@ import structlog
 import win32security
 import win32service
 
+from agent.control.sids import folder_sddl
 from agent.runtime.windows import NAME, TRAY
-from agent.runtime.windows.sids import folder_sddl
 
 log = structlog.get_logger(__name__)
 

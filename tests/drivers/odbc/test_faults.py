@@ -28,7 +28,7 @@ from drivers.odbc.session import Door, Limits, OdbcSession, ReaderDied, ReaderOv
 from drivers.odbc.source import OdbcSource
 from tests.drivers.odbc.layouts import CODED, PASSWORD, PLAIN, READER, ZONE
 from tests.drivers.odbc.offices import LIMITS, PostgresOffice, bind_all
-from tests.support.proxy import StallingProxy
+from tests.support.proxy import Proxy
 from tests.support.servers import Postgres, driver
 
 pytestmark = pytest.mark.odbc
@@ -224,7 +224,7 @@ def test_a_32_bit_reader_says_the_same(office: PostgresOffice) -> None:
 
 
 def test_a_silent_server_is_left_by_the_watchdog(office: PostgresOffice) -> None:
-    with StallingProxy(office.server.port) as proxy:
+    with Proxy(office.server.port) as proxy:
         source = office.source(limits=QUICK, port=proxy.port)
         bind_all(source, source.probe())
         reader = source.open()

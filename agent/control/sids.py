@@ -1,4 +1,4 @@
-"""The security identifier of a service's own account, and the rights on the agent's folder. Pure.
+"""The service's name, its account's security identifier, and who may touch its folder. Pure.
 
 Source: Microsoft, "Service accounts: virtual accounts": S-1-5-80 followed by the SHA-1 of the
 upper-cased UTF-16 name as five 32-bit numbers.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
+
+SERVICE = "Bridgework"
 
 
 def service_sid(name: str) -> str:

@@ -1,0 +1,69 @@
+"""An office around the computer of the lane: database, Open Dental's API, CRM, on the host."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from agent.sandbox.practice.create import PracticePlan
+from tests.bench.rig import DATABASE, LOGIN, PASSWORD, ZONE
+from tests.e2e.two_sided import IMPATIENT, TwoSided
+from tests.wine.computer import Computer
+
+
+class Office(TwoSided):
+    """The rig of the two-sided tests, with the installed service as its agent."""
+
+    def __init__(self, computer: Computer, plan: PracticePlan) -> None:
+        super().__init__(engine="myisam", plan=plan)
+        self.computer = computer
+        self.home = computer.home
+
+    @property
+    def code(self) -> str:
+        return str(self._hello["code"])
+
+    def answers(self) -> Mapping[str, Any]:
+        """The file of answers IT would give to every office of theirs."""
+        developer, customer = self.api.authorization.removeprefix("ODFHIR ").split("/")
+        return {
+            "pms": {
+                "kind": "opendental", "host": "127.0.0.1", "port": self.server.port,
+                "database": DATABASE, "user": LOGIN, "password": PASSWORD, "writer": "api",
+                "api_url": self.api.url, "api_developer_key": developer,
+                "api_customer_key": customer,
+            },
+            "proof": {"accept": True, "patients_at_least": 10},
+            "hours": {"zone": ZONE},
+        }  # fmt: skip
+
+    def impatience(self) -> None:
+        """Shorter rotations, said as an administrator's policy."""
+        for name, value in IMPATIENT.items():
+            if not name.startswith("pms.writer"):
+                self.computer.reg_add(r"HKLM\Software\Policies\Bridgework", name, value)
+
+    def bridgework(self, *words: str, timeout_s: float = 600.0) -> str:
+        return self.computer.bridgework(*words, timeout_s=timeout_s)
+
+    def stop_agent(self) -> float:
+        return 0.0
+
+    def wait_for(self, *states: str, timeout_s: float, quiet: bool = False) -> float:
+        began = time.monotonic()
+        while True:
+            report = self.status()
+            if report is not None and report["state"] in states:
+                return time.monotonic() - began
+            if time.monotonic() - began > timeout_s:
+                raise TimeoutError(
+                    f"not {states} after {timeout_s:.0f} s: {self._in_short(report)}\n"
+                    f"{self.computer.log()[-3000:]}"
+                )
+            time.sleep(0.1)
+
+    def close(self, *, keep: bool = False) -> None:
+        super().close(keep=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
