@@ -10,7 +10,7 @@ import itertools
 import operator
 import struct
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
@@ -242,6 +242,7 @@ def joined(parts: Sequence[Records], last: Records) -> Records:
     return msgspec.structs.replace(last, rows=rows, mixed=False)
 
 
+Said = TypeVar("Said")
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 _replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 _encoder = msgspec.msgpack.Encoder()
@@ -264,7 +265,7 @@ def send(pipe: BinaryIO, message: Request | Reply) -> None:
 
 
 def receive_request(pipe: BinaryIO) -> Request:
-    return _requests.decode(_frame(pipe))
+    return _decoded(_requests, pipe)
 
 
 def receive_reply(pipe: BinaryIO) -> Reply:
@@ -272,12 +273,19 @@ def receive_reply(pipe: BinaryIO) -> Reply:
     failure."""
     parts: list[Records] = []
     while True:
-        reply = _replies.decode(_frame(pipe))
+        reply = _decoded(_replies, pipe)
         if not isinstance(reply, Records):
             return reply
         if not reply.more:
             return joined(parts, reply) if parts else reply
         parts.append(reply)
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[Said], pipe: BinaryIO) -> Said:
+    try:
+        return decoder.decode(_frame(pipe))
+    except msgspec.DecodeError:  # a program that is no reader of ours
+        raise Ended from None
 
 
 def _frame(pipe: BinaryIO) -> bytes:

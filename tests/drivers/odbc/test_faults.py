@@ -197,6 +197,15 @@ def test_a_reader_of_another_version_is_refused(office: PostgresOffice, tmp_path
     session.close()
 
 
+def test_a_program_that_is_no_reader_is_ended(office: PostgresOffice, tmp_path: Path) -> None:
+    other = _reader_with(tmp_path, r"os.write(1, b'\0\0\0\1x'); time.sleep(60)")
+    session = office.source(reader=other).session()
+    with pytest.raises(ReaderDied) as caught:
+        session.connect()
+    assert caught.value.facts["ended"] == -signal.SIGKILL
+    session.close()
+
+
 @pytest.mark.skipif(not READER_32, reason="no 32-bit reader on this machine")
 def test_a_32_bit_reader_says_the_same(office: PostgresOffice) -> None:
     """``ODBC_TEST_READER_32``: a program that runs ``drivers.odbc.child`` in a 32-bit Python;
