@@ -16,7 +16,6 @@ from drivers.odbc.keys import code_of, code_of_one
 from drivers.odbc.keys import text_of as key_text
 from drivers.odbc.values import ITEM, converters, folded, hashed, item
 
-PART_ROWS = 400
 _MASK48 = (1 << 48) - 1
 
 Row = Sequence[Any]
@@ -91,12 +90,11 @@ class Assembly:
             self._hung.append([])
         self._hung[gather].extend(rows)
 
-    def part(self) -> wire.Records | None:
+    def part(self, least: int = 1) -> wire.Records | None:
         """The rows taken since the last part, for the parent to unpack while more are fetched.
-        None while they are few, for each part wakes the parent, and where something must still
-        hang on them."""
+        None while they are fewer than ``least``, and where something must still hang on them."""
         wanted = self._wanted
-        if wanted.gathers or wanted.what != "rows" or len(self._codes) < PART_ROWS:
+        if wanted.gathers or wanted.what != "rows" or len(self._codes) < least:
             return None
         told = self._told([])
         self._sent += self._codes
