@@ -602,8 +602,9 @@ def emit(report: Mapping[str, Any], asked: argparse.Namespace) -> None:
 
 def _said(words: Sequence[str]) -> str:
     """The arguments that matter to who runs it again; no folder of this computer."""
-    told = re.sub(r"--kept[= ]\S+", "", " ".join(words))
-    return " ".join(word for word in told.split() if word not in ("--keep", "--json"))
+    told = re.sub(r"--(kept|venvs)[= ]\S+", "", " ".join(words))
+    shown = ("--keep", "--json", "--markdown")
+    return " ".join(word for word in told.split() if word not in shown)
 
 
 def figures_of(

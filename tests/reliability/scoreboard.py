@@ -117,6 +117,13 @@ SCOREBOARD: tuple[Row, ...] = (
         "Restart with work pending",
         "2 s with 10,000 pending, 10 s with 1 M records",
         "Debezium resumes at the chunk",
+        (
+            Part(
+                "bench-restart",
+                "{rows} records in the journal: {in order first_sync_worst_s} to the first sync"
+                " after a stop, {killed first_sync_worst_s} after kill -9",
+            ),
+        ),
     ),
     Row(
         "Load held",
