@@ -43,7 +43,7 @@ def one(rig: Rig, round_: int, how: str) -> tuple[float, float]:
         rig.agent.kill()
         rig.agent.wait()
     rig.stop_agent()
-    key = change(rig, f"restart {how} {round_}")
+    key = change(rig, f"restart {how} {round_} {time.time():.0f}")  # unlike any run before
     (rig.home / "status.json").unlink(missing_ok=True)
     began, wall_us = time.monotonic(), time.time() * 1e6
     rig.start_agent()
