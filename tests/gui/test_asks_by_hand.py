@@ -101,11 +101,11 @@ def test_an_own_field_a_row(desk: Desk) -> None:
 
 
 def test_whose_a_row_is_may_be_told_by_name(desk: Desk) -> None:
-    who = next(p for p in patients(desk).values() if p.get("birthdate"))
+    key, who = next((k, p) for k, p in patients(desk).items() if p.get("birthdate"))
     names = f"{who['last_name']},{who['first_name']},{who['birthdate']}"
     text = f"Last name,First name,DOB,Message,At,Mode\n{names},Called,2026-03-02 09:15,phone\n"
     _, (row,) = desk.preview(text)
-    assert (row.verdict, str(row.key)) == (NEW, str(who["key"]))
+    assert (row.verdict, row.key) == (NEW, key)
     stranger = text.replace(names, "Nobody,Nora,1990-01-01")
     assert verdicts(desk, stranger) == [(2, NO, "sheet.no_such_patient")]
 
@@ -120,6 +120,8 @@ def test_whose_a_row_is_may_be_told_by_name(desk: Desk) -> None:
         ("Patient No;Field;Value", Kind.CUSTOM),
         ("Last name;First name;Mobile;Note", Kind.PATIENTS),
         ("Last name;First name;Date;Time;Length;Room;Note", Kind.APPOINTMENTS),
+        ("Patient No;Date;Time;Type;Notes", Kind.APPOINTMENTS),
+        ("Patient No;Date;Time;Channel;Text", Kind.MESSAGES),
     ],
 )
 def test_what_the_rows_are_is_seen_by_the_heads(heads: str, kind: Kind) -> None:
