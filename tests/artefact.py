@@ -53,13 +53,15 @@ def keep(
     seconds: float,
     figures: Mapping[str, Figure | tuple[float, str]],
     seeds: tuple[int, int] | None = None,
+    ran: str | None = None,
     folder: Path = FOLDER,
 ) -> Path:
-    """Write ``<lane>.json``, in place of an earlier one; where it is now."""
+    """Write ``<lane>.json``, in place of an earlier one; where it is now. ``ran``: the commit that
+    ran, where the checkout may have moved on meanwhile."""
     made = Artefact(
         lane=lane,
         command=command,
-        commit=commit(),
+        commit=ran or commit(),
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         seconds=round(seconds, 1),
         machine=_machine(),

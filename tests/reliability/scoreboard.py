@@ -117,6 +117,13 @@ SCOREBOARD: tuple[Row, ...] = (
         "Restart with work pending",
         "2 s with 10,000 pending, 10 s with 1 M records",
         "Debezium resumes at the chunk",
+        (
+            Part(
+                "bench-restart",
+                "first sync at worst {first sync, in order, worst} (stopped in order),"
+                " {first sync, killed, worst} (killed) with {rows in the journal} rows",
+            ),
+        ),
     ),
     Row(
         "Load held",

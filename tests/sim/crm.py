@@ -109,6 +109,7 @@ class SimCrm:
         self.arrives: Callable[[Change], None] = lambda change: None
         self.refused: Callable[[Change], None] = lambda change: None
         self.push_failed: Callable[[], None] = lambda: None
+        self.push_answered: Callable[[], None] = lambda: None
 
     # -- people's side ----------------------------------------------------------------------------
 
@@ -268,10 +269,12 @@ class CrmLine:
     def push(self, batch_id: str, body: bytes) -> PushReply:
         self._crm.pushing(batch_id, self.unpack(body))
         try:
-            return self._call("push", lambda: self._crm.take(body))  # type: ignore[no-any-return]
+            reply: PushReply = self._call("push", lambda: self._crm.take(body))
         except CrmUnavailable:
             self._crm.push_failed()
             raise
+        self._crm.push_answered()
+        return reply
 
     def digests(self, stream: Stream, basis: Basis = Basis.KEPT) -> list[BucketDigest]:
         return self._call("digests", lambda: self._crm.digests(stream))  # type: ignore[no-any-return]

@@ -300,6 +300,9 @@ class Faults:
         if self.kernel.now < self.crm_down_until:
             raise CrmUnavailable("crm.unreachable")
         if self.fires(Kind.REFUSE):
+            n = self._seen[Kind.REFUSE]
+            if self.chance("refuse-how", n) < 0.1:  # not only this call: it is down for a while
+                self.crm_down_until = self.kernel.now + 20.0 * self.chance("refuse-for", n)
             raise CrmUnavailable("crm.unreachable")
         if self.fires(Kind.RESET_BEFORE):
             raise CrmUnavailable("crm.reset")

@@ -82,7 +82,8 @@ def nightly(
     for seed in wanted:
         if seed in kept.told:
             totals.add(kept.told[seed])
-    return _tell(totals, first, seeds, took, keep=keep, new=len(missing))
+    ran = commit if keep else None
+    return _tell(totals, first, seeds, took, ran=ran, new=len(missing))
 
 
 def _work(
@@ -106,14 +107,16 @@ def _work(
         results.close()  # type: ignore[attr-defined]
 
 
-def _tell(totals: Totals, first: int, seeds: int, took: float, *, keep: bool, new: int) -> int:
+def _tell(totals: Totals, first: int, seeds: int, took: float, *, ran: str | None, new: int) -> int:
+    """``ran``: the commit to keep the figures under; None: they are only shown."""
     left = unreached(totals.hits)
     print(table(totals.hits))
     is_done = totals.seeds == seeds
     is_covered = not left or totals.seeds < FULL_COVERAGE_SEEDS
-    if keep:
+    if ran is not None:
         artefact.keep(
             "sim",
+            ran=ran,
             command=f"{COMMAND} --seeds {totals.seeds} --from {first}",
             seconds=took,
             seeds=(first, first + totals.seeds - 1),

@@ -93,6 +93,7 @@ class Oracles:
         world.crm.arrives = self.promises.arrives
         world.crm.refused = self.promises.refused
         world.crm.push_failed = self.promises.push_failed
+        world.crm.push_answered = self.promises.push_answered
         self.history = History(TUNING.confirm_delete_s)
         self.deletions: Counter[tuple[int, Stream]] = Counter()  # by life
         self.allowed_at = -1e9
@@ -339,13 +340,14 @@ class Oracles:
                 raise Violation("V7", f"{late} is late at the CRM though nothing was wrong")
 
     def _check_agreed(self, process: Process) -> None:
-        """What counts as agreed is what the CRM holds."""
+        """What counts as agreed is what the CRM holds, unless it is parked and told as such."""
         if self.crm_restores or self.has_forgotten:
             return
         names = {number: stream for stream, number in process.journal._streams.items()}
         sql = (
             "SELECT stream, key, agreed FROM record WHERE batch IS NULL AND gone_at IS NULL"
-            " AND agreed = hash AND hash <> x''"
+            " AND agreed = hash AND hash <> x'' AND NOT EXISTS"
+            " (SELECT 1 FROM park p WHERE p.stream = record.stream AND p.key = record.key)"
         )
         for number, key, agreed in process.journal._writer.execute(sql):
             held = self.world.crm.records.get((names[number], key))

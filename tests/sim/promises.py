@@ -16,6 +16,7 @@ from agent.model.commands import CommandType, EndState
 from agent.model.streams import Stream
 from agent.model.writing import Change
 from agent.sync.effects import same
+from agent.sync.merge import WHOLE
 from tests.sim.faults import Kind
 from tests.sim.kernel import Violation
 from tests.sim.people import FAMILY, TEXT_FIELDS
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 LONGEST_S = 86_400 * 1.2  # a day, and the jitter
 SOONEST_S = 20.0  # a refused record is tried again after 25 s at the earliest, jitter aside
-FAILURES, WITHIN_S = 30, 10.0  # so many failed sends in so short a time are hammering
+FAILURES, WITHIN_S = 12, 2.0  # so many sends in a row that fail in so short a time are hammering
 STOP_S = 2.0
 #: what the simulated people are called and live at, as it may be spelled anywhere
 CANARIES = re.compile(
@@ -73,6 +74,9 @@ class Promises:
         is_same = life == world.lives and hash_ == change.content_hash
         if is_same and world.kernel.now - at < SOONEST_S:
             raise Violation("V2", f"{change.stream} {change.key} is asked again at once")
+
+    def push_answered(self) -> None:
+        self._failures.clear()
 
     def push_failed(self) -> None:
         now = self.world.kernel.now
@@ -130,6 +134,8 @@ class Promises:
         if asked.outcomes[-1].state not in (EndState.APPLIED, EndState.CONFLICT):
             return
         answered = {row.field for row in met}
+        if WHOLE in answered:
+            return  # the patient was gone
         for effect in process.journal.effects_of(ident):
             if effect.state is EffectState.VERIFIED:
                 answered |= set(effect.effect.fields)
