@@ -101,13 +101,18 @@ def test_an_own_field_a_row(desk: Desk) -> None:
 
 
 def test_whose_a_row_is_may_be_told_by_name(desk: Desk) -> None:
-    key, who = next((k, p) for k, p in patients(desk).items() if p.get("birthdate"))
+    """Only where it is certain: a name and a birth date alone may be two people."""
+    key, who = next(
+        (k, p) for k, p in patients(desk).items() if p.get("birthdate") and p.get("phone_mobile")
+    )
     names = f"{who['last_name']},{who['first_name']},{who['birthdate']}"
-    text = f"Last name,First name,DOB,Message,At,Mode\n{names},Called,2026-03-02 09:15,phone\n"
-    _, (row,) = desk.preview(text)
+    head = "Last name,First name,DOB,Mobile,Message,At,Mode\n"
+    rest = "Called,2026-03-02 09:15,phone\n"
+    _, (row,) = desk.preview(f"{head}{names},{who['phone_mobile']},{rest}")
     assert (row.verdict, row.key) == (NEW, key)
-    stranger = text.replace(names, "Nobody,Nora,1990-01-01")
-    assert verdicts(desk, stranger) == [(2, NO, "sheet.no_such_patient")]
+    assert verdicts(desk, f"{head}{names},,{rest}") == [(2, NO, "sheet.may_exist")]
+    stranger = "Nobody,Nora,1990-01-01,+17205550111"
+    assert verdicts(desk, f"{head}{stranger},{rest}") == [(2, NO, "sheet.no_such_patient")]
 
 
 @pytest.mark.parametrize(
