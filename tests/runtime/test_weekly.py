@@ -106,6 +106,8 @@ def test_a_week_adds_up(journal: Journal, clock: HandClock) -> None:
             turn.see_contact(Contact(name, 1))
             state = ContactState.UNLINKED if key is None else ContactState.LINKED
             turn.contact_state(name, state, key)
+    with journal.turn() as turn:  # somebody saw that this is another person
+        turn.contact_state("lead-2", ContactState.UNLINKED)
     report, page = made_of(journal, clock)
     assert (report.week, report.days, report.success) == ("2026-W10", 2, 1.0)
     assert (report.sent, report.duplicates) == ({"applied": 99, "duplicate": 1}, 1)
