@@ -100,7 +100,6 @@ def test_a_week_adds_up(journal: Journal, clock: HandClock) -> None:
         measures.took(Metric.STAGE, "change", seconds=0.04)
         book.look()
         clock.advance(86_400)
-    measures.count(Metric.CHANGES, "patient", "rejected", by=0)
     with journal.turn() as turn:
         for name, key in (("lead-1", 7), ("lead-2", 8), ("lead-3", None)):
             turn.see_contact(Contact(name, 1))
