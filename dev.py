@@ -38,6 +38,7 @@ QT_LIBRARIES: dict[str, tuple[str, ...]] = {
     "libfontconfig1": ("libfontconfig.so.1",),
     "libglib2.0-0": ("libglib-2.0.so.0",),
     "libdbus-1-3": ("libdbus-1.so.3",),
+    "dbus-daemon": ("dbus-daemon",),  # a session bus for tests of notifications
     "libxkbcommon0": ("libxkbcommon.so.0",),
     "fonts-dejavu-core": ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",),
 }
@@ -46,6 +47,7 @@ PANEL: dict[str, tuple[str, ...]] = {  # a virtual screen with a panel, for the 
     "trayer": ("trayer",),
     "openbox": ("openbox",),
     "xdotool": ("xdotool",),
+    "dunst": ("dunst",),
     "x11-utils": ("xwininfo",),
     "libxkbcommon-x11-0": ("libxkbcommon-x11.so.0",),
     "libxcb-cursor0": ("libxcb-cursor.so.0",),

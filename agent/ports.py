@@ -15,6 +15,8 @@ from agent.model.commands import (
     Polled,
 )
 from agent.model.effects import Effect, WriterFacts, Written
+from agent.model.metrics import Metric
+from agent.model.proof import Basis
 from agent.model.reading import (
     Column,
     Digest,
@@ -40,6 +42,23 @@ class Clock(Protocol):
         """Monotonic seconds; every interval is measured with this."""
 
     def sleep(self, seconds: float) -> None: ...
+
+
+class Meter(Protocol):
+    """Takes figures where things happen. Labels in the order ``agent.model.metrics`` declares."""
+
+    def count(self, metric: Metric, *labels: str, by: float = 1.0) -> None: ...
+    def took(self, metric: Metric, *labels: str, seconds: float) -> None: ...
+
+
+class _NoMeter:
+    """Where nobody measures."""
+
+    def count(self, metric: Metric, *labels: str, by: float = 1.0) -> None: ...
+    def took(self, metric: Metric, *labels: str, seconds: float) -> None: ...
+
+
+UNMEASURED: Meter = _NoMeter()
 
 
 class SecretStore(Protocol):
@@ -148,7 +167,9 @@ class CrmPort(Protocol):
         """The changes a packed body carries, in order; the inverse of ``pack``."""
 
     def push(self, batch_id: str, body: bytes) -> PushReply: ...
-    def digests(self, stream: Stream) -> list[BucketDigest]: ...
+    def digests(self, stream: Stream, basis: Basis = Basis.KEPT) -> list[BucketDigest]:
+        """By bucket, from sums the CRM keeps or from its contents hashed now."""
+
     def bucket(self, stream: Stream, bucket: int) -> dict[str, str]:
         """key (as text) -> content hash (hex) of every record the CRM holds in the bucket."""
 

@@ -30,13 +30,17 @@ from gui.locale import QtFormat
 from gui.notify import Notifier
 from gui.prefs import Prefs
 from gui.presenter.notices import RESULT, Notice, Notices
+from gui.presenter.offer import Offer
 from gui.presenter.status import StatusView, status_view
+from gui.reportpdf import PRINT
+from gui.reportpdf import main as print_main
 from gui.shell import Shell
 from gui.single import Single, call_first, session_name
 from gui.theme import Scheme, Theme
 from gui.tray import Tray
 from gui.windows.settings import About, Settings
-from gui.windows.window import Window
+from gui.windows.tabs import TABS
+from gui.windows.window import OWN_WINDOWS, Window
 from gui.wizard.window import Wizard
 
 _TICK_MS = 1000
@@ -57,12 +61,14 @@ class Desktop(QObject):
         self.texts = Texts(_language(self.prefs), QtFormat())
         self.shell = Shell(self.link, self.texts, self.theme, self.prefs)
         self.shell.may_start = True
+        self.shell.tabs = frozenset({*(tab.name for tab in TABS), *OWN_WINDOWS})
         self.tray = Tray(self.shell)
-        self.notifier = Notifier(self.tray, self._open_notice)
+        self.notifier = Notifier(self.tray, lambda go: self.do(":".join(go)))
         self._notices = Notices(time.monotonic())
         self._window: Window | None = None
         self._wizard: Wizard | None = None
         self._dialog: QDialog | None = None
+        self.ends_with_window = False  # there is no icon to come back by
         self.view: StatusView | None = None
         self.link.report_changed.connect(self.refresh)
         self.link.standing_changed.connect(self.refresh)
@@ -72,7 +78,7 @@ class Desktop(QObject):
         self._timer.start(_TICK_MS)
         self.tray.wanted.connect(self.do)
         self.tray.pressed.connect(self.notifier.press)
-        self.prefs.changed.connect(lambda _: self.tray.refresh())
+        self.prefs.changed.connect(self._preferred)
         self.shell.going.connect(self._gone)
         self.shell.starting.connect(self.start_agent)
         self.shell.telling.connect(self._told)
@@ -82,6 +88,8 @@ class Desktop(QObject):
         """Built when first wanted: a tray icon alone costs little."""
         if self._window is None:
             self._window = Window(self.shell)
+            if self.ends_with_window:
+                self._window.closed.connect(self.close)
         return self._window
 
     @property
@@ -113,8 +121,9 @@ class Desktop(QObject):
         self.tray.show_status(self.view)
         self.shell.show_status(self.view)
         turn = self._notices.step(
-            self.view, now=now, mono=time.monotonic(), may=self._may_notify, texts=self.texts
-        )
+            self.view, now=now, mono=time.monotonic(), may=self._may_notify, texts=self.texts,
+            tabs=self.shell.tabs,
+        )  # fmt: skip
         for kind in turn.withdraw:
             self.notifier.withdraw(kind)
         for notice in turn.show:
@@ -140,12 +149,12 @@ class Desktop(QObject):
             case ("snooze", _, span):
                 now = self.shell.now()
                 self.prefs.put("notify/snoozed", now if span == "off" else _until(span, now))
-            case ("settings", _, _):
-                self._open(Settings(self.shell, self._home, self.window))
-            case ("about", _, _):
-                self._open(About(self.shell, self.window))
+            case ("do", _, "start"):
+                self.start_agent()
+            case ("settings" | "about", _, _):
+                self._open(wish)
             case ("help", _, page):
-                open_help(page)
+                open_help(page, self.texts.language)
             case ("support", _, _):
                 self.window.bring_up("support", "bundle")
             case ("close" | "quit", _, _):
@@ -168,6 +177,7 @@ class Desktop(QObject):
     def close(self) -> None:
         """The icon goes; the agent goes on."""
         self._timer.stop()
+        self.notifier.close()
         self.tray.hide()
         for window in (self._window, self._wizard, self.dialog):
             if window is not None:
@@ -186,31 +196,65 @@ class Desktop(QObject):
     def _gone(self, tab: str, place: str) -> None:
         """What has a window of its own, and what the wizard sends here."""
         if tab == "setup" and place == "notify":
-            self.tray.notify(self.texts("shell.product"), self.texts("wizard.done.tested"), "")
+            said = self.texts("wizard.done.tested")
+            here = ("open", "")
+            button, title = self.texts("notices.look"), self.texts("shell.product")
+            self.notifier.show(Notice(RESULT, title, said, "", button, here, here))
         elif tab == "setup":
             self.wizard.bring_up(place)
         elif self._wizard is not None and self._wizard.isVisible():
             self.window.bring_up(tab, place)
 
-    def _told(self, text: str, tone: str) -> None:
+    def _told(self, text: str, tone: str, offer: Offer | None) -> None:
         """The end of something started and walked away from."""
         is_away = self._window is None or not self._window.isActiveWindow()
         if is_away and tone in {"good", "bad"} and self._may_notify(RESULT):
+            button, go = self.texts("notices.look"), ("open", "")
+            if offer is not None:
+                button, go = offer.label, offer.go
             title = self.texts("shell.product")
-            button = self.texts("notices.look")
-            self.notifier.show(Notice(RESULT, title, text, tone, button, ("", "")))
+            self.notifier.show(Notice(RESULT, title, text, tone, button, go, ("open", "")))
+
+    def _preferred(self, name: str) -> None:
+        if name == "language":
+            # Not in the middle of the choice: the box it was made in goes away.
+            QTimer.singleShot(0, self, self.speak)
+        else:
+            self.tray.refresh()
+
+    def speak(self) -> None:
+        """The language as chosen, at once: what is open is built anew where it stood."""
+        self.texts = self.shell.texts = Texts(_language(self.prefs), QtFormat())
+        old, place, wizard = self._window, "", self._wizard
+        page = wizard.page.name if wizard is not None and wizard.isVisible() else ""
+        has_settings = isinstance(self.dialog, Settings)
+        if old is not None:
+            place = old.tab.name if old.tab is not None else ""
+            old.keep_place()
+        was_shown = old is not None and old.isVisible()
+        for part in (old, wizard):
+            if part is not None:
+                part.hide()
+                part.deleteLater()
+        self._window = self._wizard = None
+        self.refresh()
+        if was_shown:
+            self.window.bring_up(place)
+        if page:
+            self.wizard.bring_up(page)
+        if has_settings:
+            self._open("settings")
 
     def _may_notify(self, kind: str) -> bool:
         snoozed = self.prefs.moment("notify/snoozed")
         is_muted = snoozed is not None and snoozed > self.shell.now()
         return not is_muted and self.prefs.flag(f"notify/{kind}", default=True)
 
-    def _open_notice(self, notice: Notice) -> None:
-        self.window.bring_up(*notice.go)
-
-    def _open(self, dialog: QDialog) -> None:
+    def _open(self, name: str) -> None:
         if self.dialog is not None:
             self.dialog.close()
+        shell, above = self.shell, self.window
+        dialog = Settings(shell, self._home, above) if name == "settings" else About(shell, above)
         self._dialog = dialog
         self.window.bring_up()
         dialog.open()
@@ -229,6 +273,8 @@ def _until(span: str, now: datetime) -> datetime:
 
 
 def main(arguments: Sequence[str]) -> int:
+    if arguments[:1] == [PRINT]:
+        return print_main(list(arguments[1:]))  # a report to PDF: no icon, no window
     wish = _parser().parse_args(arguments)
     app = QApplication.instance() or QApplication(["bridgework"])
     assert isinstance(app, QApplication)
@@ -247,6 +293,7 @@ def main(arguments: Sequence[str]) -> int:
     single = Single(name)
     desktop = Desktop(app, home)
     single.wanted.connect(desktop.take)
+    desktop.ends_with_window = wish.no_tray
     desktop.start()
     # At sign-in the panel may come a little later than we do.
     is_bare = not wish.autostart and not QSystemTrayIcon.isSystemTrayAvailable()
@@ -254,8 +301,6 @@ def main(arguments: Sequence[str]) -> int:
         desktop.wizard.bring_up(place)
     elif tab or wish.no_tray or is_bare:
         desktop.window.bring_up(tab, place)
-    if wish.no_tray:
-        desktop.window.closed.connect(desktop.close)
     return app.exec()
 
 

@@ -7,9 +7,11 @@ The window's own words lie in ``assets/messages/window/<language>/<room>.toml``:
 
 from __future__ import annotations
 
+import re
 import string
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -70,16 +72,21 @@ class Texts:
         return key in self._entries
 
     def message(self, code: str, facts: Mapping[str, Fact] | None = None) -> Message:
-        """What the catalogue says to a code of the agent."""
+        """What the catalogue says to a code of the agent. What is for a console is left out where
+        a button stands for it."""
         spoken = self._messages.get(self.language, self._messages["en"])
         base = code.partition(":")[0]
         catalogue = spoken if base in spoken.codes else self._messages["en"]
         found = catalogue.render(code, facts)
+        if found.button:
+            found = replace(found, next_step=_at_a_window(found.next_step))
         if not self._is_pseudo:
             return found
-        parts = (found.title, found.body, found.next_step)
-        title, body, next_step = (pseudo(part) if part else "" for part in parts)
-        return Message(found.code, title, body, next_step, found.audience)
+        parts = ("title", "body", "next_step", "button")
+        longer: dict[str, Any] = {
+            part: pseudo(getattr(found, part)) for part in parts if getattr(found, part)
+        }
+        return replace(found, **longer)
 
     def names(self, prefix: str) -> list[str]:
         """What follows ``prefix.`` in the keys there are; counted forms once."""
@@ -133,6 +140,12 @@ class Texts:
             if name:
                 parts.append(words.get(name, _NOT_GIVEN))
         return _padded("".join(parts))
+
+
+def _at_a_window(step: str) -> str:
+    """Its sentences without those that name a command."""
+    sentences = re.split(r"(?<=[.!?]) +", step)
+    return " ".join(each for each in sentences if "bridgework " not in each)
 
 
 class _Words(dict[str, str]):

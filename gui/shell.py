@@ -11,6 +11,7 @@ from agent.errors import AgentError
 from gui.i18n import Texts
 from gui.link import Link
 from gui.prefs import Prefs
+from gui.presenter.offer import START, Offer, offer
 from gui.presenter.status import StatusView
 from gui.theme import Theme
 
@@ -23,7 +24,7 @@ class Shell(QObject):
     """``go("review", "conflict:17")`` opens that tab there; ``tell`` shows a passing line."""
 
     going = Signal(str, str)  # tab, place
-    telling = Signal(str, str)  # text, tone
+    telling = Signal(str, str, object)  # text, tone, Offer or None
     starting = Signal()  # a person wants the agent to run
     status_changed = Signal(object)  # StatusView, every second
 
@@ -53,10 +54,18 @@ class Shell(QObject):
     def go(self, tab: str, place: str = "") -> None:
         self.going.emit(tab, place)
 
-    def tell(self, text: str, tone: str = "") -> None:
-        self.telling.emit(text, tone)
+    def tell(self, text: str, tone: str = "", offer: Offer | None = None) -> None:
+        self.telling.emit(text, tone, offer)
+
+    def take(self, offer: Offer) -> None:
+        """What its button says."""
+        if offer.go == START:
+            self.starting.emit()
+        else:
+            self.go(*offer.go)
 
     def tell_error(self, error: AgentError) -> None:
-        """In the words of the catalogue: what stopped and the next step."""
+        """In the words of the catalogue: what stopped, and the next step or a button for it."""
         message = self.texts.message(error.code, error.facts)
-        self.tell(" ".join(part for part in (message.title, message.next_step) if part), "bad")
+        text = " ".join(part for part in (message.title, message.next_step) if part)
+        self.tell(text, "bad", offer(message, self.tabs, may_start=self.may_start))

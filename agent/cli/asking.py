@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
+from agent.cli import speech
 from agent.cli.root import App
 from agent.control.client import Client
 from agent.control.protocol import ControlError
 from agent.control.server import Caller
 from agent.errors import ExitCode
 from agent.model.asking import Request, Role, Settlement
-from agent.support.messages import Catalogue
 
 if TYPE_CHECKING:
     from agent.runtime.desk import Desk
@@ -110,7 +110,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def told_each(settlement: Settlement, did: str) -> ExitCode:
     """A line for each; FAILED when something was refused."""
-    catalogue = Catalogue.load()
+    catalogue = speech.catalogue()
     for line in settlement.lines:
         if line.code:
             title = catalogue.render(line.code, {"id": line.id, **line.facts}).title

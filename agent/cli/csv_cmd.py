@@ -14,12 +14,12 @@ from typing import Any
 import click
 import msgspec
 
-from agent.cli import words
+from agent.cli import speech, words
 from agent.cli.asking import JSON, YES, Reception, confirm, parse_moment, print_json, reception
 from agent.cli.handing import fetch, send, wait
 from agent.cli.render import wrapped
 from agent.cli.root import App
-from agent.csvio.heads import fold
+from agent.csvio.heads import Kind, fold
 from agent.errors import ExitCode
 from agent.model.review import ApplyUndo, PreviewUndo, UndoScope
 from agent.model.sheets import (
@@ -41,7 +41,6 @@ from agent.model.sheets import (
     Verdict,
 )
 from agent.model.streams import Stream
-from agent.support.messages import Catalogue
 
 _SHOWN = 20
 _HEADS = 30
@@ -139,7 +138,7 @@ def _target(file: Path | None, name: str) -> Path:
 @csv_.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--kind", type=click.Choice(["patients", "appointments"]), help="What the rows are."
+    "--kind", type=click.Choice([kind.value for kind in Kind]), help="What the rows are."
 )  # fmt: skip
 @click.option(
     "--column", "columns", multiple=True, metavar="HEAD=FIELD",
@@ -306,7 +305,7 @@ def _question(counts: Counts) -> str:
 
 
 def _say(code: str, facts: dict[str, Any]) -> str:
-    text = Catalogue.load().render(code, facts)
+    text = speech.catalogue().render(code, facts)
     return " ".join(part for part in (text.title, text.next_step) if part)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
+from agent.cli import speech
 from agent.cli.render import MARKS, findings_lines
 from agent.cli.root import App
 from agent.errors import ExitCode
@@ -12,7 +13,6 @@ from agent.model.helping import Checked
 from agent.model.reading import Severity
 from agent.runtime.checks import all_checks
 from agent.support.doctor import run_checks, worst
-from agent.support.messages import Catalogue
 
 # The data map's notes fill pages and need no attention; ``bridgework map check --notes`` has them.
 ALIKE = 3  # findings of one code shown in full
@@ -62,7 +62,7 @@ def _lines(result: Checked, titles: dict[str, str]) -> list[str]:
 
 def _described(result: Checked) -> dict[str, object]:
     """One check for scripts: codes and facts to act on, texts to show."""
-    catalogue = Catalogue.load()
+    catalogue = speech.catalogue()
     findings = []
     for finding in result.findings:
         text = catalogue.render(finding.code, finding.facts)

@@ -13,12 +13,13 @@ from typing import Any
 import click
 import msgspec
 
+from agent.cli import speech
 from agent.cli.render import ago, stream_table
 from agent.cli.root import App
 from agent.errors import ExitCode
 from agent.journal.snapshot import backup_file, status_snapshot, verify_file, visiting
 from agent.support.health import iso
-from agent.support.messages import Catalogue, Fact
+from agent.support.messages import Fact
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 
@@ -81,7 +82,7 @@ def parked(app: App, limit: int, as_json: bool) -> None:
     """Records set aside one by one: which, since when, why, and when they are tried again."""
     with visiting(_path(app)) as (_, visitor):
         found = visitor.parked(limit)
-    catalogue = Catalogue.load()
+    catalogue = speech.catalogue()
     if as_json:
         _print_json(
             [
@@ -124,7 +125,7 @@ def activity(app: App, limit: int, as_json: bool) -> None:
         return
     if not found:
         click.echo("Nothing worth a line has happened yet.")
-    catalogue = Catalogue.load()
+    catalogue = speech.catalogue()
     for line in found:
         facts: dict[str, Fact] = dict.fromkeys(("count", "rows", "columns"), line.count)
         if line.stream is not None:
@@ -175,7 +176,7 @@ def verdict(finding: str) -> str:
     code, *facts = finding.split()
     pairs = (fact.partition("=") for fact in facts)
     given: dict[str, Fact] = {name: value for name, _, value in pairs}
-    text = Catalogue.load().render(code, given)
+    text = speech.catalogue().render(code, given)
     return f"{text.title} {text.body} [{finding}]"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from agent.cli import words
+from agent.cli import speech, words
 from agent.cli.asking import JSON, YES, confirm, parse_key, print_json, reception
 from agent.cli.root import App
 from agent.model.asking import MOST, Done, Request
@@ -23,7 +23,6 @@ from agent.model.review import (
     ShowContact,
     UnmergeContact,
 )
-from agent.support.messages import Catalogue
 
 _STATES = (*words.CONTACT_STATES, "all")
 _LABELS = {
@@ -122,7 +121,7 @@ def _in_words(view: ContactView) -> str:
     lines.append(words.table(heads, rows))
     if view.candidates:
         lines += ["", "  = the same, ~ alike, ! differs"]
-    catalogue = Catalogue.load()
+    catalogue = speech.catalogue()
     for candidate in view.candidates:
         if candidate.why in catalogue.codes:
             told = catalogue.render(candidate.why).title

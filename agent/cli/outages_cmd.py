@@ -6,11 +6,11 @@ from datetime import datetime
 
 import click
 
+from agent.cli import speech
 from agent.cli.asking import JSON, parse_moment, print_json, reception
 from agent.cli.root import App
 from agent.journal.rows import OutageRow
 from agent.model.sheets import ListOutages, OutageLine
-from agent.support.messages import Catalogue
 
 SIDES = {"pms": "Practice system", "crm": "CRM", "agent": "Bridgework"}
 
@@ -35,7 +35,7 @@ def outages(app: App, since: str | None, limit: int, as_json: bool) -> None:
 
 def outage_lines(outage: OutageLine | OutageRow) -> list[str]:
     """``CRM offline 10:02-10:47 (45 min), 37 changes waited, all sent.`` and the cause."""
-    title = Catalogue.load().render(outage.code).title
+    title = speech.catalogue().render(outage.code).title
     return [f"{SIDES[outage.side]} {_period(outage)}{_waited(outage)}", f"  {title}"]
 
 

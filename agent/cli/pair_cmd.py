@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from agent import __version__
+from agent.cli import speech
 from agent.cli.root import App
 from agent.config.store import save_setting
 from agent.crm.auth import Auth
@@ -20,7 +21,6 @@ from agent.crm.enroll import enroll
 from agent.crm.pairing import Pairing, PairingStore
 from agent.errors import AgentError, CrmError, ExitCode
 from agent.runtime.clock import SystemClock
-from agent.support.messages import Catalogue
 
 
 @click.command()
@@ -139,5 +139,5 @@ def _in_words(told: dict[str, Any]) -> str:
     if told["rotation_unfinished"]:
         lines.append("  A key change is unfinished; the agent finishes it, or: pair --rotate")
     if told["error"] is not None:
-        lines.append("  " + Catalogue.load().render(told["error"]["code"], told["error"]).line)
+        lines.append("  " + speech.catalogue().render(told["error"]["code"], told["error"]).line)
     return "\n".join(lines)

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import click
 
-from agent.cli import words
+from agent.cli import speech, words
 from agent.cli.asking import JSON, parse_key, print_json, reception, told_each
 from agent.cli.root import App
 from agent.errors import ExitCode
 from agent.model.asking import MOST, Request, Settlement
 from agent.model.records import HeedParked, IgnoreParked, ListParked, Place, RetryParked
 from agent.model.streams import Stream
-from agent.support.messages import Catalogue
 
 _STREAM = click.argument("stream", type=click.Choice([s.value for s in Stream]))
 _KEYS = click.argument("keys", nargs=-1, required=True)
@@ -90,7 +89,7 @@ def heed(app: App, stream: str, keys: tuple[str, ...], *, as_json: bool) -> Exit
 
 
 def why(reason: str) -> str:
-    catalogue = Catalogue.load()
+    catalogue = speech.catalogue()
     known = reason.partition(":")[0] in catalogue.codes
     return catalogue.render(reason).title if known else f"The CRM says: {reason}"
 

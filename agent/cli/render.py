@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+from agent.cli import speech
+from agent.model.proof import FullProof
 from agent.model.reading import Finding, Severity
 from agent.model.status import FATAL, Report, Snapshot, State
 from agent.model.streams import Stream
-from agent.support.messages import Catalogue
 
 _REMEDIES = {
     State.NOT_SET_UP: "Set it up: bridgework setup",
@@ -87,6 +88,7 @@ def status_text(report: Report) -> str:
             ("Last read from the practice", ago(s.last_read_at)),
             ("Last write to the CRM", ago(s.last_write_at, never="none since the agent started")),
         ]
+    numbers.append(("Last full proof of equality", full_proof(s.proof)))
     numbers.append(("Practice system", f"{s.pms_kind} {s.pms_version}".strip()))
     if s.safety_mode != "normal":
         numbers.append(("Writing to the practice", f"limited: {s.safety_mode} (safety show)"))
@@ -147,7 +149,7 @@ def stream_table(lines: Sequence[Counted], columns: Sequence[str]) -> list[str]:
 
 
 def _title(code: str) -> str:
-    return Catalogue.load().render(code).title.rstrip(".")
+    return speech.catalogue().render(code).title.rstrip(".")
 
 
 def _headline(report: Report) -> str:
@@ -175,6 +177,15 @@ def _proof(age_s: float | None) -> str:
     return "none" if age_s is None else f"{span(age_s)} ago"
 
 
+def full_proof(proof: FullProof | None) -> str:
+    """When everything was last proven equal on both sides, of how many records, with what hash."""
+    if proof is None:
+        return "none yet"
+    ignored = f", {proof.excepted:,} left aside" if proof.excepted else ""
+    at = f"{proof.at.astimezone():%d %b %H:%M}"
+    return f"{at}, {proof.rows:,} records{ignored}, {proof.root[:12]}"
+
+
 def _what_to_do(state: State) -> str:
     return f". {_REMEDIES[state]}" if state in _REMEDIES else ""
 
@@ -186,7 +197,7 @@ def findings_lines(
 
     ``alike``: so many of one code are shown in full, the rest of it as a count.
     """
-    catalogue = Catalogue.load()
+    catalogue = speech.catalogue()
     steps = max((len(str(f.facts.get("step", ""))) for f in findings), default=0)
     lines = []
     counts = Counter(f.code for f in findings)

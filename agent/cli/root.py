@@ -16,11 +16,11 @@ import click
 import structlog
 
 from agent import __version__
+from agent.cli import speech
 from agent.config import Paths, Settings, load_settings, open_secrets
 from agent.config.secrets import Secrets
 from agent.errors import AgentError, ExitCode
 from agent.support.logs import configure
-from agent.support.messages import Catalogue
 
 # name -> where it lives, and its line of the help, so that showing help imports nothing.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -46,6 +46,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "undo": ("agent.cli.undo_cmd:undo", "Take back what the agent wrote."),
     "safety": ("agent.cli.safety_cmd:safety", "Limit what the agent may write."),
     "audit": ("agent.cli.audit_cmd:audit", "Prove the record of what was done."),
+    "report": ("agent.cli.report_cmd:report", "One week in figures: page, PDF, JSON."),
+    "metrics": ("agent.cli.metrics_cmd:metrics", "Figures for monitoring (Prometheus)."),
+    "alerts": ("agent.cli.alerts_cmd:alerts", "Who is told when a promise is missed."),
     "logs": ("agent.cli.logs_cmd:logs", "Show the log; it holds no patient data."),
     "bundle": ("agent.cli.bundle_cmd:bundle", "One file for support, without patient data."),
     "setup": ("agent.cli.setup_cmd:setup", "Set this computer up, step by step."),
@@ -89,6 +92,14 @@ class App:
             self._settings = load_settings(self._flags, home=self._home)
             self.start_log(self._settings)
         return self._settings
+
+    @property
+    def language(self) -> str:
+        """Of messages; English where the settings say nothing, or cannot be read."""
+        try:
+            return self.settings().practice.language
+        except AgentError:
+            return ""
 
     def reload(self) -> Settings:
         """The settings as they stand now, whatever was loaded before."""
@@ -135,11 +146,11 @@ class Root(click.Group):
             click.echo(err=True)
             ctx.exit(_INTERRUPTED)
         except AgentError as error:
-            _tell(Catalogue.load().of(error).line)
+            _tell(speech.catalogue().of(error).line)
             ctx.exit(error.exit_code)
         except Exception as error:  # noqa: BLE001 - the last line of defence: nothing raw on screen
             structlog.get_logger(__name__).error("command.crashed", exc_info=error)
-            _tell(Catalogue.load().render("internal").line)
+            _tell(speech.catalogue().render("internal").line)
             ctx.exit(ExitCode.FAILED)
         if isinstance(outcome, int):
             ctx.exit(outcome)

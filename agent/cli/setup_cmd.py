@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from agent.cli import setup_talk
+from agent.cli import setup_talk, speech
 from agent.cli.asking import JSON, print_json
 from agent.cli.root import App
 from agent.control.client import Client
@@ -27,7 +27,6 @@ from agent.model.asking import Request, Role
 from agent.runtime.clock import SystemClock
 from agent.runtime.setup.answers import Answers, Asked, PlaceRefused, read_answers, run_answers
 from agent.runtime.setup.flow import Setup
-from agent.support.messages import Catalogue
 
 T = TypeVar("T")
 _NOBODY = frozenset({"control.no_agent", "control.not_here"})
@@ -138,7 +137,7 @@ def _by_file(desk: Asked, answers: Answers, *, as_json: bool) -> ExitCode:
     if as_json:
         error_told = None
         if failed is not None:
-            message = Catalogue.load().of(failed)
+            message = speech.catalogue().of(failed)
             error_told = {
                 "code": failed.code,
                 "facts": failed.facts,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from agent.cli import words
+from agent.cli import speech, words
 from agent.cli.render import MARKS, span
 from agent.errors import AgentError, ExitCode
 from agent.model import setup as ask
@@ -15,7 +15,6 @@ from agent.model.hours import ALLOWED, parse_hours
 from agent.model.reading import Finding, Severity
 from agent.model.setup import FoundPage, KindView, SetupView, Step, Value
 from agent.runtime.setup.answers import Asked, Told
-from agent.support.messages import Catalogue
 
 TITLES = {
     Step.PAIR: "Link to the CRM",
@@ -87,7 +86,7 @@ def _until_done(act: Callable[[Asked], None], desk: Asked) -> None:
         try:
             act(desk)
         except AgentError as error:
-            click.echo("  " + Catalogue.load().of(error).line)
+            click.echo("  " + speech.catalogue().of(error).line)
             if not click.confirm("  Try again?", default=True):
                 raise _Later from None
         else:
@@ -194,7 +193,7 @@ def _scope(desk: Asked) -> None:
         word = click.prompt("    What does it mean", type=choices, default=status.word)
         if word != status.word:
             said.append(ask.StatusWord(status.stream, status.field, status.value, word))
-    text = Catalogue.load().render(scope.writes)
+    text = speech.catalogue().render(scope.writes)
     click.echo(f"  {text.title}")
     back = click.confirm("  May the CRM book and edit?", default=scope.write_back)
     desk.ask(ask.SetScope(tuple(skip), tuple(said), back), timeout_s=120.0)
@@ -204,7 +203,7 @@ def _conflicts(desk: Asked) -> None:
     groups = desk.ask(ask.GetPolicies()).groups
     rows = []
     for group in groups:
-        fixed = Catalogue.load().render(group.fixed).title if group.fixed else ""
+        fixed = speech.catalogue().render(group.fixed).title if group.fixed else ""
         rows.append(
             (
                 GROUPS.get(group.group, group.group),
@@ -261,7 +260,7 @@ def _start(desk: Asked) -> None:
         f"It writes nothing to {preview.kind}."
     )
     for finding in preview.findings:
-        click.echo("  " + Catalogue.load().render(finding.code, finding.facts).line)
+        click.echo("  " + speech.catalogue().render(finding.code, finding.facts).line)
     if not click.confirm("  Start?", default=True):
         raise _Later
     desk.ask(ask.FinishSetup())
@@ -299,7 +298,7 @@ def _facts(step: Step, facts: dict[str, Any]) -> str:
 
 
 def found_lines(page: FoundPage) -> list[str]:
-    catalogue = Catalogue.load()
+    catalogue = speech.catalogue()
     if not page.found:
         return ["  No practice system is to be seen from this computer; fill in where it is."]
     lines = []
@@ -310,7 +309,7 @@ def found_lines(page: FoundPage) -> list[str]:
 
 
 def test_lines(steps: Sequence[Finding]) -> list[str]:
-    catalogue = Catalogue.load()
+    catalogue = speech.catalogue()
     lines = []
     for step in steps:
         text = catalogue.render(step.code, step.facts)
@@ -322,7 +321,7 @@ def test_lines(steps: Sequence[Finding]) -> list[str]:
 
 
 def told_line(told: Told) -> str:
-    text = Catalogue.load().render(told.code).title if told.code else "done"
+    text = speech.catalogue().render(told.code).title if told.code else "done"
     about = _facts(told.step, told.facts)
     if told.step is Step.PREVIEW and told.facts.get("total"):
         about = f"{int(told.facts['total'] or 0):,} records to send"

@@ -16,6 +16,7 @@ from typing import Any
 import click
 import msgspec
 
+from agent.cli import speech
 from agent.cli.root import App
 from agent.cli.stage import Stage
 from agent.crm.pairing import PairingStore
@@ -26,7 +27,6 @@ from agent.runtime.golive import report as reports
 from agent.runtime.golive.five import CROWD
 from agent.runtime.golive.run import reports_folder, run_five
 from agent.support.health import read_report
-from agent.support.messages import Catalogue
 
 LOADED_WITHIN_S = 1800.0
 _STARTED = frozenset({"up_to_date", "behind", "needs_review"})
@@ -94,7 +94,7 @@ def verify(
             ask=screen.ask if by_hand else None,
         )
     folder = out or reports_folder(app.paths)
-    as_file, as_page = reports.save(made, folder, Catalogue.load())
+    as_file, as_page = reports.save(made, folder, speech.catalogue())
     found = reports.opened(made)
     if as_json:
         click.echo(
@@ -119,7 +119,7 @@ class _Screen:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._catalogue = Catalogue.load()
+        self._catalogue = speech.catalogue()
         self._test: Test | None = None
 
     def say(self, text: str) -> None:
@@ -173,7 +173,7 @@ def _check(app: App, path: Path, *, as_json: bool) -> ExitCode:
         click.echo(json.dumps({"genuine": genuine, "key_id": found.key_id}))
     else:
         code = "golive.genuine" if genuine else "golive.not_genuine"
-        click.echo(Catalogue.load().render(code, {}).title)
+        click.echo(speech.catalogue().render(code, {}).title)
     return ExitCode.OK if genuine else ExitCode.FAILED
 
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from agent.cli import speech
 from agent.cli.render import span
 from agent.model.desk import SafetyMode
 from agent.model.effects import EffectKind
-from agent.support.messages import Catalogue
 
 KINDS = {
     EffectKind.BOOK: "book a visit",
@@ -143,13 +143,13 @@ def record(stream: str, key: object) -> str:
 
 def reason(code: str) -> str:
     """The catalogue's title of a message code; the code itself where it has none."""
-    catalogue = Catalogue.load()
+    catalogue = speech.catalogue()
     return catalogue.render(code).title if code.partition(":")[0] in catalogue.codes else code
 
 
 def next_step(code: str) -> str:
     """What a person can do about a message code; "" where there is nothing, or it has no text."""
-    catalogue = Catalogue.load()
+    catalogue = speech.catalogue()
     return catalogue.render(code).next_step if code.partition(":")[0] in catalogue.codes else ""
 
 

@@ -114,6 +114,12 @@ class PracticeSettings:
         "full: Example, Anna (1980-02-03); short: Anna E.; none: the record's number only.",
         choices=("full", "short", "none"),
     )
+    language: str = _setting(
+        "",
+        "Language of what is found and what went wrong, in commands and in the sentences the CRM "
+        "shows the front desk: en or es. Empty: English. The window has a choice of its own.",
+        choices=("", "en", "es"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,6 +331,41 @@ class ControlSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    port: int = _setting(
+        0,
+        "TCP port on this computer (127.0.0.1 only) where Prometheus may fetch the agent's "
+        "figures, with the token of `bridgework metrics token`. 0: none.",
+        min=0,
+        max=65535,
+    )
+    token: str = _setting("", "Token for the figures' port; made by the agent.", secret=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsSettings:
+    """Who is told when the agent misses what it promises. `bridgework alerts test` tries it."""
+
+    email_to: str = _setting("", "Addresses that are told, separated by commas. Empty: none.")
+    email_from: str = _setting("", "Sender of these e-mails. Empty: the first who is told.")
+    smtp_host: str = _setting("127.0.0.1", "Mail server.", shape=Shape.HOST)
+    smtp_port: int = _setting(587, "TCP port of the mail server.", min=1, max=65535)
+    smtp_security: str = _setting(
+        "starttls",
+        "How the line to the mail server is kept private. none: only on this computer.",
+        choices=("starttls", "tls", "none"),
+    )
+    smtp_user: str = _setting("", "Login at the mail server. Empty: it wants none.")
+    smtp_password: str = _setting("", "Password of that login.", secret=True)
+    webhook_url: str = _setting(
+        "", "Address that is told by a signed POST (Standard Webhooks).", shape=Shape.URL
+    )
+    webhook_secret: str = _setting(
+        "", "Secret (whsec_...) the messages to alerts.webhook_url are signed with.", secret=True
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JournalSettings:
     dir: str = _setting(
         "",
@@ -366,6 +407,8 @@ class Settings:
     map: MapSettings = MapSettings()
     safety: SafetySettings = SafetySettings()
     control: ControlSettings = ControlSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    alerts: AlertsSettings = AlertsSettings()
     origins: Mapping[str, Origin] = dataclasses.field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
@@ -398,6 +441,8 @@ SECTIONS: Mapping[str, type[Any]] = {
     "map": MapSettings,
     "safety": SafetySettings,
     "control": ControlSettings,
+    "metrics": MetricsSettings,
+    "alerts": AlertsSettings,
 }
 
 

@@ -37,7 +37,8 @@ class Backoff:
     After ``failures_to_open`` failures the circuit is open until the delay has passed; then one
     probe may go (``gate`` says HALF_OPEN until ``probing`` is recorded), and its outcome closes the
     circuit or opens it again for a longer delay. A probe whose outcome is never told is given up
-    after ``probe_s``. Below that number of failures the delay is only advice.
+    after ``probe_s``; whoever comes meanwhile waits a moment only, for the outcome may come any
+    time. Below that number of failures the delay is only advice.
     """
 
     first_s: float = FIRST_DELAY_S
@@ -46,6 +47,7 @@ class Backoff:
     failures: int = 0
     until: float = 0.0  # monotonic
     probe_s: float = 60.0
+    is_probing: bool = False
 
     def delay_s(self, rng: random.Random, retry_after_s: float | None = None) -> float:
         """Seconds to wait after the failure just counted: what was asked for, else full jitter."""
@@ -58,13 +60,14 @@ class Backoff:
 
     def failed(self, now: float, rng: random.Random, retry_after_s: float | None = None) -> Backoff:
         counted = replace(self, failures=self.failures + 1)
-        return replace(counted, until=now + counted.delay_s(rng, retry_after_s))
+        until = now + counted.delay_s(rng, retry_after_s)
+        return replace(counted, until=until, is_probing=False)
 
     def succeeded(self) -> Backoff:
-        return replace(self, failures=0, until=0.0)
+        return replace(self, failures=0, until=0.0, is_probing=False)
 
     def probing(self, now: float) -> Backoff:
-        return replace(self, until=now + self.probe_s)
+        return replace(self, until=now + self.probe_s, is_probing=True)
 
     def gate(self, now: float) -> Gate:
         if self.failures < self.failures_to_open:
@@ -72,7 +75,9 @@ class Backoff:
         return Gate.OPEN if now < self.until else Gate.HALF_OPEN
 
     def wait_s(self, now: float) -> float:
-        return max(0.0, self.until - now)
+        """Seconds until asking again is worth it."""
+        left_s = max(0.0, self.until - now)
+        return min(left_s, self.first_s) if self.is_probing else left_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from agent.crm.wire import (
     decode,
 )
 from agent.errors import CrmRefusedBatch, CrmUnavailable
+from agent.model.proof import Basis
 from agent.model.streams import Stream
 from agent.model.writing import (
     BucketDigest,
@@ -162,10 +163,12 @@ class NativeCrm:
             )
         )
 
-    def digests(self, stream: Stream) -> list[BucketDigest]:
-        """All 256 buckets in order."""
-        path = f"/v1/sync/digests?type={stream.value}"
+    def digests(self, stream: Stream, basis: Basis = Basis.KEPT) -> list[BucketDigest]:
+        """All 256 buckets in order. CrmUnavailable too where another basis was answered."""
+        path = f"/v1/sync/digests?type={stream.value}&basis={basis.value}"
         reply = decode(self._call("GET", path, route="digests").body, DigestAnswer)
+        if reply.basis is not basis:
+            raise CrmUnavailable("crm.bad_answer", reason="basis")
         in_order = [digest.bucket for digest in reply.buckets] == list(range(BUCKETS))
         if reply.type != stream.value or not in_order:
             raise CrmUnavailable("crm.bad_answer", reason="buckets")

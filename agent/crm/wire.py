@@ -15,6 +15,7 @@ import msgspec
 
 from agent.errors import CrmError, CrmUnavailable
 from agent.model.gzip1 import compress, decompress
+from agent.model.proof import Basis
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from agent.model.writing import BucketDigest, Change, Outcome, Verb
@@ -156,8 +157,11 @@ class HeartbeatReply(msgspec.Struct, frozen=True):
 
 
 class DigestAnswer(msgspec.Struct, frozen=True):
+    """``basis``: what the CRM says its digests are made of; one that says nothing keeps sums."""
+
     type: str
     buckets: list[BucketDigest]
+    basis: Basis = Basis.KEPT
 
 
 class Packer:

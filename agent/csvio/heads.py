@@ -18,6 +18,11 @@ class Kind(StrEnum):
 
     PATIENTS = "patients"
     APPOINTMENTS = "appointments"
+    MESSAGES = "messages"
+    NOTES = "notes"
+    CONSENTS = "consents"
+    RECALLS = "recalls"
+    CUSTOM = "custom"
 
 
 _SHARED: dict[str, tuple[str, ...]] = {
@@ -31,6 +36,17 @@ _WHO: dict[str, tuple[str, ...]] = {
     "birthdate": ("birthdate", "birth date", "date of birth", "dob", "birthday",
                   "fecha de nacimiento", "nacimiento"),
 }  # fmt: skip
+_WHOSE: dict[str, tuple[str, ...]] = {
+    **_SHARED,
+    "patient_key": ("patient key", "patient no", "patient number", "patient id", "patnum",
+                    "paciente no"),
+    "cloud_id": ("cloud id", "crm id", "contact id"),
+    **_WHO,
+    "phone_mobile": ("phone mobile", "mobile", "mobile phone", "cell", "phone", "telefono"),
+    "emails": ("emails", "email", "email address", "correo"),
+}  # fmt: skip
+_TEXT = ("note", "notes", "text", "message", "body", "comment", "nota", "notas", "texto", "mensaje")
+_WHEN = ("at", "sent at", "time", "timestamp", "date", "date time", "when", "created at", "fecha")
 NAMES: dict[Kind, dict[str, tuple[str, ...]]] = {
     Kind.PATIENTS: {
         **_SHARED,
@@ -88,7 +104,51 @@ NAMES: dict[Kind, dict[str, tuple[str, ...]]] = {
                                   "confirmation status", "confirmacion"),
         "note": ("note", "notes", "comment", "comments", "nota", "notas"),
     },
+    Kind.MESSAGES: {
+        **_WHOSE,
+        "note": _TEXT,
+        "at": _WHEN,
+        "mode": ("mode", "channel", "medium", "type", "canal", "medio"),
+        "direction": ("direction", "sent or received", "direccion", "sentido"),
+    },
+    Kind.NOTES: {
+        **_WHOSE,
+        "procedure_key": ("procedure key", "procedure no", "procedure number", "procnum",
+                          "procedimiento no"),
+        "note": _TEXT,
+    },
+    Kind.CONSENTS: {
+        **_WHOSE,
+        "channel": ("channel", "medium", "mode", "canal", "medio"),
+        "consent": ("consent", "consent status", "opt in", "subscribed", "consentimiento"),
+        "source": ("source", "how", "origin", "origen"),
+        "at": _WHEN,
+    },
+    Kind.RECALLS: {
+        **_SHARED,
+        "key": ("key", "recall key", "recall no", "recall number", "recallnum"),
+        "due": ("due", "due date", "date due", "vence"),
+        "interval": ("interval", "every", "intervalo"),
+        "note": _TEXT,
+        "is_disabled": ("is disabled", "disabled", "desactivado"),
+        "disabled_until": ("disabled until", "desactivado hasta"),
+        "priority": ("priority", "prioridad"),
+    },
+    Kind.CUSTOM: {
+        **_WHOSE,
+        "name": ("name", "field", "field name", "campo"),
+        "value": ("value", "field value", "valor"),
+    },
 }  # fmt: skip
+# What tells a kind of rows from patients and visits, first match first.
+_SIGNS: tuple[tuple[Kind, frozenset[str]], ...] = (
+    (Kind.NOTES, frozenset({"procedure_key", "note"})),
+    (Kind.CONSENTS, frozenset({"channel", "consent"})),
+    (Kind.RECALLS, frozenset({"key", "due"})),
+    (Kind.MESSAGES, frozenset({"note", "direction"})),
+    (Kind.MESSAGES, frozenset({"note", "mode", "at"})),
+    (Kind.CUSTOM, frozenset({"name", "value"})),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +178,9 @@ def fold(text: str) -> str:
 def kind_of(heads: Sequence[str]) -> Kind | None:
     """By the names: what says when, or numbers a visit, is a visit."""
     folded = {fold(head) for head in heads}
+    for kind, fields in _SIGNS:
+        if all(folded & {fold(field), *NAMES[kind][field]} for field in fields):
+            return kind
     visits = NAMES[Kind.APPOINTMENTS]
     people = NAMES[Kind.PATIENTS]
     telling = {*visits["start"], *visits["date"], *visits["booking_id"], *visits["key"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -103,6 +104,21 @@ class FallbackReads(Reader):
             )
             found = contents_of(db, self._seal, stream, number, [row[0] for row in seen])
         return {key: (found[key], lsn) for key, lsn in seen if key in found}
+
+    def schemas(self, limit: int = 100) -> list[dict[str, Any]]:
+        """Layouts of the practice system's tables as they were met, newest first: a fingerprint of
+        the columns read for each stream, and what was decided."""
+        rows = self._rows(
+            "SELECT at, version, fingerprint, decision FROM schema_history"
+            " ORDER BY lsn DESC, fingerprint LIMIT ?",
+            (limit,),
+        )
+        return [
+            {"at": f"{from_micros(at):%Y-%m-%dT%H:%M:%SZ}", "version": version,
+             "decision": decision, "stream": mark.partition(":")[0],
+             "fingerprint": mark.partition(":")[2]}
+            for at, version, mark, decision in rows
+        ]  # fmt: skip
 
     def keys_after(self, stream: Stream, key: Key | None, limit: int) -> list[Key]:
         """Keys of present records above ``key``, ascending."""

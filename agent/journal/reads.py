@@ -1,13 +1,12 @@
 """Every question the journal answers. Reads only; knows nothing of how its connection was opened.
 
 Each method sees one committed snapshot and never waits for the writer. Nothing that is asked on a
-timer scans ``record``: counts come from ``tally``, ages from indexes. ``bucket_digests`` and
-``bucket`` do scan a stream; they belong to the slow proof against the CRM.
+timer scans ``record``: counts come from ``tally``, ages from indexes. ``proof_reads`` does scan;
+it belongs to the slow proof against the CRM.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -19,6 +18,7 @@ from agent.journal.contents import content_of, contents_of
 from agent.journal.coverage import CHUNK_COLUMNS, chunk_of
 from agent.journal.fallback_reads import FallbackReads
 from agent.journal.meta import read_meta
+from agent.journal.proof_reads import ProofReads
 from agent.journal.pull_reads import PullReads
 from agent.journal.rows import (
     Activity,
@@ -45,9 +45,11 @@ from agent.journal.values import (
     to_micros,
     unpack_operations,
 )
+from agent.journal.week_reads import WeekReads
 from agent.model.reading import EMPTY_DIGEST, Digest, Key
 from agent.model.streams import Stream
-from agent.model.writing import BucketDigest
+
+LAST_CHAR = "\U0010ffff"  # above every name that begins with a prefix
 
 _HELD = """
 SELECT key, hash, sum48, xor64, seen_lsn, agreed, batch, missing_since, gone_at IS NOT NULL,
@@ -64,13 +66,9 @@ SELECT count(*), sum((key >> 24) & 16777215), sum(key & 16777215), xor64(key)
 FROM record WHERE stream = ? AND gone_at IS NULL AND missing_since IS NULL
 """
 _BATCH = "number, id, stream, rank, attempts, planned_at, operations, body"
-_AGREED = """
-SELECT key, agreed FROM record WHERE stream = ? AND gone_at IS NULL AND batch IS NULL
-  AND agreed IS NOT NULL AND agreed <> x''
-"""
 
 
-class Reads(PullReads, ActivityReads, FallbackReads):
+class Reads(PullReads, ActivityReads, FallbackReads, ProofReads, WeekReads):
     """The reading face of a journal."""
 
     # --- records -----------------------------------------------------------------------------
@@ -347,8 +345,8 @@ class Reads(PullReads, ActivityReads, FallbackReads):
         """Marks whose name starts with ``prefix``, by name."""
         return dict(
             self._rows(
-                "SELECT name, value FROM mark WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name",
-                (prefix,),
+                "SELECT name, value FROM mark WHERE name >= ? AND name < ? ORDER BY name",
+                (prefix, prefix + LAST_CHAR),
             )
         )
 
@@ -413,31 +411,6 @@ class Reads(PullReads, ActivityReads, FallbackReads):
         names = self._names
         counts = [StreamCount(names[row[0]], *row[1:]) for row in rows if row[0] in names]
         return sorted(counts, key=lambda count: RANK_OF_STREAM[count.stream])
-
-    def bucket_digests(self, stream: Stream) -> list[BucketDigest]:
-        """Non-empty buckets of 256 (first byte of sha256(str(key))) over agreed content hashes.
-
-        Sum of the first 48 bits, xor of the last 64 (signed), over records that are agreed, not
-        gone and carried by no batch. Scans the stream.
-        """
-        counts, sums, xors = [0] * 256, [0] * 256, [0] * 256
-        sha256, from_bytes = hashlib.sha256, int.from_bytes
-        with self._read() as db:
-            for key, agreed in db.execute(_AGREED, (self._streams[stream],)):
-                bucket = sha256(str(key).encode()).digest()[0]
-                counts[bucket] += 1
-                sums[bucket] += from_bytes(agreed[:6], "big")
-                xors[bucket] ^= from_bytes(agreed[8:16], "big", signed=True)
-        return [BucketDigest(b, counts[b], sums[b], xors[b]) for b in range(256) if counts[b]]
-
-    def bucket(self, stream: Stream, bucket: int) -> dict[str, str]:
-        """key (text) -> agreed content hash (hex) of one bucket. Scans the stream."""
-        with self._read() as db:
-            return {
-                str(key): agreed.hex()
-                for key, agreed in db.execute(_AGREED, (self._streams[stream],))
-                if hashlib.sha256(str(key).encode()).digest()[0] == bucket
-            }
 
     # --- what happened -----------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ class Visitor(Reads):
         self._seal = seal or _Blind()
         names: dict[str, int] = dict(db.execute("SELECT name, id FROM stream"))
         self._streams = {s: names[s.value] for s in Stream if s.value in names}
+        self.uuid = read_meta(db).uuid
 
     @contextmanager
     def _read(self) -> Iterator[apsw.Connection]:

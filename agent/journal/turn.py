@@ -142,6 +142,10 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities, Fa
         """The wall clock was set back so far: our own waits go with it."""
         waits.move_back(self._db, int(by.total_seconds() * 1_000_000))
 
+    def clock_set_forward(self, by: timedelta) -> None:
+        """The wall clock went forward: what vanished has not been gone for longer."""
+        waits.move_disappearances(self._db, int(by.total_seconds() * 1_000_000))
+
     # --- quarantine --------------------------------------------------------------------------
 
     def park(
@@ -235,6 +239,10 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities, Fa
             " SET value = excluded.value WHERE value <> excluded.value",
             (name, value),
         )
+
+    def drop_marks(self, first: str, before: str) -> None:
+        """Those whose name lies from ``first`` up to, not including, ``before``."""
+        self._db.execute("DELETE FROM mark WHERE name >= ? AND name < ?", (first, before))
 
     def open_span(
         self,

@@ -15,7 +15,8 @@ _MOVED = (
     "UPDATE chunk SET due_at = due_at - ?1, verified_at = verified_at - ?1, since = since - ?1",
     "UPDATE record SET missing_since = missing_since - ?1 WHERE missing_since IS NOT NULL",
     "UPDATE command SET due_at = due_at - ?1, received_at = received_at - ?1"
-    " WHERE state IN ('received', 'waiting', 'working') AND (tries > 0 OR due_at <= received_at)",
+    " WHERE state IN ('waiting', 'working')"
+    "  OR (state = 'received' AND (tries > 0 OR due_at <= received_at))",
     "UPDATE task SET due_at = due_at - ?1 WHERE state = 'open'",
 )
 
@@ -24,6 +25,15 @@ def move_back(db: apsw.Connection, micros: int) -> None:
     """In the caller's transaction."""
     for sql in _MOVED:
         db.execute(sql, (micros,))
+
+
+def move_disappearances(db: apsw.Connection, micros: int) -> None:
+    """A clock set forward makes nothing wait, but the delay before the second look at what vanished
+    would have passed at once."""
+    db.execute(
+        "UPDATE record SET missing_since = missing_since + ?1 WHERE missing_since IS NOT NULL",
+        (micros,),
+    )
 
 
 def latest(db: apsw.Connection) -> int | None:

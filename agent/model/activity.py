@@ -50,6 +50,8 @@ _KINDS: tuple[tuple[str, Direction, Outcome], ...] = (
     ("booking.suspended", Direction.TO_PRACTICE, Outcome.WAITS),
     ("booking.", Direction.TO_PRACTICE, Outcome.DONE),
     ("load.", Direction.OWN, Outcome.DONE),
+    ("alert.", Direction.OWN, Outcome.NOTICE),
+    ("proof.full", Direction.OWN, Outcome.DONE),
 )
 
 

@@ -11,7 +11,8 @@ from agent.model.reading import Finding
 class MapLine(msgspec.Struct, frozen=True):
     """A row of the map in force. ``state``: mapped | missing | retyped | renamed | none, against
     the live schema ("" while that is not known); ``live``: the column's type there; ``site``: the
-    row is this site's own; ``shipped``: what the shipped row says of what the site changed."""
+    row is this site's own; ``shipped``: what the shipped row says of what the site changed;
+    ``added``: the shipped map has no such field."""
 
     stream: str
     field: str
@@ -30,6 +31,7 @@ class MapLine(msgspec.Struct, frozen=True):
     live: str = ""
     site: bool = False
     shipped: dict[str, str] = {}
+    added: bool = False
 
 
 class StreamCover(msgspec.Struct, frozen=True):
@@ -68,9 +70,9 @@ class ShowMap(Request[MapView], frozen=True):
 
 
 class MapEdit(msgspec.Struct, frozen=True):
-    """``changes``: owner, on_conflict, direction, transform, table, column, note. Empty: back to
-    the shipped row. A ``field`` "custom.<name>" or "extra.<name>" the map has not is added where
-    ``changes`` names its column."""
+    """``changes``: owner, on_conflict, direction, transform, table, column, note. Empty: the site's
+    row goes, and what is shipped holds; a field the site added is gone. A ``field`` "custom.<name>"
+    or "extra.<name>" the map has not is added where ``changes`` names its column."""
 
     stream: str
     field: str

@@ -107,9 +107,10 @@ class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SheetLook(msgspec.Struct, frozen=True):
-    """The beginning of a file. ``fields``: field -> head. ``can``: fields a column may be.
-    ``intake``: number of the earlier intake of exactly these bytes, 0 = none. ``code``: why the
-    rows cannot be read so, "" when they can (``what``: the name at fault)."""
+    """The beginning of a file. ``kinds``: what rows may be. ``fields``: field -> head. ``can``:
+    fields a column may be. ``intake``: number of the earlier intake of exactly these bytes, 0 =
+    none. ``code``: why the rows cannot be read so, "" when they can (``what``: the name at fault).
+    """
 
     kind: str
     encoding: str
@@ -122,6 +123,7 @@ class SheetLook(msgspec.Struct, frozen=True):
     intake: int = 0
     code: str = ""
     what: str = ""
+    kinds: tuple[str, ...] = ()
 
 
 class LookAtSheet(Request[SheetLook], frozen=True):

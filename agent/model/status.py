@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from agent.model.proof import FullProof
 from agent.model.reading import Finding, Severity
 from agent.model.streams import Stream
 
@@ -75,6 +76,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     booking_held: bool = False  # … and that it stays so until a person clears it
     is_office_open: bool = True  # by the practice's hours; without any it always is
     awake_s: float | None = None  # since the computer woke or the agent started
+    proof: FullProof | None = None  # the last full proof of equality
 
     @property
     def to_review(self) -> int:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from agent.model.proof import FullProof
 from agent.model.reading import Key
 from agent.model.streams import Stream
 
@@ -87,6 +88,10 @@ class Heartbeat(msgspec.Struct, frozen=True):
     audit_head: str = ""
     capabilities: tuple[str, ...] = ()  # command types that can be carried out now
     booking_suspended: str | None = None  # message code of why nothing may be booked
+    proof: FullProof | None = None
+    hours: str = ""  # when the office is open (agent.model.hours), in ``zone``
+    zone: str = ""
+    alerts: tuple[str, ...] = ()  # codes of what stands
 
 
 class BucketDigest(msgspec.Struct, frozen=True):

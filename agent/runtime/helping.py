@@ -19,6 +19,8 @@ from agent.runtime.fallback.outages import outage_line
 from agent.support.bundle import Bundle, environment
 from agent.support.doctor import run_checks
 from agent.support.messages import Catalogue
+from agent.support.programs import antivirus
+from drivers.finding import odbc_drivers
 
 MOST_DAYS = 30
 _ACTIVITY = 2000
@@ -85,14 +87,19 @@ def fill_bundle(
         ),
         lambda: made.settings(_settings(settings, secrets)),
         lambda: made.tree("environment.json", "the computer, without names", environment),
+        lambda: made.programs(antivirus(), odbc_drivers()),
         lambda: made.logs(paths.log_dir, days, datetime.now(UTC)),
         lambda: made.note(wish.note),
     ]  # fmt: skip
     if journal is not None:
         held = journal
-        steps.insert(
-            3, lambda: made.tree("journal.json", "counts and ages, no record", lambda: _stats(held))
-        )
+        steps[3:3] = [
+            lambda: made.tree("journal.json", "counts and ages, no record", lambda: _stats(held)),
+            lambda: made.tree(
+                "schema.json", "layouts of the practice system's tables, as fingerprints",
+                held.schemas,
+            ),
+        ]  # fmt: skip
     if png:
         steps.append(lambda: made.screenshot(png))
     for done, one in enumerate(steps):

@@ -27,24 +27,34 @@ from agent.crm.native import NativeCrm
 from agent.errors import AgentError
 from agent.journal.journal import Journal
 from agent.model.hours import is_open, parse_hours
+from agent.model.metrics import REHEARSED, AlertsTold, MetricsText, ReadMetrics, RehearseAlert
 from agent.model.prepare import prepare_structs
 from agent.model.reading import Finding, Severity, SourceFacts
 from agent.model.streams import Stream
 from agent.ports import PmsSource
+from agent.runtime.alerting import LOOK_S, Alerting, ways_of
 from agent.runtime.clock import SystemClock
 from agent.runtime.fallback.build import build_counter
 from agent.runtime.fallback.counter import Counter
 from agent.runtime.fallback.outages import OutageBook
 from agent.runtime.mapping import Chart
+from agent.runtime.measured import MeasuredCommands, MeasuredSource
 from agent.runtime.memory import keep_small
+from agent.runtime.metricsdoor import MetricsDoor, open_door
 from agent.runtime.pause import read_pause
 from agent.runtime.power import Wakefulness, booted_at
+from agent.runtime.proofdesk import proof_answers, with_engine
 from agent.runtime.pulling import Ear, build_twoway
+from agent.runtime.qualitydesk import Review, quality_answers
 from agent.runtime.scheduler import Chores
 from agent.runtime.serve import ControlService, serve_control
 from agent.runtime.sources import open_source, site_map
+from agent.runtime.weekly import Weekly, week_answers
+from agent.support.alerts import Notice
 from agent.support.bundle import drop_old
+from agent.support.exposition import exposition
 from agent.support.health import Report, heartbeat, report, take_snapshot
+from agent.support.measures import Measures
 from agent.sync.datamap import DataMap
 from agent.sync.engine import Engine
 from agent.sync.session import Tuning
@@ -111,9 +121,12 @@ class Host:
     datamap: DataMap
     counter: Counter
     outages: OutageBook
+    measures: Measures
+    alerting: Alerting
     reload: Callable[[], Settings] | None = None
     more: Callable[[], list[Offer]] = list  # what else may be asked (the wizard)
     control: ControlService | None = None  # since ``start``
+    door: MetricsDoor | None = None  # … where the settings want one
     wakefulness: Wakefulness = field(default_factory=lambda: Wakefulness(booted_at()))
     _anchored: str = ""  # audit head the CRM last acknowledged
     _recalled: bool = False  # the CRM was asked which head it heard last
@@ -139,6 +152,7 @@ class Host:
         self._lane("hints", self.hints.run)
         self._lane("offer", self.offer)
         self.chores.every(STATUS_EVERY_S, "status", self.write_status)
+        self.chores.every(LOOK_S, "alerts", self.alerting.look)
         self.chores.every(HEARTBEAT_EVERY_S, "heartbeat", self.beat)
         self.chores.every(BACKUP_EVERY_S, "backup", self.back_up, first_s=600)
         self.chores.every(AUTH_EVERY_S, "auth", self.retry_auth)
@@ -153,6 +167,36 @@ class Host:
             closer=self.twoway,
             safety=self.twoway.safety,
             counter=self.counter,
+            proofs={
+                **proof_answers(
+                    self.counter.jobs, with_engine(self.engine, self.journal, self.source)
+                ),
+                **quality_answers(
+                    self.counter.jobs,
+                    Review(
+                        self.journal,
+                        self.clock,
+                        self.paths.home,
+                        self.counter.exporting.records,
+                        self.counter.exporting.some,
+                    ),
+                ),
+                **week_answers(
+                    self.counter.jobs,
+                    Weekly(
+                        self.journal,
+                        self.clock.now,
+                        self._zone(),
+                        self.counter.exporting.records,
+                        self.counter.exporting.some,
+                    ),
+                ),
+                RehearseAlert: lambda _, __: AlertsTold(
+                    self.alerting.rehearse(Notice(REHEARSED, self.clock.now(), {})),
+                    self.alerting.standing,
+                ),
+                ReadMetrics: lambda _, __: MetricsText(self.metrics_text().decode()),
+            },
             chart=Chart(
                 self.load,
                 self.paths,
@@ -164,6 +208,7 @@ class Host:
             names=self.settings.practice.names_in_lists,
             more=self.more(),
         )
+        self.door = open_door(self.settings, self.secrets, self.metrics_text)
         self.chores.start()
         log.info("agent.started", pid=os.getpid())
 
@@ -205,16 +250,25 @@ class Host:
         )
         return report(snapshot, pid=os.getpid(), now=self.clock.now())
 
+    def metrics_text(self) -> bytes:
+        """The figures as Prometheus reads them."""
+        return exposition(self.measures.figures(), self.report().snapshot, self.clock.now())
+
     def _is_open(self) -> bool:
-        practice = self.settings.practice
-        zone = ZoneInfo(practice.zone) if practice.zone else None  # None: this computer's own
-        return is_open(parse_hours(practice.hours), self.clock.now().astimezone(zone))
+        week = parse_hours(self.settings.practice.hours)
+        return is_open(week, self.clock.now().astimezone(self._zone()))
+
+    def _zone(self) -> ZoneInfo | None:
+        """None: this computer's own."""
+        zone = self.settings.practice.zone
+        return ZoneInfo(zone) if zone else None
 
     def _writing(self) -> tuple[Finding, ...]:
         """What the writer says of itself, a chain that does not hold, and booking that a person
         must clear; what clears by itself is told by its own cause."""
         facts = self.twoway.apply.writer_line.facts
         found = () if facts is None else facts.findings
+        found = (*found, *self.alerting.findings())
         if self._is_chain_broken:
             found = (*found, Finding("journal.chain_broken", Severity.ERROR))
         code = self.twoway.safety.latched
@@ -252,6 +306,10 @@ class Host:
             numbers,
             capabilities=capabilities,
             booking_suspended=suspended,
+        )
+        practice = self.settings.practice
+        beat = msgspec.structs.replace(
+            beat, hours=practice.hours, zone=practice.zone, alerts=self.alerting.standing
         )
         try:
             if not self._recalled:
@@ -315,6 +373,8 @@ class Host:
         """Stop reading, let sends settle, close the journal. False if a lane overran its time."""
         self.chores.stop()
         self.counter.close()
+        if self.door is not None:
+            self.door.close()
         if self.control is not None:
             self.control.stop()
         self.engine.stop()
@@ -348,20 +408,31 @@ def build(settings: Settings, paths: Paths) -> Host:
     seal = PayloadSeal.from_store(secrets, may_create=not file.exists())
     journal = Journal.open(file, seal=seal, clock=clock)
     try:
-        source = open_source(settings, secrets)
+        measures = Measures()
+        source = MeasuredSource(open_source(settings, secrets), measures, clock)
         link = CrmLink(settings, secrets, clock, __version__)
         crm = link.client(journal.uuid, journal.epoch, source.kind)
         datamap = site_map(settings)
-        engine = Engine(source, crm, journal, datamap, clock, tuning_of(settings), random.random)
+        engine = Engine(
+            source, crm, journal, datamap, clock, tuning_of(settings), random.random, measures
+        )
         offer_changed = threading.Event()
         ear = Ear(crm)
+        port = MeasuredCommands(link.commands(crm), measures, clock, journal)
         twoway = build_twoway(
-            settings, secrets, engine, journal, clock, link.commands(crm), ear, offer_changed.set
+            settings, secrets, engine, journal, clock, port, ear, offer_changed.set
         )
         hints = link.hints(ear.heard)
     except BaseException:
         journal.close()
         raise
+    rotation = tuning_of(settings).rotation
+    zone = ZoneInfo(settings.practice.zone) if settings.practice.zone else None
+    alerting = Alerting(
+        journal, clock, measures, rotation.period_s,
+        ways_of(settings, secrets, clock, settings.crm.client_id),
+        lambda at: at.astimezone(zone),
+    )  # fmt: skip
     host: Host
     counter = build_counter(
         settings, paths, secrets, journal, clock,
@@ -369,6 +440,6 @@ def build(settings: Settings, paths: Paths) -> Host:
     )  # fmt: skip
     host = Host(
         engine, journal, crm, link, source, paths, secrets, clock, Chores(), twoway, hints,
-        offer_changed, [], settings, datamap, counter, OutageBook(journal),
+        offer_changed, [], settings, datamap, counter, OutageBook(journal), measures, alerting,
     )  # fmt: skip
     return host

@@ -87,10 +87,10 @@ class Chart:
         settings = self._load()
         shipped, site = self._layers(settings)
         now = in_force(shipped, site)
-        edits = {}
+        edits: dict[tuple[Stream, str], dict[str, Any] | None] = {}
         for each in wish.edits:
             place = (_stream(each.stream), each.field)
-            edits[place] = _changes(each.changes) if each.changes else _as_shipped(shipped, place)
+            edits[place] = _changes(each.changes) if each.changes else None
         rows = edited(shipped, site, edits)
         text = checked(shipped, rows)
         self._check_columns(shipped, rows, edits)
@@ -127,7 +127,10 @@ class Chart:
         old = {(row.stream, row.field) for row in shipped.rows}
         for row in rows:
             table = None if facts is None else facts.tables.get(row.real)
-            is_new = (row.stream, row.field) in edits and (row.stream, row.field) not in old
+            is_new = (
+                edits.get((row.stream, row.field)) is not None
+                and (row.stream, row.field) not in old
+            )
             if is_new and (row.stream, row.real, row.column) in private:
                 raise ConfigError("map.column_private", table=row.real, column=row.column)
             if is_new and table is not None and row.column not in table.columns:
@@ -189,22 +192,6 @@ def _changes(changes: Mapping[str, str]) -> dict[str, Any]:
     return made
 
 
-def _as_shipped(shipped: DataMap, place: tuple[Stream, str]) -> dict[str, Any]:
-    row = next((r for r in shipped.rows if (r.stream, r.field) == place), None)
-    if row is None:  # a field of the site's own: it goes away
-        return {"direction": "none"}
-    return {
-        "owner": row.owner.value,
-        "on_conflict": row.on_conflict.value,
-        "direction": row.direction.value,
-        "transform": row.written,
-        "table": row.table,
-        "real": row.real,
-        "column": row.column,
-        "note": row.note,
-    }
-
-
 def _differences(now: DataMap, then: DataMap) -> tuple[ask.MapDifference, ...]:
     before = {(row.stream, row.field): row for row in now.rows if row.field}
     found = []
@@ -219,6 +206,10 @@ def _differences(now: DataMap, then: DataMap) -> tuple[ask.MapDifference, ...]:
             old, new = _cell(was, cell), _cell(row, cell)
             if old != new:
                 found.append(ask.MapDifference(row.stream.value, row.field, cell, old, new))
+    left = {(row.stream, row.field) for row in then.rows}
+    for (stream, field), was in before.items():
+        if (stream, field) not in left:  # of the site's own, taken out
+            found.append(ask.MapDifference(stream.value, field, "column", was.column, ""))
     return tuple(found)
 
 
@@ -274,6 +265,7 @@ def _line(
         live=live,
         site=is_own,
         shipped=shipped,
+        added=is_own and was is None,
     )
 
 

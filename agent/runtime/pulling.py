@@ -69,7 +69,7 @@ def build_twoway(
     on_offer: Callable[[], None],
 ) -> TwoWay:
     """Raises ConfigError."""
-    catalogue = Catalogue.load()
+    catalogue = Catalogue.load(settings.practice.language or "en")
 
     def say(code: str, **facts: object) -> str:
         if code not in catalogue.codes:

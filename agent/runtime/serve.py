@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import msgspec
@@ -34,6 +35,7 @@ from agent.runtime.desk_rooms import (
 )
 from agent.runtime.fallback.counter import Counter
 from agent.runtime.pause import clear_pause, write_pause
+from agent.runtime.proofdesk import Answers
 
 log = structlog.get_logger(__name__)
 
@@ -151,12 +153,14 @@ def serve_control(
     closer: Closing | None = None,
     safety: Switching | None = None,
     counter: Counter | None = None,
+    proofs: Answers = MappingProxyType({}),
     chart: Charting | None = None,
     names: str = "short",
     more: Iterable[Offer] = (),
 ) -> ControlService:
     """A started service. ``group``: the setting control.group. Rooms left out answer that they
-    need the running agent. ``names``: practice.names_in_lists; ``more``: what else may be asked."""
+    need the running agent. ``proofs``: answers of ``proofdesk``. ``names``: the setting
+    practice.names_in_lists; ``more``: what else may be asked."""
 
     def set_pause(until: datetime | None) -> bool:
         file = host.paths.pause_file
@@ -182,7 +186,7 @@ def serve_control(
         linker=linker,
         closer=closer,
         safety=safety,
-        beside={} if counter is None else counter.answers(),
+        beside={**({} if counter is None else counter.answers()), **proofs},
         chart=chart,
         names=names,
         looks=Looks(journal, host.paths.agent_log, host.engine.check_now),

@@ -22,6 +22,7 @@ from agent import __version__
 from agent.model.helping import BundlePart
 from agent.support.logread import log_files
 from agent.support.logview import parse_line
+from agent.support.programs import shareable
 from agent.support.redaction import is_event_name
 from agent.support.scrub import Pseudonyms, Scrub, scrub_note
 
@@ -68,6 +69,15 @@ class Bundle:
         self._add(
             "settings.json", "which settings differ from the defaults", text,
             ("secrets only as set or unset", "free text only where it is the default"),
+        )  # fmt: skip
+
+    def programs(self, antivirus: Sequence[str], drivers: Sequence[str]) -> None:
+        """``antivirus``: our own names of products; ``drivers``: as the system lists them."""
+        told = {"antivirus": list(antivirus), "odbc_drivers": shareable(drivers)}
+        text = msgspec.json.format(msgspec.json.encode(told))
+        self._add(
+            "programs.json", "antivirus at work, and the ODBC drivers there are", text,
+            ("antivirus by its processes", "of drivers only makers' words and versions"),
         )  # fmt: skip
 
     def logs(self, folder: Path, days: int, now: datetime) -> None:

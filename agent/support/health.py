@@ -22,6 +22,7 @@ from agent.model.status import LoadStatus, Report, Snapshot, StreamStatus, overa
 from agent.model.writing import Heartbeat
 from agent.ports import Clock
 from agent.sync.engine import Engine
+from agent.sync.proofs import last_full, last_lines, proof_findings
 
 __all__ = ["Report", "heartbeat", "iso", "offline_report", "read_report", "report", "take_snapshot"]
 
@@ -79,6 +80,7 @@ def take_snapshot(
             eta_s=progress.eta_s(mono) if progress else None,
         )
     written = engine.dispatcher.last_write_at
+    proof = last_full(journal)
     return Snapshot(
         taken_at=iso(now) or "",
         agent_version=__version__,
@@ -106,10 +108,12 @@ def take_snapshot(
             *(session.findings if session else ()),
             *trouble(engine),
             *refused_lately(journal, now),
+            *proof_findings(last_lines(journal).values(), proof, now, is_loaded=load is None),
         ),
         tasks_open=numbers.tasks_open,
         suspects=numbers.suspects,
         effects_unknown=numbers.effects_unknown,
+        proof=proof,
     )
 
 
@@ -154,6 +158,7 @@ def heartbeat(
         audit_head=journal.audit_head(),
         capabilities=tuple(sorted(capabilities)),
         booking_suspended=booking_suspended,
+        proof=snapshot.proof,
     )
 
 
@@ -169,11 +174,15 @@ def read_report(path: Path, now: datetime) -> Report | None:
 
 def offline_report(journal_file: Path, now: datetime, *, pms_kind: str, is_set_up: bool) -> Report:
     """What can be said while no agent runs: read-only from the journal, never green."""
-    seen = refused = held = None
+    seen = refused = held = proof = None
     if journal_file.exists():
         seen = status_snapshot(journal_file, now)
         with visiting(journal_file) as (_, visitor):
-            refused = refused_lately(visitor, now)
+            proof = last_full(visitor)
+            refused = (
+                *refused_lately(visitor, now),
+                *proof_findings(last_lines(visitor).values(), proof, now, is_loaded=True),
+            )
         held = seen.marks.get("booking:suspended")  # as agent.sync.safety keeps it
     snapshot = Snapshot(
         taken_at=iso(now) or "",
@@ -206,5 +215,6 @@ def offline_report(journal_file: Path, now: datetime, *, pms_kind: str, is_set_u
         findings=refused or (),
         booking_suspended=msgspec.json.decode(held)["code"] if held else "",
         booking_held=bool(held),
+        proof=proof,
     )
     return report(snapshot, pid=0, now=now)

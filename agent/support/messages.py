@@ -34,13 +34,19 @@ class Audience(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``title``: what stopped; ``body``: its effect; ``next_step``: one thing to do, or ""."""
+    """``title``: what stopped; ``body``: its effect; ``next_step``: one thing to do, or "".
+
+    ``button``: that step where a window can lead to it, and ``go`` where to: ``tab:place`` (setup
+    is the wizard) or ``do:allow|accept|book|resend|start``. Both, or neither.
+    """
 
     code: str
     title: str
     body: str
     next_step: str
     audience: Audience
+    button: str = ""
+    go: str = ""
 
     @property
     def line(self) -> str:
@@ -77,6 +83,8 @@ class Catalogue:
             body=_fill(entry["body"], words),
             next_step=_fill(entry["next"], words),
             audience=Audience(entry["audience"]),
+            button=_fill(entry.get("button", ""), words),
+            go=entry.get("go", ""),
         )
 
     def of(self, error: AgentError) -> Message:
@@ -84,7 +92,8 @@ class Catalogue:
 
     def fields(self, code: str) -> frozenset[str]:
         """The facts an entry's texts name."""
-        texts = (self._entries[code][part] for part in ("title", "body", "next"))
+        entry = self._entries[code]
+        texts = (entry.get(part, "") for part in ("title", "body", "next", "button"))
         return frozenset(
             name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name
         )

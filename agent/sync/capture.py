@@ -14,10 +14,11 @@ import structlog
 
 from agent.journal.journal import Journal, Turn
 from agent.journal.rows import Held, Outgoing, ParkClass, Urgency
+from agent.model.metrics import Metric
 from agent.model.reading import BadRow, Key, Page
 from agent.model.streams import Stream
 from agent.model.writing import Change, CrmLimits
-from agent.ports import Clock, CrmPort
+from agent.ports import UNMEASURED, Clock, CrmPort, Meter
 from agent.sync.brakes import Braked, Brakes
 from agent.sync.pace import item_retry_s
 from agent.sync.plan import (
@@ -97,6 +98,7 @@ class Capture:
         *,
         settle_s: float,
         on_work: Callable[[], None],
+        meter: Meter = UNMEASURED,
     ) -> None:
         self._journal = journal
         self._crm = crm
@@ -104,6 +106,7 @@ class Capture:
         self._brakes = brakes
         self._settle_s = settle_s
         self._on_work = on_work
+        self._meter = meter
         self._settling: dict[tuple[Stream, Key], tuple[bytes, float]] = {}
         self._settling_lock = threading.Lock()
         self._present = {c.stream: c.present for c in journal.stream_counts()}
@@ -137,11 +140,13 @@ class Capture:
         A page over a brake is not taken: the brake is recorded instead. Raises JournalError.
         """
         read = PageRead(mapped, page, read_lsn, asked, log_says_deleted)
+        began = self._clock.mono()
         seen = [self._see(read)]
         with self._journal.turn() as turn:
             taken = self._into(turn, seen[0], urgency, fresh=fresh, force=force)
             if within is not None and not taken.braked:
                 within(turn)
+        self._meter.took(Metric.STAGE, "take", seconds=self._clock.mono() - began)
         self._after(seen, [taken])
         return taken.counts
 
@@ -150,9 +155,11 @@ class Capture:
         time a change takes. As ``take`` otherwise. ValueError for two pages of one stream."""
         if len({read.mapped.stream for read in reads}) < len(reads):
             raise ValueError("two pages of one stream")  # their operations would be named alike
+        began = self._clock.mono()
         seen = [self._see(read) for read in reads]
         with self._journal.turn() as turn:
             taken = [self._into(turn, one, urgency) for one in seen]
+        self._meter.took(Metric.STAGE, "take", seconds=self._clock.mono() - began)
         self._after(seen, taken)
         return [one.counts for one in taken]
 
@@ -184,7 +191,8 @@ class Capture:
         missing = [key for key in gone if key not in read.log_says_deleted]
         try:
             present = self._present.get(stream, 0)
-            self._brakes.check_changes(stream, plan.updated, present)
+            # What is only sent again did not change in the practice.
+            self._brakes.check_changes(stream, plan.updated - plan.resent, present)
             self._brakes.check_deletes(stream, len(deleted), present)
         except Braked as braked:
             self._brakes.record(turn, braked)

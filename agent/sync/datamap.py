@@ -178,11 +178,7 @@ class DataMap:
 
     def known_columns(self, table: str) -> frozenset[str]:
         """Every column of a real table any row mentions, also as a further source."""
-        found = {row.column for row in self.rows if row.real == table}
-        for row in self.rows:
-            if row.is_mapped and row.real == table and row.field == "key":
-                found.add(row.column)
-        return frozenset(found)
+        return frozenset(row.column for row in self.rows if row.real == table)
 
 
 class _StreamCompiler:
@@ -198,6 +194,7 @@ class _StreamCompiler:
         self._datamap = datamap
         self._facts = facts
         self._toolbox = toolbox
+        self._known = cache(datamap.known_columns)
         self._rows = datamap.of(stream)
         self._real = {row.table: row.real for row in self._rows}
         self._types = {(row.table, row.column): row.source_type for row in self._rows}
@@ -321,7 +318,7 @@ class _StreamCompiler:
 
     def _renamed(self, row: MapRow, table: TableFacts) -> str | None:
         """A column we do not know, of the same kind and a similar name."""
-        known = self._datamap.known_columns(row.real)
+        known = self._known(row.real)
         strangers = [
             name
             for name, sql_type in table.columns.items()
@@ -357,7 +354,7 @@ class _StreamCompiler:
         table = self._facts.tables.get(self.base.real)
         if table is None or not carry or self.base.real != self.base.table:
             return []  # a pseudo table has exactly the columns its driver gave it
-        known = self._datamap.known_columns(self.base.real)
+        known = self._known(self.base.real)
         carried = []
         for name, sql_type in sorted(table.columns.items()):
             if name in known:

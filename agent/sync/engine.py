@@ -25,16 +25,18 @@ from agent.errors import (
 )
 from agent.journal.journal import Journal
 from agent.journal.rows import Tier, Urgency
+from agent.model.metrics import Metric
 from agent.model.reading import Key
 from agent.model.streams import Stream
-from agent.ports import Clock, CrmPort, PmsReader, PmsSource
+from agent.ports import UNMEASURED, Clock, CrmPort, Meter, PmsReader, PmsSource
 from agent.sync.brakes import Brakes
 from agent.sync.capture import Capture
 from agent.sync.datamap import DataMap
 from agent.sync.guards import BrakeRule, Unbelieved, Verdict
-from agent.sync.pace import Backoff
+from agent.sync.pace import Backoff, WallWatch
+from agent.sync.proving import Proving, Ways
 from agent.sync.push import Dispatcher
-from agent.sync.reconcile import Comparison, compare
+from agent.sync.reconcile import compare
 from agent.sync.session import Session, Tuning, accept_source, check_source, open_session
 
 log = structlog.get_logger(__name__)
@@ -79,8 +81,10 @@ class Engine:
         clock: Clock,
         tuning: Tuning,
         random: Callable[[], float],
+        meter: Meter = UNMEASURED,
     ) -> None:
         self._source = source
+        self._meter = meter
         self._crm = crm
         self._journal = journal
         self._datamap = datamap
@@ -100,7 +104,12 @@ class Engine:
             change_share=tuning.change_share,
         )
         self.dispatcher = Dispatcher(
-            journal, crm, clock, Backoff(random, cap_s=10.0), on_limits=self._refresh_limits
+            journal,
+            crm,
+            clock,
+            Backoff(random, cap_s=10.0),
+            on_limits=self._refresh_limits,
+            meter=meter,
         )
         self.capture = Capture(
             journal,
@@ -109,12 +118,21 @@ class Engine:
             self.brakes,
             settle_s=tuning.settle_s,
             on_work=self.dispatcher.wake,
+            meter=meter,
         )
         self.listeners: list[Callable[[], None]] = []  # called at a pause, its end, and the stop
         self._session: Session | None = None
         self._doubted_mono: float | None = None
         self._session_lock = threading.Lock()
-        self._reconciled_mono: float | None = None
+        self._wall = WallWatch(clock)
+        self.proving = Proving(
+            journal,
+            crm,
+            clock,
+            tuning,
+            Ways(self.send_again, self.capture.retract, self.rest, lambda: self.brakes.on),
+            meter,
+        )
 
     # -- what people and the scheduler ask ------------------------------------------------------
 
@@ -197,7 +215,8 @@ class Engine:
             did += self._retry_parked(reader, session)
             did += session.key_sets.visit(reader, self.brakes.on)
             did += self._sweep_due(reader, session)
-            self._reconcile_if_due(reader, session)
+            if not self._journal.batches_waiting() and self.dispatcher.line.ok_mono is not None:
+                self.proving.visit(reader, session)
             return 0.0 if did else IDLE_S
 
         self.run_lane("bulk", body)
@@ -220,9 +239,11 @@ class Engine:
                     reader, bound_to = self._source.open(), session
                 wait_s = body(reader, session)
                 backoff.succeeded()
+                self._meter.count(Metric.LANE_ROUNDS, name, "ok")
                 self.journal_code = None
             except Exception as error:  # noqa: BLE001 - one round must not end a lane
                 wait_s = self._after(name, error, backoff)
+                self._meter.count(Metric.LANE_ROUNDS, name, "failed")
             if wait_s > 0:
                 self.stopping.wait(wait_s)
         if reader is not None:
@@ -276,10 +297,6 @@ class Engine:
             and self.pms.code is None
             and not self.dispatcher.fenced
         )
-
-    def reconcile_soon(self) -> None:
-        """Compare mirror and CRM at the next occasion, whenever that was done last."""
-        self._reconciled_mono = None
 
     def _ensure_session(self) -> Session:
         with self._session_lock:
@@ -344,6 +361,11 @@ class Engine:
 
     def _confirm_disappearances(self, reader: PmsReader, session: Session) -> int:
         """The second look at what vanished; only then is it a deletion, under the brake."""
+        forward_s = self._wall.set_forward_s()
+        if forward_s:
+            with self._journal.turn() as turn:
+                turn.clock_set_forward(timedelta(seconds=forward_s))
+            self._wall.heeded()
         before = self._clock.now() - timedelta(seconds=self._tuning.confirm_delete_s)
         vanished: dict[Stream, list[Key]] = {}
         streams = [s for s in session.maps if s not in self.brakes.on]
@@ -399,6 +421,7 @@ class Engine:
         for chunk in chunks:
             swept = session.sweep.visit(reader, session.maps[chunk.stream], chunk)
             if swept.late or swept.missing:
+                self._meter.count(Metric.LATE, chunk.stream.value, by=swept.late + swept.missing)
                 log.info(
                     "sweep.found",
                     stream=chunk.stream.value,
@@ -408,16 +431,6 @@ class Engine:
             if not self.rest(0.0):
                 break
         return len(chunks)
-
-    def _reconcile_if_due(self, reader: PmsReader, session: Session) -> None:
-        now = self._clock.mono()
-        last = self._reconciled_mono
-        if last is not None and now - last < self._tuning.reconcile_s:
-            return
-        if self._journal.batches_waiting() or self.dispatcher.line.ok_mono is None:
-            return
-        self._reconciled_mono = now
-        self.reconcile(reader, session)
 
     def check_now(self) -> None:
         """A person's wish: what waits is sent without waiting longer, the busy part proven anew."""
@@ -439,30 +452,7 @@ class Engine:
             found = [compare(self._journal, self._crm, stream) for stream in session.maps]
         except CrmError:
             return -1
-        return sum(len(c.send) + len(c.extra) + c.waiting for c in found)
-
-    def reconcile(self, reader: PmsReader, session: Session) -> list[Comparison]:
-        """Prove mirror and CRM equal; heal small differences, stop and tell at large ones."""
-        results = []
-        for stream in session.maps:
-            result = compare(self._journal, self._crm, stream)
-            results.append(result)
-            if result.is_equal:
-                continue
-            log.warning(
-                "reconcile.differs",
-                stream=stream.value,
-                send=len(result.send),
-                extra=len(result.extra),
-            )
-            with self._journal.turn() as turn:
-                turn.note("reconcile.differs", stream, len(result.send) + len(result.extra))
-            if result.is_too_much:
-                continue  # a CRM restored from a backup, perhaps: a person looks first
-            self.send_again(reader, session, stream, result.send)
-            if result.extra:
-                self.capture.retract(stream, result.extra)
-        return results
+        return sum(each.wrong + len(each.waiting) for each in found)
 
     def _probe_held(self, session: Session) -> bool:
         """A stream held back may be whole again (a table was mended, a grant came back)."""

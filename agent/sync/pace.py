@@ -92,7 +92,7 @@ def item_retry_s(tries: int) -> float:
 
 
 class WallWatch:
-    """Notices that somebody has set the wall clock back; forward steps and slow drift pass."""
+    """Notices that somebody has set the wall clock; slow drift passes. One watch looks one way."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -105,6 +105,14 @@ class WallWatch:
             self._ahead_s = ahead
             return 0.0
         return self._ahead_s - ahead
+
+    def set_forward_s(self) -> float:
+        """By how much since ``heeded``; 0 as a rule. A machine that slept counts as well."""
+        ahead = self._ahead_now()
+        if ahead < self._ahead_s + STEP_S:
+            self._ahead_s = ahead
+            return 0.0
+        return ahead - self._ahead_s
 
     def heeded(self) -> None:
         self._ahead_s = self._ahead_now()

@@ -24,6 +24,7 @@ class PagePlan:
     updated: int = 0
     unchanged: int = 0
     overtaken: int = 0  # a newer read was committed while this page was under way
+    resent: int = 0  # of the updated: nothing changed, they are only sent again
 
 
 def plan_page(
@@ -45,7 +46,7 @@ def plan_page(
     changed: list[Observation] = []
     touched: list[tuple[Key, int, int]] = []
     released = []
-    created = updated = unchanged = overtaken = 0
+    created = updated = unchanged = overtaken = resent = 0
     get = held.get
     for row in observed:
         was = get(row.key)
@@ -61,13 +62,14 @@ def plan_page(
         elif was.hash != row.hash or force:
             changed.append(row)
             updated += 1
+            resent += was.hash == row.hash
             if was.parked:
                 released.append(row.key)
         else:
             unchanged += 1
             if was.sum48 != row.sum48 or was.xor64 != row.xor64 or was.missing_since is not None:
                 touched.append((row.key, row.sum48, row.xor64))
-    return PagePlan(changed, touched, released, created, updated, unchanged, overtaken)
+    return PagePlan(changed, touched, released, created, updated, unchanged, overtaken, resent)
 
 
 def absent_keys(

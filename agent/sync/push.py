@@ -7,6 +7,7 @@ answer is the same request; the CRM answers it from memory. Nothing here reads t
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,14 +25,16 @@ from agent.errors import (
 )
 from agent.journal.journal import Journal
 from agent.journal.rows import Batch, Operation, Outgoing, ParkClass, Urgency
+from agent.model.metrics import CHANGE, Metric
 from agent.model.writing import Change, ItemOutcome, Outcome
-from agent.ports import Clock, CrmPort
+from agent.ports import UNMEASURED, Clock, CrmPort, Meter
 from agent.sync.pace import Backoff, item_retry_s
 from agent.sync.plan import operations_of
 
 log = structlog.get_logger(__name__)
 
 IN_FLIGHT = 3
+IDLE_S = 1.0  # a deferred batch is looked for this often
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,14 @@ class Dispatcher:
         *,
         on_limits: Callable[[], None],
         in_flight: int = IN_FLIGHT,
+        meter: Meter = UNMEASURED,
     ) -> None:
         self._journal = journal
         self._crm = crm
         self._clock = clock
         self._backoff = backoff
         self._on_limits = on_limits
+        self._meter = meter
         self._in_flight = in_flight
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="push")
         self._flying: dict[int, Batch] = {}
@@ -130,7 +135,9 @@ class Dispatcher:
         with self._lock:
             flying = self._flying.values()
             busy = frozenset(b.stream for b in flying if b.urgency is not Urgency.LOAD)
-            room = self._in_flight - len(flying)
+            # While the line is down one batch finds out whether it still is, not all at once.
+            most = self._in_flight if self.line.error is None else 1
+            room = most - len(flying)
             if room <= 0:
                 return 0
             numbers = frozenset(self._flying)
@@ -162,27 +169,36 @@ class Dispatcher:
 
     def _idle_s(self) -> float:
         wait = self._not_before - self._clock.mono()
-        return max(wait, 0.01) if 0 < wait < 1.0 else 1.0
+        return max(wait, 0.01) if 0 < wait < IDLE_S else IDLE_S
 
     def _carry(self, batch: Batch) -> None:
+        with self._lock:
+            # A pool that found no thread may have queued the work before it said so.
+            if self._flying.get(batch.number) is not batch:
+                return
         try:
             self._send(batch)
         except Exception as error:  # noqa: BLE001 - the batch is still due, nothing was lost
             self._stumbled(error)
         finally:
             with self._lock:
-                # Already gone where the pool failed after it had queued the work.
-                self._flying.pop(batch.number, None)
+                del self._flying[batch.number]
             self.wake()
 
     def _send(self, batch: Batch) -> None:
+        began = self._clock.mono()
+        if batch.urgency is Urgency.LIVE and not batch.attempts:
+            waited = (self._clock.now() - batch.planned_at).total_seconds()
+            self._meter.took(Metric.STAGE, "queue", seconds=waited)
         try:
             reply = self._crm.push(batch.id, batch.body)
         except CrmAuthError as error:
+            self._unanswered(batch)
             self._failed(error, 60.0)
             self.line.auth_lost = True
             log.warning("push.auth", code=error.code)
         except CrmUnavailable as error:
+            self._unanswered(batch)
             wait = self._backoff.failed(error.retry_after_s)
             self._failed(error, wait)
             log.info("push.unavailable", code=error.code, wait_s=round(wait, 2))
@@ -195,7 +211,14 @@ class Dispatcher:
             self._drop(batch, error)
         else:
             self._answered()
+            self._meter.took(Metric.STAGE, "send", seconds=self._clock.mono() - began)
+            for outcome, count in Counter(item.outcome for item in reply.outcomes).items():
+                self._meter.count(Metric.CHANGES, batch.stream.value, outcome.value, by=count)
             self._settle(batch, judge(batch.operations, reply.outcomes))
+
+    def _unanswered(self, batch: Batch) -> None:
+        count = len(batch.operations)
+        self._meter.count(Metric.CHANGES, batch.stream.value, "failed", by=count)
 
     def _answered(self) -> None:
         first = self.line.ok_mono is None
@@ -236,15 +259,18 @@ class Dispatcher:
                 wait = max(verdict.retry_after_s, item_retry_s(batch.attempts))
                 turn.defer(later, self._clock.now() + timedelta(seconds=wait), "item_retry")
             turn.settle(batch, verdict.done)
+            took_ms = self._took_ms(batch)
             if verdict.done:
                 turn.tally(
                     batch.stream,
                     [operation.key for operation in verdict.done],
-                    self._took_ms(batch),
+                    took_ms,
                     first_load=batch.urgency is Urgency.LOAD,
                 )
             if verdict.refused:
                 turn.note("crm.rejected", batch.stream, len(verdict.refused))
+        if verdict.done and took_ms is not None:
+            self._meter.took(Metric.STAGE, CHANGE, seconds=took_ms / 1000)
         self.last_write_at = self._clock.now()
         log.debug("push.settled", stream=batch.stream.value, done=len(verdict.done))
 

@@ -16,9 +16,9 @@ from agent.model.streams import Stream
 from agent.sync.datamap import DataMap
 from agent.sync.maprows import GATHERED, MapRow, OnConflict, Owner, Way, as_csv, overlay
 
-Edits = Mapping[tuple[Stream, str], Mapping[str, Any]]
+Edits = Mapping[tuple[Stream, str], Mapping[str, Any] | None]
 """(stream, field) -> what its row shall say: ``owner``, ``on_conflict``, ``direction``,
-``transform``, ``table`` with ``real``, ``column``, ``note``."""
+``transform``, ``table`` with ``real``, ``column``, ``note``. None: no row of the site's own."""
 
 ORIGIN = "site map"
 
@@ -29,6 +29,9 @@ def edited(shipped: DataMap, site: Sequence[MapRow], edits: Edits) -> list[MapRo
     own = {(row.stream, row.field or row.column): row for row in site}
     base = {(row.stream, row.field): row for row in shipped.rows if row.field}
     for place, wanted in edits.items():
+        if wanted is None:
+            own.pop(place, None)
+            continue
         row = own.get(place) or base.get(place)
         if row is None and wanted.get("column"):
             row = _fresh(shipped, *place)

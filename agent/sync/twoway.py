@@ -116,7 +116,7 @@ class TwoWay:
         errands = Errands(
             journal,
             say=say,
-            on_resync=engine.reconcile_soon,
+            on_resync=engine.proving.soon,
             on_diagnostics=on_diagnostics,
             on_forget=self.people.forget,
             on_outcome=self._on_outcome,

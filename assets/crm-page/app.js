@@ -128,6 +128,7 @@ function freshness() {
     ? ["none", `Last change ${age(seen.last_push_at)} ago`]
     : ["none", "No agent has reported yet"];
   const silent = ageS(seen.last_heartbeat_at);
+  if (seen.alerts?.includes("agent.silent")) return ["bad", `No word from the agent for ${span(silent)}; the office is open`];
   if (silent > SILENT_S) return ["warn", `No word from the agent for ${span(silent)}`];
   if ((beat.oldest_unsent_s || 0) > BEHIND_S) return ["warn", `Behind by ${span(beat.oldest_unsent_s)}`];
   const read = beat.last_read_at ? ageS(beat.last_read_at) : null;
@@ -157,6 +158,7 @@ function tellFreshness() {
     ["Practice last read", beat?.last_read_at ? `${age(beat.last_read_at)} ago` : "unknown"],
     ["Oldest change unsent", beat ? (beat.oldest_unsent_s === null ? "none" : span(beat.oldest_unsent_s)) : "unknown"],
     ["Oldest part unproven", beat ? (beat.oldest_unverified_s === null ? "none" : span(beat.oldest_unverified_s)) : "unknown"],
+    ["Everything last proven equal", beat?.proof ? `${age(beat.proof.at)} ago, ${number(beat.proof.rows)} records` : "not yet"],
     ["Batches waiting", beat ? number(beat.pending_batches) : "unknown"],
     ["Parked records", beat ? number(beat.parked) : "unknown"],
     ["Open conflicts", beat ? number(beat.open_conflicts) : "unknown"],

@@ -28,7 +28,12 @@ _NO_WINDOW = 0x08000000
 
 
 class ChildDied(Exception):
-    """It ended by itself: the driver crashed, or somebody killed it."""
+    """It ended by itself: the driver crashed, or somebody killed it. ``ended``: its exit code,
+    which tells a driver's crash (-11, 0xC0000005) from a kill (-9, 1)."""
+
+    def __init__(self, ended: int) -> None:
+        super().__init__(ended)
+        self.ended = ended
 
 
 class ChildOverdue(Exception):
@@ -80,8 +85,9 @@ class Child:
             if self._overdue.is_set():
                 log.warning("odbc.child_overdue", pid=self.pid, deadline_s=deadline_s)
                 raise ChildOverdue from None
-            log.warning("odbc.child_died", pid=self.pid, code=self._process.returncode)
-            raise ChildDied from None
+            ended = self._process.returncode or 0
+            log.warning("odbc.child_died", pid=self.pid, code=ended)
+            raise ChildDied(ended) from None
         finally:
             watchdog.cancel()
 

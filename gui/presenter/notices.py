@@ -8,12 +8,13 @@ switched off or muted, the same thing twice without a change.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from agent.model.status import State
 from gui.i18n import Texts
+from gui.presenter.offer import offer
 from gui.presenter.status import StatusView
 
 QUIET_S = 120.0  # after a start or a wake-up
@@ -27,7 +28,8 @@ KINDS = (BROKEN, REVIEW, RESULT)
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """``kind`` is its place too: a newer one of the same kind replaces it. ``go``: tab, place."""
+    """``kind`` is its place too: a newer one of the same kind replaces it. ``go``: tab and place
+    its button leads to; ``look``: where its text does, which says more."""
 
     kind: str
     title: str
@@ -35,6 +37,7 @@ class Notice:
     tone: str
     button: str
     go: tuple[str, str]
+    look: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,9 @@ class Notices:
         mono: float,
         may: Callable[[str], bool],
         texts: Texts,
+        tabs: Collection[str] = (),
     ) -> Turn:
-        """``may``: the kind is neither switched off nor muted."""
+        """``may``: the kind is neither switched off nor muted. ``tabs``: a button may lead to."""
         if mono - self._last > GAP_S:
             self._quiet_until = mono + QUIET_S
         self._last = mono
@@ -76,7 +80,7 @@ class Notices:
         show = []
         if self._is_broken_due(view, now, mono) and may(BROKEN):
             self._told_broken.append(now)
-            show.append(_broken(view, texts, again=len(self._told_broken) > 1))
+            show.append(_broken(view, texts, tabs, again=len(self._told_broken) > 1))
         today = now.astimezone().date()
         if view.to_review and self._told_review != today and may(REVIEW):
             self._told_review = today
@@ -114,14 +118,17 @@ class Notices:
         return now.astimezone().date() > told[-1].astimezone().date()
 
 
-def _broken(view: StatusView, texts: Texts, *, again: bool) -> Notice:
+def _broken(view: StatusView, texts: Texts, tabs: Collection[str], *, again: bool) -> Notice:
     title = texts("notices.still", head=view.head) if again else view.head
-    go = ("overview", view.code)  # its finding there says what to do, with a button
-    return Notice(BROKEN, title, view.body, view.tone, texts("notices.look"), go)
+    look = ("overview", view.code)  # its finding there says what to do
+    found = offer(texts.message(view.code), tabs) if view.code else None
+    button, go = (found.label, found.go) if found else (texts("notices.look"), look)
+    return Notice(BROKEN, title, view.body, view.tone, button, go, look)
 
 
 def _review(view: StatusView, texts: Texts) -> Notice:
+    go = ("review", view.review_queue)
     return Notice(
         REVIEW, texts("notices.review.title", n=view.to_review), texts("notices.review.body"),
-        "warn", texts("notices.review.button"), ("review", view.review_queue),
+        "warn", texts("notices.review.button"), go, go,
     )  # fmt: skip

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from agent.model.activity import Pulse, PulseBucket
 from agent.model.asking import Request
 from agent.model.desk import AcceptSource, AllowBrakes, ClearSuspension
+from agent.model.proof import CompareSides
 from agent.model.reading import Finding, Severity
 from agent.model.status import FATAL, Bounds, Snapshot, StreamStatus
 from agent.model.streams import Stream
+from agent.support.messages import Message
 from gui.i18n import Texts
+from gui.presenter.offer import DEED, offer, place_of
 
 _BOUNDS = Bounds()
+_PROOF_FRESH = timedelta(hours=36)
 BAR_MINUTES = 15  # a bar of the chart
 
 
@@ -72,6 +76,28 @@ _PLACES = {
     "conflicts": ("review", "conflicts"),
     "parked": ("review", "parked"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ProofView:
+    """The last full proof in a sentence; ``tip``: for support."""
+
+    text: str
+    tip: str
+    tone: str
+
+
+def proof_view(s: Snapshot | None, now: datetime, texts: Texts) -> ProofView:
+    """Green only while it is as fresh as a nightly one is."""
+    proof = s.proof if s is not None else None
+    if proof is None:
+        return ProofView(texts("overview.proof.none"), "", "idle")
+    when = texts.when(proof.at, now)
+    said = [texts("overview.proof.last", when=when, rows=texts.number(proof.rows))]
+    if proof.excepted:
+        said.append(texts("overview.proof.aside", count=texts.number(proof.excepted)))
+    tip = texts("overview.proof.tip", since=texts.when(proof.since, now), root=proof.root)
+    return ProofView(" ".join(said), tip, "good" if now - proof.at <= _PROOF_FRESH else "warn")
 
 
 # --- streams -------------------------------------------------------------------------------------
@@ -181,7 +207,7 @@ def _finding_view(
 ) -> FindingView:
     message = texts.message(finding.code, finding.facts)
     is_error = finding.severity is Severity.ERROR
-    remedy = _remedy(finding, texts, may, tabs)
+    remedy = _remedy(finding, message, texts, may, tabs)
     # What the catalogue tells people at a console is no step for a person at a window.
     is_for_console = "bridgework " in message.next_step
     subject = finding.facts.get("stream", finding.facts.get("table", ""))
@@ -199,45 +225,52 @@ def _finding_view(
 
 def _remedy(
     finding: Finding,
+    message: Message,
     texts: Texts,
     may: Callable[[type[Request[Any]]], bool],
     tabs: Collection[str],
 ) -> Remedy | None:
-    code = finding.code
-    if code.startswith("guard.mass"):
+    """The catalogue's button; where it has none, the doctor."""
+    tab, place = place_of(message)
+    if tab == DEED:
+        return _deed(place, finding, message, texts, may)
+    offered = offer(message, tabs)
+    if offered is not None:
+        return Remedy(offered.label, go=offered.go)
+    return Remedy(texts("overview.remedy.doctor"), go=_DOCTOR) if _DOCTOR[0] in tabs else None
+
+
+_DOCTOR = ("support", "doctor")
+
+
+def _deed(
+    name: str,
+    finding: Finding,
+    message: Message,
+    texts: Texts,
+    may: Callable[[type[Request[Any]]], bool],
+) -> Remedy | None:
+    """What is done from here, after a question; None for who may not."""
+    request: Request[Any]
+    facts = {}
+    if name == "allow":
         streams = tuple(s for s in Stream if s.value == finding.facts.get("stream"))
-        if not streams or not may(AllowBrakes):
+        if not streams:
             return None
-        what = texts(f"streams.{streams[0].value}.title")
-        return Remedy(
-            texts("overview.remedy.allow"),
-            AllowBrakes(streams),
-            texts("overview.remedy.allow_confirm", what=what),
-        )
-    if code in {"pms.suspect_restored", "pms.wrong_database"} and may(AcceptSource):
-        return Remedy(
-            texts("overview.remedy.accept"),
-            AcceptSource(),
-            texts("overview.remedy.accept_confirm"),
-        )
-    if code.startswith("booking.") and may(ClearSuspension):
-        return Remedy(
-            texts("overview.remedy.book"), ClearSuspension(), texts("overview.remedy.book_confirm")
-        )
-    for prefix, label, go in _GUIDES:
-        if code.startswith(prefix) and go[0] in tabs:
-            return Remedy(texts(f"overview.remedy.{label}"), go=go)
-    return None
-
-
-# What cannot be mended by one button is guided: the first that fits.
-_GUIDES: tuple[tuple[str, str, tuple[str, str]], ...] = (
-    ("crm.auth", "pair", ("setup", "pair")),
-    ("pms.auth", "password", ("setup", "pms")),
-    ("map.", "map", ("map", "")),
-    ("crm.rejected", "review", ("review", "parked")),
-    ("", "doctor", ("support", "doctor")),
-)
+        request = AllowBrakes(streams)
+        facts["what"] = texts(f"streams.{streams[0].value}.title")
+    else:
+        deeds: dict[str, Request[Any]] = {
+            "accept": AcceptSource(),
+            "book": ClearSuspension(),
+            "resend": CompareSides(repair=True, many=True),
+        }
+        if name not in deeds:
+            return None
+        request = deeds[name]
+    if not may(type(request)):
+        return None
+    return Remedy(message.button, request, texts(f"overview.remedy.{name}_confirm", **facts))
 
 
 # --- the chart -----------------------------------------------------------------------------------

@@ -281,7 +281,9 @@ class DataMap(Tab):
         self.save.setObjectName("save")
         foot = row(None)
         if line.site:
-            foot.addWidget(button(texts("map.shipped"), lambda: self._back(line)))
+            word = texts("map.remove" if line.added else "map.shipped")
+            self.back = button(word, lambda: self._back(line))
+            foot.addWidget(self.back)
         foot.addWidget(self.check)
         foot.addWidget(self.save)
         return column(grid, self.verdict, foot, gap=8)
@@ -325,7 +327,7 @@ class DataMap(Tab):
                     "map.becomes",
                     cell=self.texts(f"map.cells.{d.cell}"),
                     now=d.now or _NONE,
-                    then=d.then,
+                    then=d.then or _NONE,
                 )
                 for d in edited.differences
             ]

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QProgressBar, QScrollArea, QV
 
 from agent.model.activity import CheckNow, GetPulse, Pulse
 from agent.model.desk import Resume
-from agent.model.status import Report, State
+from agent.model.status import Report, Snapshot, State
 from gui import a11y
 from gui.models.rows import Column, RowsModel
 from gui.presenter.overview import (
@@ -19,6 +19,7 @@ from gui.presenter.overview import (
     chart_summary,
     findings_view,
     numbers_view,
+    proof_view,
     stream_rows,
 )
 from gui.presenter.status import StatusView
@@ -46,6 +47,8 @@ class Overview(Tab):
         self._grid = QGridLayout()
         self._grid.setSpacing(GAP - 6)
         self._lay_numbers(4)
+        self.proof = label("", "caption", wrap=True)
+        self.proof.setObjectName("full-proof")
         self._found = QVBoxLayout()
         self._found.setSpacing(GAP - 4)
         self.chart = DayChart(shell.theme, self.texts)
@@ -65,7 +68,9 @@ class Overview(Tab):
         self.table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.table.setFrameShape(QFrame.Shape.NoFrame)
         kinds = column(label(self.texts("overview.streams"), "subtitle"), self.table)
-        inside = column(self.hero, self._grid, self._found, card(day), card(kinds), None, gap=GAP)
+        inside = column(
+            self.hero, self._grid, self.proof, self._found, card(day), card(kinds), None, gap=GAP
+        )
         page = QWidget()
         page.setLayout(inside)
         inside.setContentsMargins(0, 0, 10, 0)
@@ -104,12 +109,20 @@ class Overview(Tab):
         for shown, number in zip(self.numbers, numbers_view(known, self.texts), strict=True):
             shown.show_number(number, self.texts(f"tabs.{number.go[0]}.title"))
             shown.setProperty("go", number.go)
+        self._show_proof(known)
         self.check.setEnabled(known is not None and view.state is not State.PAUSED)
         if known is not None:
             self._show_findings(
                 findings_view(known, self.texts, may=self.shell.link.may, tabs=self.shell.tabs)
             )
             self._show_streams()
+
+    def _show_proof(self, known: Snapshot | None) -> None:
+        view = proof_view(known, self.shell.now(), self.texts)
+        if self.proof.text() != view.text:
+            self.proof.setText(view.text)
+            self.proof.setToolTip(view.tip)
+            set_tone(self.proof, view.tone)
 
     def _show_streams(self) -> None:
         report = self.shell.link.report

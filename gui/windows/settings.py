@@ -52,11 +52,9 @@ class Settings(QDialog):
         self.autostart.setChecked(autostart.is_on())
         self.autostart.toggled.connect(self._choose_autostart)
         close = button(texts("settings.close"), self.close, "primary")
-        self._hint = label("", "caption", wrap=True)
         page = column(
             label(texts("settings.title"), "title"),
             grid,
-            self._hint,
             GAP // 2,
             label(texts("settings.notices"), "subtitle"),
             *self.notices.values(),
@@ -84,7 +82,6 @@ class Settings(QDialog):
 
     def _choose_language(self, _: int) -> None:
         self._shell.prefs.put("language", str(self.language.currentData()))
-        self._hint.setText(self._shell.texts("settings.language.next_start"))
 
     def _choose_autostart(self, on: bool) -> None:
         self._shell.prefs.put("autostart", on)

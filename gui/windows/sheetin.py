@@ -224,7 +224,7 @@ class SheetIn(QWidget):
         clear(self._grid)
         say = self.texts
         kind = QComboBox()
-        for name in ("patients", "appointments"):
+        for name in look.kinds:
             kind.addItem(say(f"manual.in.{name}"), name)
         kind.setCurrentIndex(max(kind.findData(look.kind), 0) if look.kind else -1)
         kind.activated.connect(lambda _: self._choose(kind=str(kind.currentData()), columns={}))

@@ -25,8 +25,9 @@ from agent.model.longwork import Job, JobState
 from agent.model.reading import Severity
 from gui import a11y
 from gui.handing import Follower, Sender
-from gui.helppages import open_help
+from gui.helppages import is_in, open_help
 from gui.models.rows import Column, RowsModel
+from gui.presenter.offer import Offer, offer, place_of
 from gui.shell import Shell
 from gui.theme import set_tone
 from gui.widgets.parts import GAP, button, card, column, label, row
@@ -39,6 +40,7 @@ _TONES = {Severity.OK: "good", Severity.NOTE: "good", Severity.WARNING: "warn",
           Severity.ERROR: "bad"}  # fmt: skip
 _HELP = ("front-desk", "install", "support", "incident", "data-map", "privacy")
 _HELP_KEYS = ("front", "install", "support", "incident", "map", "privacy")
+PLACES = ("doctor", "bundle")  # of ``show_at``
 _SIDE_PX = 290
 _THUMB_PX = 280
 _DAYS = (1, 3, 7, 14, 30)
@@ -59,7 +61,7 @@ class Support(Tab):
         inside = QWidget()
         inside.setProperty("kind", "page")
         inside.setLayout(side)
-        scroll = QScrollArea()
+        scroll = self._side = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setWidget(inside)
         scroll.setMinimumWidth(_SIDE_PX)
@@ -70,6 +72,16 @@ class Support(Tab):
         both = row(left, scroll, gap=GAP)
         both.setStretch(0, 1)
         self.body.addLayout(both)
+
+    def show_at(self, place: str) -> None:
+        """``doctor``: it begins; ``bundle``: where a report is made."""
+        if place == "doctor":
+            if self.run.isEnabled():
+                self._run()
+            self.list.setFocus(Qt.FocusReason.OtherFocusReason)
+        elif place == "bundle":
+            self._side.ensureWidgetVisible(self.save)
+            self.note.setFocus(Qt.FocusReason.OtherFocusReason)
 
     # -- doctor -----------------------------------------------------------------------------------
 
@@ -97,6 +109,9 @@ class Support(Tab):
             | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
         a11y.name(self.detail, say("support.doctor.found"))
+        self._offer: Offer | None = None
+        self.mend = button("", self._mend)
+        self.mend.hide()
         self.checking = Progress(say("manual.cancel"))
         self.checking.cancelled.connect(self._cancel)
         inside = column(
@@ -106,6 +121,7 @@ class Support(Tab):
             self.verdict,
             self.list,
             self.detail,
+            row(self.mend, None),
         )
         inside.setStretch(4, 1)
         return card(inside)
@@ -114,6 +130,7 @@ class Support(Tab):
         self.run.setEnabled(False)
         self.steps.show([])
         self.detail.setText("")
+        self._show_offer(None)
         self.shell.link.ask(RunDoctor(), self._watch, failed=self._sorry, owner=self)
 
     def _watch(self, job: Job) -> None:
@@ -180,14 +197,29 @@ class Support(Tab):
         checked = self.steps.row(self.list.currentIndex().row())
         if checked is None:
             return
-        lines = []
+        lines, offers = [], []
         for finding in checked.findings:
             if finding.severity in {Severity.OK, Severity.NOTE} and len(checked.findings) > 4:
                 continue
             text = self.texts.message(finding.code, finding.facts)
-            parts = (text.title, text.body if _is_bad(finding.severity) else "", text.next_step)
+            is_bad = _is_bad(finding.severity)
+            parts = (text.title, text.body if is_bad else "", text.next_step)
             lines.append(" ".join(part for part in parts if part))
+            if is_bad and place_of(text) != (self.name, "doctor"):
+                offers.append(offer(text, self.shell.tabs, may_start=self.shell.may_start))
         self.detail.setText("\n".join(lines[:5]))
+        self._show_offer(next(filter(None, offers), None))
+
+    def _show_offer(self, found: Offer | None) -> None:
+        self._offer = found
+        self.mend.setVisible(found is not None)
+        if found is not None:
+            self.mend.setText(found.label)
+            a11y.name(self.mend, found.label)
+
+    def _mend(self) -> None:
+        if self._offer is not None:
+            self.shell.take(self._offer)
 
     def _copy(self) -> None:
         lines = []
@@ -343,10 +375,12 @@ class Support(Tab):
 
     def _help(self) -> QWidget:
         say = self.texts
-        links = [
-            button(say(f"support.help.{key}"), partial(open_help, page), "link")
-            for page, key in zip(_HELP, _HELP_KEYS, strict=True)
-        ]
+        links = []
+        for page, key in zip(_HELP, _HELP_KEYS, strict=True):
+            title = say(f"support.help.{key}")
+            if not is_in(page, say.language):
+                title = say("support.help.in_english", title=title)
+            links.append(button(title, partial(open_help, page, say.language), "link"))
         return card(column(label(say("support.help.title"), "subtitle"), *links, gap=4))
 
     # -- all --------------------------------------------------------------------------------------

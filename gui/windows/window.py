@@ -7,10 +7,11 @@ from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from gui import a11y
+from gui.presenter.offer import Offer
 from gui.presenter.status import StatusView
 from gui.shell import Shell
 from gui.theme import set_tone
-from gui.widgets.parts import button, label, row
+from gui.widgets.parts import GAP, button, label, row
 from gui.windows.side import Side
 from gui.windows.tab import Tab
 from gui.windows.tabs import TABS
@@ -30,7 +31,7 @@ class Window(QMainWindow):
         super().__init__()
         self.shell = shell
         self._kinds = {tab.name: tab for tab in tabs}
-        shell.tabs = frozenset({*self._kinds, "setup"})  # that is a window of its own
+        shell.tabs = frozenset({*self._kinds, *OWN_WINDOWS})
         self._built: dict[str, Tab] = {}
         self.setWindowTitle(shell.texts("shell.product"))
         self.setWindowIcon(shell.theme.icon("bridgework"))
@@ -113,10 +114,14 @@ class Window(QMainWindow):
         self.activateWindow()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self.shell.prefs.put("window/geometry", self.saveGeometry())
-        self.shell.prefs.save()
+        self.keep_place()
         super().closeEvent(event)
         self.closed.emit()
+
+    def keep_place(self) -> None:
+        """Where and how large it is, for the next time."""
+        self.shell.prefs.put("window/geometry", self.saveGeometry())
+        self.shell.prefs.save()
 
     def focusNextPrevChild(self, forward: bool) -> bool:  # noqa: N802 - Qt's
         """Tab reads the window as people do: the side, the page line by line, the notice. Tabs are
@@ -140,7 +145,11 @@ class _Notice(QFrame):
         self.setProperty("kind", "banner")
         self._text = label("", "", wrap=True)
         self._text.setObjectName("notice")
-        inside = row(self._text, button(shell.texts("shell.dismiss"), self.hide, "link"))
+        self._offer: Offer | None = None
+        self.act = button("", lambda: self._act(shell))
+        self.act.hide()
+        close = button(shell.texts("shell.dismiss"), self.hide, "link")
+        inside = row(self._text, self.act, close, gap=GAP)
         inside.setStretch(0, 1)
         inside.setContentsMargins(16, 8, 12, 8)
         self.setLayout(inside)
@@ -149,12 +158,22 @@ class _Notice(QFrame):
         self._timer.timeout.connect(self.hide)
         self.hide()
 
-    def tell(self, text: str, tone: str) -> None:
+    def tell(self, text: str, tone: str, offer: Offer | None) -> None:
         self._text.setText(text)
         set_tone(self, tone)
+        self._offer = offer
+        self.act.setVisible(offer is not None)
+        if offer is not None:
+            self.act.setText(offer.label)
+            a11y.name(self.act, offer.label)
         self.show()
         a11y.announce(self, text)
         if tone != "bad":  # what went wrong stays until it was read
             self._timer.start(_TOLD_MS)
         else:
             self._timer.stop()
+
+    def _act(self, shell: Shell) -> None:
+        self.hide()
+        if self._offer is not None:
+            shell.take(self._offer)

@@ -33,7 +33,7 @@ PAGES: tuple[type[Page], ...] = (
     Welcome, Pair, Find, Proof, Scope, Conflicts, Hours, Preview, Done,
 )  # fmt: skip
 SIZE = (980, 640)
-_PAGE_OF = {"pms": "find"}  # what other windows call a page
+PAGE_OF = {"pms": "find"}  # what other windows call a page
 
 
 class Wizard(QMainWindow):
@@ -150,7 +150,7 @@ class Wizard(QMainWindow):
         self._look()
 
     def go_to(self, name: str) -> None:
-        name = _PAGE_OF.get(name, name)
+        name = PAGE_OF.get(name, name)
         page = self._kinds.get(name) or self._kinds["welcome"]
         self._moves += 1
         self.pages.setCurrentWidget(page)

@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=4.0)
     parser.add_argument("--staff", type=float, default=5.0)
     asked = parser.parse_args()
-    emit(measure(asked), as_json=asked.json)
+    emit(measure(asked), asked)
 
 
 if __name__ == "__main__":

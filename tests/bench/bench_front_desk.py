@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--window", type=float, default=60.0, help="seconds of each phase")
     asked = parser.parse_args()
-    emit(measure(asked), as_json=asked.json)
+    emit(measure(asked), asked)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any
 
 from agent.cli.stage import Stage
-from tests.bench.rig import emit, show, tell
+from tests.bench.rig import can_keep, emit, show, tell
 
 ROUNDS = 3
 LINES = 100_000
@@ -118,8 +118,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter rest")
     parser.add_argument("--json", action="store_true", help="one JSON object at the end")
+    can_keep(parser)
     asked = parser.parse_args()
-    emit(measure(asked), as_json=asked.json)
+    emit(measure(asked), asked)
 
 
 if __name__ == "__main__":

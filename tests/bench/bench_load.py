@@ -217,7 +217,7 @@ def main() -> None:
     parser = options(__doc__ or "", rows=1_000_000, quick_rows=60_000)
     parser.add_argument("--patients", type=int, help="patients (full 100,000)")
     asked = parser.parse_args()
-    emit(measure(asked), as_json=asked.json)
+    emit(measure(asked), asked)
 
 
 if __name__ == "__main__":

@@ -318,7 +318,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=5.0, help="changes per second")
     parser.add_argument("--seconds", type=float)
     asked = parser.parse_args()
-    emit(measure(asked), as_json=asked.json)
+    emit(measure(asked), asked)
 
 
 if __name__ == "__main__":

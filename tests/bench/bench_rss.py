@@ -67,7 +67,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     asked = options(__doc__ or "", rows=1_000_000, quick_rows=100_000).parse_args()
-    emit(measure(asked), as_json=asked.json)
+    emit(measure(asked), asked)
 
 
 if __name__ == "__main__":

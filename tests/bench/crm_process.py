@@ -1,7 +1,8 @@
-"""The reference CRM as a process of its own: ``python -m tests.bench.crm_process DB [PORT]``.
+"""The reference CRM as a process of its own: ``python -m tests.bench.crm_process DB [PORT] [URL]``.
 
-Prints its address and a pairing code on one line, then serves until it is told to stop. Faults are
-armed through its testing door (``TEST_TOKEN``).
+``URL``: how agents reach it, where something stands in between. Prints its address and a pairing
+code on one line, then serves until it is told to stop. Faults are armed through its testing door
+(``TEST_TOKEN``).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ TEST_TOKEN = "bench-only"
 def main() -> None:
     db = Path(sys.argv[1])
     port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    server = CrmServer(db, port=port, settings=CrmSettings(test_token=TEST_TOKEN))
+    issuer = sys.argv[3] if len(sys.argv) > 3 else ""
+    settings = CrmSettings(test_token=TEST_TOKEN, issuer=issuer)
+    server = CrmServer(db, port=port, settings=settings)
     with closing(connect(db)) as store:
         code = issue_code(store)
     print(json.dumps({"url": server.url, "code": code}), flush=True)

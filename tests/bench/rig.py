@@ -26,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+import httpx
 import psutil
 
 from agent.config import Paths
@@ -33,13 +34,17 @@ from agent.config.store import save_setting
 from agent.sandbox.practice.create import MariaDbStore, PracticePlan, create_practice
 from agent.sandbox.practice.desk import MariaDesk
 from agent.sandbox.practice.schema import Engine
+from tests.artefact import Figure, keep
+from tests.bench.crm_process import TEST_TOKEN
 from tests.bench.kept import Kept
 from tests.support.mariadb import MariaDb
+from tests.support.until import until
 
 DATABASE = "opendental"
 LOGIN = "bridgework"
 PASSWORD = "bench-only"
 ZONE = "America/New_York"
+UNITS = {"ms": "ms", "s": "s", "mb": "MB"}  # by how a figure's name ends
 SLOW_S = 0.002  # the server logs every statement longer than this
 _ENGINES = {"myisam": Engine.MYISAM, "innodb": Engine.INNODB}
 _CONFIG = {
@@ -83,7 +88,11 @@ class AgentCost:
 class Rig:
     """``with Rig(engine="myisam", plan=PracticePlan(...)) as rig`` stops all it started."""
 
-    def __init__(self, *, engine: str, plan: PracticePlan, kept: Path | None = None) -> None:
+    def __init__(
+        self, *, engine: str, plan: PracticePlan, kept: Path | None = None,
+        server_options: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self._server_options = server_options
         self.engine = _ENGINES[engine]
         self.plan = plan
         self.kept = None if kept is None else Kept.take(kept / _name_of(engine, plan))
@@ -94,6 +103,7 @@ class Rig:
         self.crm_db = self.folder / "crm.db"
         self.slow_log = Path()
         self.secrets: dict[str, str] = {}  # further secret settings, by environment variable
+        self.crm_seen_as = ""  # how the agent reaches the CRM, where something stands in between
         self._server: MariaDb | None = None
         self._crm: subprocess.Popen[str] | None = None
         self._agent: subprocess.Popen[bytes] | None = None
@@ -136,7 +146,8 @@ class Rig:
 
     def _start_server(self) -> None:
         options = ("--userstat=1", f"--long-query-time={SLOW_S}", "--slow-query-log=1",
-                   "--slow-query-log-file=slow.log", "--log-output=FILE")  # fmt: skip
+                   "--slow-query-log-file=slow.log", "--log-output=FILE",
+                   *self._server_options)  # fmt: skip
         server = MariaDb(
             engine=self.engine, options=options,
             home=self.kept and self.kept.folder / "server", port=self.kept and self.kept.port,
@@ -164,7 +175,7 @@ class Rig:
         with (self.folder / "crm.log").open("wb") as log:
             self._crm = subprocess.Popen(
                 [sys.executable, "-m", "tests.bench.crm_process", str(self.crm_db),
-                 str(self.kept.crm_port if self.kept else port)],
+                 str(self.kept.crm_port if self.kept else port), self.crm_seen_as],
                 stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip
         assert self._crm.stdout is not None
@@ -202,6 +213,13 @@ class Rig:
         assert self._server is not None
         return self._server
 
+    def crm_faults(self, *faults: dict[str, Any]) -> None:
+        """Arm these at the CRM (and no others)."""
+        httpx.post(
+            f"{self.crm_url}/testing/faults", json=list(faults), trust_env=False,
+            headers={"X-Test-Token": TEST_TOKEN},
+        ).raise_for_status()  # fmt: skip
+
     def crm_process(self) -> psutil.Process:
         assert self._crm is not None
         return psutil.Process(self._crm.pid)
@@ -238,7 +256,10 @@ class Rig:
         """Configure and pair a fresh agent."""
         wanted = {**_CONFIG, "pms.port": str(self.server.port), **(settings or {})}
         self.configure(wanted)
-        self.bridgework("pair", self._hello["code"], "--url", self._hello["url"])
+        self.pair()
+
+    def pair(self) -> None:
+        self.bridgework("pair", self._hello["code"], "--url", self.crm_seen_as or self.crm_url)
 
     def configure(self, settings: Mapping[str, str]) -> None:
         """Change settings; they hold from the agent's next start."""
@@ -292,21 +313,20 @@ class Rig:
     def wait_for(self, *states: str, timeout_s: float, quiet: bool = False) -> float:
         """Until the agent says one of these states; seconds waited."""
         began = told = time.monotonic()
-        while True:
+
+        def is_so() -> bool:
+            nonlocal told
             if self._agent is None or self._agent.poll() is not None:
                 text = (self.folder / "agent.log").read_text(errors="replace")
                 raise RuntimeError(f"the agent ended: {text[-3000:]}")
             report = self.status()
-            if report is not None and report["state"] in states:
-                return time.monotonic() - began
-            now = time.monotonic()
-            if now - began > timeout_s:
-                said = self._in_short(report)
-                raise TimeoutError(f"not {states} after {timeout_s:.0f} s: {said}")
-            if now - told > 15 and not quiet:
-                told = now
+            if not quiet and time.monotonic() - told > 15:
+                told = time.monotonic()
                 tell(self._in_short(report))
-            time.sleep(0.1)
+            return report is not None and report["state"] in states
+
+        until(is_so, timeout_s, every_s=0.1, said=lambda: self._in_short(self.status()))
+        return time.monotonic() - began
 
     def load(self) -> None:
         """An agent, not running, that has loaded everything; a kept one has done so before."""
@@ -552,6 +572,7 @@ def options(doc: str, *, rows: int, quick_rows: int) -> argparse.ArgumentParser:
     parser.add_argument("--kept", type=Path, metavar="FOLDER", default=kept and Path(kept),
                         help="keep the practice here, and use what is kept")  # fmt: skip
     parser.add_argument("--prepare", action="store_true", help="make and load it, measure nothing")
+    can_keep(parser)
     parser.set_defaults(full_rows=rows, quick_rows=quick_rows)
     return parser
 
@@ -560,6 +581,41 @@ def rows_of(asked: argparse.Namespace) -> int:
     return int(asked.rows or (asked.quick_rows if asked.quick else asked.full_rows))
 
 
-def emit(report: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
+def can_keep(parser: argparse.ArgumentParser) -> None:
+    what = f"write tests/artefacts/{_lane()}.json, for RELIABILITY.md"
+    parser.add_argument("--keep", action="store_true", help=what)
+
+
+def _lane() -> str:
+    return Path(sys.argv[0]).stem.replace("_", "-")
+
+
+def emit(report: Mapping[str, Any], asked: argparse.Namespace, *, is_kept: bool = False) -> None:
+    """Show the report as JSON, keep its numbers, or neither, as asked. ``is_kept``: by the bench,
+    in its own words."""
+    if asked.json:
         print(json.dumps(report, indent=1))
+    if asked.keep and not is_kept:
+        command = f"python -m tests.bench.{Path(sys.argv[0]).stem} {_said(sys.argv[1:])}".strip()
+        seconds = time.time() - psutil.Process().create_time()
+        keep(_lane(), command=command, seconds=seconds, figures=dict(figures_of(report)))
+
+
+def _said(words: Sequence[str]) -> str:
+    """The arguments that matter to who runs it again; no folder of this computer."""
+    told = re.sub(r"--kept[= ]\S+", "", " ".join(words))
+    return " ".join(word for word in told.split() if word not in ("--keep", "--json"))
+
+
+def figures_of(
+    report: Mapping[str, Any], within: tuple[str, ...] = ()
+) -> Iterator[tuple[str, Figure]]:
+    """Every number, named by the way to it; lists and words are left out."""
+    for name, value in report.items():
+        way = (*within, str(name))
+        if isinstance(value, Mapping):
+            yield from figures_of(value, way)
+        elif isinstance(value, int | float) and not math.isnan(value):
+            units = (unit for part in way for end, unit in UNITS.items()
+                     if part == end or part.endswith(f"_{end}"))  # fmt: skip
+            yield " ".join(way), Figure(round(value, 3), next(units, ""))

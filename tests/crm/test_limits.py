@@ -48,6 +48,7 @@ def test_the_circuit_opens_after_five_failures_and_lets_one_probe_through() -> N
     probing = backoff.probing(16.0)
     assert probing.gate(75.9) is Gate.OPEN
     assert probing.gate(76.0) is Gate.HALF_OPEN  # its outcome was never told
+    assert probing.wait_s(16.0) == probing.first_s  # it may be told any moment
     again = probing.failed(16.0, rng)
     assert (again.gate(47.9), again.gate(48.0)) == (Gate.OPEN, Gate.HALF_OPEN)
     assert again.succeeded().gate(16.0) is Gate.CLOSED

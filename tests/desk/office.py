@@ -36,11 +36,13 @@ from agent.model.commands import (
     Target,
 )
 from agent.model.effects import Effect, EffectKind
+from agent.model.proof import Audit, CompareSides
 from agent.model.reading import Key
 from agent.model.review import UndoField, UndoStep
 from agent.model.status import Report, Snapshot, State
 from agent.model.streams import Stream
 from agent.runtime.clock import SystemClock
+from agent.runtime.fallback.jobs import Ticket
 from agent.sync.likeness import Likeness
 from agent.sync.match import Candidate, Evidence
 
@@ -299,3 +301,8 @@ class Engine:
                 turn.effect_verified(number, key)
             else:
                 turn.effect_failed(number, "write.refused")
+
+
+def no_comparison(_wish: CompareSides, _ticket: Ticket) -> Audit:
+    """Here is no CRM to compare with; ``tests/sync/test_proof.py`` has one."""
+    raise AssertionError("not asked for here")

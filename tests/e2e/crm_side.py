@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from random import Random
@@ -18,6 +18,7 @@ from typing import Any, Self
 import httpx
 
 SETTLED = frozenset({"complete", "broken", "note", "arrived", "seated"})  # looks of visits
+KINDS = ("book", "confirm", "move", "cancel", "edit", "note")  # of requests
 ENDED = frozenset({"applied", "rejected", "expired", "superseded"})
 
 
@@ -71,35 +72,40 @@ class CrmDesk:
 
 @dataclass(slots=True)
 class Asked:
-    """Something asked of the practice. ``token`` stands in the record it makes, if any."""
+    """Something asked of the practice. ``token`` stands in the record it makes, if any; ``value``
+    is what an edit wants to stand there, ``shown`` what its person saw instead."""
 
     kind: str
     command_id: str
     token: str = ""
     key: str = ""
+    value: str = ""
+    shown: str = ""
 
 
 @dataclass(slots=True)
 class CrmLife:
     """Somebody working in the CRM at ``rate`` requests a second until told to stop.
 
-    Books (with a token in the note), moves, confirms and cancels visits, edits addresses, adds
-    notes; what the CRM refuses at once is only counted.
+    Books (with a token in the note), moves, confirms and cancels visits, edits addresses (no value
+    twice), adds notes; what the CRM refuses at once is only counted. ``kinds``: no others.
     """
 
     url: str
     seed: int
     rate: float
+    kinds: Collection[str] = KINDS
     asked: list[Asked] = field(default_factory=list)
+    tried: list[Asked] = field(default_factory=list)  # edits, also those nobody answered
     refused: Counter[str] = field(default_factory=Counter)  # reasons
 
     def run(self, stop: threading.Event) -> None:
         rng = Random(f"crm-life:{self.seed}")
-        acts: list[tuple[Callable[[CrmDesk, Random], Asked | None], int]] = [
-            (self._book, 8), (self._confirm, 4), (self._move, 2), (self._cancel, 1),
-            (self._edit, 3), (self._note, 2),
-        ]  # fmt: skip
-        choices, weights = [a for a, _ in acts], [w for _, w in acts]
+        acts: dict[str, tuple[Callable[[CrmDesk, Random], Asked | None], int]] = {
+            "book": (self._book, 8), "confirm": (self._confirm, 4), "move": (self._move, 2),
+            "cancel": (self._cancel, 1), "edit": (self._edit, 3), "note": (self._note, 2),
+        }  # fmt: skip
+        choices, weights = zip(*(acts[kind] for kind in self.kinds), strict=True)
         with CrmDesk(self.url) as desk:
             while not stop.wait(rng.expovariate(self.rate)):
                 (act,) = rng.choices(choices, weights)
@@ -164,8 +170,16 @@ class CrmLife:
         key = self._patient(desk, rng)
         if key is None:
             return None
-        body = {"fields": {"address2": f"Unit {rng.randint(1, 999)}"}}
-        return self._made("edit", desk.ask(f"patients/{key}/edit", body), key=key)
+        shown = desk.get(f"patients/{key}")["person"].get("address2")
+        one = Asked("edit", "", key=key, value=f"Unit {self.seed}-{len(self.tried)}")
+        one.shown = shown or ""
+        self.tried.append(one)  # before it is asked: the CRM may take it and die
+        body = {"fields": {"address2": one.value}, "expected": {"address2": shown}}
+        view = desk.ask(f"patients/{key}/edit", body)
+        if view is None:
+            return None
+        one.command_id = view["command_id"]
+        return one
 
     def _note(self, desk: CrmDesk, rng: Random) -> Asked | None:
         key = self._patient(desk, rng)

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from agent.sandbox.crm.faults import Fault, FaultKind
 from agent.sandbox.practice.front import DeedKind
 from agent.sandbox.practice.life import Life
 from agent.support.health import Report
+from tests.support.until import until
 
 
 @pytest.fixture
@@ -31,20 +32,9 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         yield made
 
 
-def until(look: Callable[[], object], timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not look():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.05)
-
-
 def said(stage: Stage) -> Report:
-    report = None
-    deadline = time.monotonic() + 10
-    while report is None:
-        report = stage.status()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    report = until(stage.status)
+    assert report is not None
     return report
 
 

@@ -1,5 +1,7 @@
 """Both directions at once against real parts, with everything going wrong in between.
 
+The short run of every day is the kill lane's (``tests/kill``); here are the long ones, and races.
+
 MariaDB, the reference CRM and the agent are processes of their own; the Open Dental API is the
 stand-in of ``tests/support/odapi`` (it cannot show what the vendor's own program would do).
 """
@@ -119,10 +121,6 @@ def races(bookings: int) -> None:
         taken = [view for view in states if view.get("reason_code") == "slot_taken"]
         assert taken
         assert any(view["alternatives"] for view in taken)
-
-
-def test_nothing_is_lost_doubled_or_overwritten() -> None:
-    two_sided("myisam", patients=200, seconds=20, staff=5, people=2)
 
 
 @pytest.mark.slow

@@ -12,20 +12,21 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from random import Random
-from typing import Any, Self
+from typing import Any, NamedTuple, Protocol, Self
 
-import httpx
+import pymysql
+import pyodbc
 
+from agent.errors import AgentError
 from agent.sandbox.practice.create import PracticePlan
 from agent.sandbox.practice.front import DeedKind
 from agent.sandbox.practice.life import USUAL_MIX, Life
 from agent.sandbox.practice.schema import SchemaVersion
-from tests.bench.crm_process import TEST_TOKEN
 from tests.bench.rig import DATABASE, ZONE, Rig, tell
-from tests.e2e.crm_side import ENDED, Asked, CrmDesk, CrmLife
+from tests.e2e.crm_side import ENDED, KINDS, Asked, CrmDesk, CrmLife
 from tests.e2e.person import Person
 from tests.support.odapi import Database, Fault, StandIn
 
@@ -34,7 +35,20 @@ TRACED = {kind: weight for kind, weight in USUAL_MIX.items()
           if kind not in (DeedKind.SILENT_EDIT, DeedKind.HARD_DELETE)}  # fmt: skip
 
 FOR_A_PERSON = "conflict"  # the state that waits for one, rightly
+SERVER_GONE = (pymysql.err.Error, pyodbc.Error, AgentError, OSError)
 API_FAULTS = (Fault.CUT, Fault.TIMEOUT, Fault.BUSY, Fault.CUT_BEFORE)
+CRM_FAULTS: dict[str, list[dict[str, Any]]] = {
+    "crm 503": [{"kind": "status", "path": "/v1/", "times": 8, "status": 503}],
+    "crm 429": [{"kind": "status", "path": "/v1/", "times": 5, "status": 429, "retry_after_s": 1}],
+    "crm lost answers": [
+        {"kind": "reset_after", "path": "/v1/sync/commands", "times": 4},
+        {"kind": "reset_after", "path": "/v1/sync/push", "times": 3},
+    ],
+    "crm twice": [
+        {"kind": "redeliver", "path": "", "times": 5},
+        {"kind": "reorder", "path": "", "times": 5},
+    ],
+}
 
 IMPATIENT = {
     "sync.sweep_hot_s": "15",
@@ -60,12 +74,14 @@ class TwoSided(Rig):
     """Adds the stand-in API; ``ready`` waits until the CRM may ask for things."""
 
     api: StandIn
+    api_user = "root"  # of the database: the API is part of the practice's own program
 
     def __enter__(self) -> Self:
         super().__enter__()
         try:
             self.api = StandIn(
-                Database(port=self.server.port, database=DATABASE, zone=ZONE), limit_s=10.0
+                Database(port=self.server.port, user=self.api_user, database=DATABASE, zone=ZONE),
+                limit_s=10.0,
             )
             self.api.__enter__()
         except BaseException:
@@ -103,12 +119,16 @@ class TwoSided(Rig):
         os.kill(self.agent.pid, signal.SIGKILL)
         self.stop_agent()
 
-    def crm_faults(self, *faults: dict[str, Any]) -> None:
-        """Arm these at the CRM (and no others)."""
-        httpx.post(
-            f"{self.crm_url}/testing/faults", json=list(faults), trust_env=False,
-            headers={"X-Test-Token": TEST_TOKEN},
-        ).raise_for_status()  # fmt: skip
+    def api_faults(self) -> None:
+        """The API works and its answers are lost, late, or an error."""
+        for fault in API_FAULTS:
+            for verb in ("POST", "PUT"):
+                self.api.faults.arm(fault, verb=verb, times=3, share=0.3)
+
+    @contextmanager
+    def staff(self, seed: int) -> Iterator[Life]:
+        with closing(self.desk()) as desk:
+            yield Life(desk, seed=seed, mix=TRACED)
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with closing(self.server.connect(DATABASE)) as link, link.cursor() as cursor:
@@ -121,23 +141,51 @@ class TwoSided(Rig):
         return found
 
 
-class Bustle:
-    """Staff in the practice and people in the CRM at work, in threads, until the block ends."""
+class FrontDesk(Protocol):
+    """What people at work need of a rig."""
 
-    def __init__(self, rig: TwoSided, *, staff_rate: float, crm_rates: Sequence[float]) -> None:
+    crm_url: str
+
+    def staff(self, seed: int) -> AbstractContextManager[Life]: ...
+
+
+class Bustle:
+    """Staff in the practice and people in the CRM at work, in threads, until the block ends.
+
+    Who loses the server signs in again and goes on; ``cut_off`` counts it. ``kinds``: what the
+    CRM's people ask for.
+    """
+
+    def __init__(
+        self,
+        rig: FrontDesk,
+        *,
+        staff_rate: float,
+        crm_rates: Sequence[float],
+        kinds: Collection[str] = KINDS,
+        seed: int = 0,
+    ) -> None:
         self.people = [
-            CrmLife(rig.crm_url, seed=number, rate=rate) for number, rate in enumerate(crm_rates)
+            CrmLife(rig.crm_url, seed=seed + number, rate=rate, kinds=kinds)
+            for number, rate in enumerate(crm_rates)
         ]
         self.deeds: Counter[str] = Counter()
+        self.cut_off = 0
         self._rig = rig
+        self._seed = seed
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=p.run, args=(self._stop,)) for p in self.people]
         self._threads.append(threading.Thread(target=self._staff, args=(staff_rate,)))
 
     def _staff(self, rate: float) -> None:
-        with closing(self._rig.desk()) as desk:
-            for deed in Life(desk, seed=3, mix=TRACED).run(rate=rate, stop=self._stop):
-                self.deeds[deed.kind] += 1
+        while not self._stop.is_set():
+            try:
+                with self._rig.staff(3 + self._seed + self.cut_off) as life:
+                    for deed in life.run(rate=rate, stop=self._stop):
+                        self.deeds[deed.kind] += 1
+            except SERVER_GONE:
+                self.cut_off += 1
+                self._stop.wait(0.2)
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -153,14 +201,18 @@ class Bustle:
     def asked(self) -> list[Asked]:
         return [asked for person in self.people for asked in person.asked]
 
+    @property
+    def tried(self) -> list[Asked]:
+        """Every edit, also those the CRM never answered about."""
+        return [tried for person in self.people for tried in person.tried]
+
 
 def trouble(rig: TwoSided, seconds: float, seed: int = 5) -> Counter[str]:
     """Everything goes wrong, one thing after another, for about so long; then all is well again."""
     rng = Random(f"trouble:{seed}")
     done: Counter[str] = Counter()
     deadline = time.monotonic() + seconds
-    kinds = ["kill", "api down", "api faults", "crm 503", "crm 429", "crm lost answers",
-             "crm twice", "quiet"]  # fmt: skip
+    kinds = ["kill", "api down", "api faults", *CRM_FAULTS, "quiet"]
     while time.monotonic() < deadline:
         kind = kinds[done.total() % len(kinds)] if done.total() < len(kinds) else rng.choice(kinds)
         done[kind] += 1
@@ -173,22 +225,9 @@ def trouble(rig: TwoSided, seconds: float, seed: int = 5) -> Counter[str]:
                 time.sleep(1.5)
                 rig.api.start()
             case "api faults":
-                for fault in API_FAULTS:
-                    for verb in ("POST", "PUT"):
-                        rig.api.faults.arm(fault, verb=verb, times=3, share=0.3)
-            case "crm 503":
-                rig.crm_faults({"kind": "status", "path": "/v1/", "times": 8, "status": 503})
-            case "crm 429":
-                rig.crm_faults({"kind": "status", "path": "/v1/", "times": 5, "status": 429,
-                                "retry_after_s": 1})  # fmt: skip
-            case "crm lost answers":
-                rig.crm_faults(
-                    {"kind": "reset_after", "path": "/v1/sync/commands", "times": 4},
-                    {"kind": "reset_after", "path": "/v1/sync/push", "times": 3},
-                )
-            case "crm twice":
-                rig.crm_faults({"kind": "redeliver", "path": "", "times": 5},
-                               {"kind": "reorder", "path": "", "times": 5})  # fmt: skip
+                rig.api_faults()
+            case _ if kind in CRM_FAULTS:
+                rig.crm_faults(*CRM_FAULTS[kind])
         time.sleep(rng.uniform(1.0, 2.5))
     done["api faults struck"] = sum(rig.api.faults.struck[fault] for fault in API_FAULTS)
     rig.api.faults.clear()
@@ -236,9 +275,16 @@ def overlaps(rig: TwoSided) -> list[tuple[int, int]]:
     ]
 
 
+class Wrong(NamedTuple):
+    """``kind``: stuck, lost, twice, or silent (overwritten and told nobody)."""
+
+    kind: str
+    what: str
+
+
 def what_went_wrong(
     rig: TwoSided, asked: Sequence[Asked], found: dict[str, dict[str, Any]]
-) -> list[str]:
+) -> list[Wrong]:
     """Everything the asked ones are owed and did not get; empty when all is as it must be."""
     wrong = []
     for one in asked:
@@ -246,7 +292,7 @@ def what_went_wrong(
         # Staff may have changed the very field meanwhile: then a person decides, as it must be.
         asks = view["state"] == FOR_A_PERSON and one.kind not in ("book", "note")
         if view["state"] not in ENDED and not asks:
-            wrong.append(f"{one.kind} {one.command_id} never ended: {view['state']}")
+            wrong.append(Wrong("stuck", f"{one.kind} {one.command_id}: {view['state']}"))
         if not one.token:
             continue
         table, column, standing = {
@@ -257,9 +303,10 @@ def what_went_wrong(
             f"SELECT COUNT(*) FROM {table} WHERE {column} LIKE %s{standing}", f"%{one.token}%"
         )[0][0]
         if view["state"] == "applied" and not made and not _was_there(rig, one, view):
-            wrong.append(f"{one.kind} {one.command_id} applied, but never in the practice")
+            wrong.append(Wrong("lost", f"{one.kind} {one.command_id}: applied, never was there"))
         if made > (view["state"] == "applied"):
-            wrong.append(f"{one.kind} {one.command_id} {view['state']}, {made} in the practice")
+            what = f"{one.kind} {one.command_id}: {view['state']}, {made} in the practice"
+            wrong.append(Wrong("twice", what))
     return wrong
 
 

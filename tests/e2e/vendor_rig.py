@@ -78,7 +78,7 @@ class VendorRig(Rig):
         self.secrets["BRIDGEWORK_PMS_ODBC_CONNECTION"] = self.connection()
         says = {f"pms.{name}": value for name, value in SITE_SAYS[self.layout].items()}
         self.configure({"practice.zone": ZONE, "pms.kind": self.layout, **says, **(settings or {})})
-        self.bridgework("pair", self._hello["code"], "--url", self._hello["url"])
+        self.pair()
 
     def wait_offered(self, kind: str, timeout_s: float) -> None:
         """Until the CRM offers this type of command."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
+import subprocess
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,10 +25,12 @@ from agent.model.helping import MakeBundle
 from agent.model.reading import Finding, Severity
 from agent.model.streams import Stream
 from agent.runtime.helping import fill_bundle
+from agent.support import programs
 from agent.support.bundle import Bundle, drop_old
 from agent.support.logs import configure
 from agent.support.scrub import Pseudonyms, Scrub, scrub_note
 from tests.desk import office
+from tests.support.until import until
 
 NAMES = ("Zaphod", "Testperson", "Beeblebrox")
 CANARIES = (
@@ -123,7 +127,7 @@ def test_no_canary_survives_in_any_part(
     parts = made(home, settings, tmp_path / "b.zip")
     assert parts.keys() >= {
         "manifest.json", "status.json", "doctor.json", "settings.json", "journal.json",
-        "environment.json", "logs/bridgework.log", "note.txt",
+        "environment.json", "programs.json", "schema.json", "logs/bridgework.log", "note.txt",
     }  # fmt: skip
     for name, content in parts.items():
         text = content.decode("utf-8").lower()
@@ -134,6 +138,7 @@ def test_no_canary_survives_in_any_part(
     assert b'"event":"push.failed"' in parts["logs/bridgework.log"]
     assert b'"error":"ValueError"' in parts["logs/bridgework.log"]
     assert json.loads(parts["journal.json"])["numbers"]["open_conflicts"] > 0
+    assert set(json.loads(parts["programs.json"])) == {"antivirus", "odbc_drivers"}
     told = {line["setting"]: line for line in json.loads(parts["settings.json"])}
     assert told["pms.password"]["state"] == "set"
     assert told["pms.host"]["value"] == "[changed]"
@@ -210,3 +215,32 @@ def test_the_log_command_filters_and_refuses_a_bad_pattern(home: Path) -> None:
     assert all("settled" in str(line["event"]) for line in logs("--grep", "batch.settl.d"))
     assert logs("--since", "2099-01-01") == []
     assert runner.invoke(main, ["--home", str(home), "logs", "--grep", "("]).exit_code == 1
+
+
+def test_programs_beside_ours(home: Path, tmp_path: Path) -> None:
+    """A process by that name stands for the antivirus; a driver somebody named after the practice
+    loses what is no maker's word."""
+    program = tmp_path / "clamd"
+    shutil.copy(shutil.which("sleep") or "/bin/sleep", program)
+    with subprocess.Popen([program, "300"]) as running:
+        try:
+            until(lambda: "ClamAV" in programs.antivirus())
+        finally:
+            running.kill()
+    names = ["MariaDB ODBC 3.1 Driver", "SMITHDENTAL SQL Anywhere 17", "PostgreSQL Unicode(x64)"]
+    assert programs.shareable(names) == [
+        "MariaDB ODBC 3.1 Driver", "[other] SQL Anywhere 17", "PostgreSQL Unicode x64",
+    ]  # fmt: skip
+
+
+def test_the_layouts_that_were_read_are_fingerprints(
+    home: Path, tmp_path: Path, settings_with: Callable[..., Settings]
+) -> None:
+    paths = Paths.locate(home)
+    journal = office.open_journal(paths)
+    with journal.turn() as turn:
+        turn.remember_schema("24.1.7", f"patient:{'0a' * 16}", "mapped")
+    journal.close()
+    schema = json.loads(made(home, settings_with(), tmp_path / "b.zip")["schema.json"])
+    (line,) = [line for line in schema if line["fingerprint"] == "0a" * 16]
+    assert (line["stream"], line["version"], line["decision"]) == ("patient", "24.1.7", "mapped")

@@ -10,7 +10,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from agent.support.messages import Catalogue
 from drivers.opendental.faults import consequence
 from tests.crm.rawserver import RawServer, make_authority
 from tests.desk import office
+from tests.support.until import until
 
 SettingsWith = Callable[..., Settings]
 
@@ -118,12 +118,9 @@ def test_a_wheel_knows_its_files_without_a_list(tmp_path: Path) -> None:
 def test_a_backup_at_work(tmp_path: Path) -> None:
     program = tmp_path / "mysqldump"
     shutil.copy(shutil.which("sleep") or "/bin/sleep", program)
-    running = subprocess.Popen([program, "20"])
+    running = subprocess.Popen([program, "300"])
     try:
-        deadline = time.monotonic() + 5
-        while "mysqldump" not in LocalMachine().backups_running():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: "mysqldump" in LocalMachine().backups_running())
     finally:
         running.kill()
         running.wait()
@@ -153,14 +150,11 @@ def test_a_second_agent_for_the_same_practice(tmp_path: Path, settings_with: Set
         paths.prepare()
         paths.config_file.write_text(f'[pms]\nhost = "{host}"\n')
     program = tmp_path / "bridgework"
-    program.write_text("import time; time.sleep(30)")
+    program.write_text("import time; time.sleep(300)")
     second = subprocess.Popen([sys.executable, program, "--home", other.home, "run"])
     try:
+        until(lambda: (second.pid, other.home) in LocalMachine().agents())
         found = LocalMachine().agents()
-        deadline = time.monotonic() + 5
-        while (second.pid, other.home) not in found and time.monotonic() < deadline:
-            time.sleep(0.05)
-            found = LocalMachine().agents()
         machine = Stood(at_work=[one for one in found if one[1] == other.home])
         assert machine.at_work
         settings = settings_with(**{"pms.host": "SRV1"})

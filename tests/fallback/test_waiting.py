@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import msgspec
@@ -15,19 +14,11 @@ from agent.control.protocol import ControlError
 from agent.errors import JournalError
 from agent.model.activity import ReadLog
 from agent.model.helping import BundleMade, Diagnosis, MakeBundle, RunDoctor
-from agent.model.longwork import FetchPart, Job, ShowJob
+from agent.model.longwork import FetchPart
 from agent.runtime.clock import SystemClock
 from agent.runtime.setup.flow import Setup
 from agent.runtime.waiting import Waiting
-
-
-def ended(agent: Client, job: Job) -> Job:
-    deadline = time.monotonic() + 20
-    while not job.is_over:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-        job = agent.ask(ShowJob(job.number))
-    return job
+from tests.support.until import ended
 
 
 def test_log_doctor_and_bundle_work_without_an_engine(

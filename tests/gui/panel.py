@@ -6,10 +6,11 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from tests.support.until import until
 
 SIZE = "900x600x24"
 _UP_WITHIN_S = 45.0  # two programs start on a machine that runs all the other tests
@@ -25,8 +26,11 @@ class Panel:
 
     def __enter__(self) -> Self:
         reading, writing = os.pipe()
+        # -noreset: a server that starts anew when its last client leaves (xwininfo, while the panel
+        # is still on its way) turned the panel away, now and then.
         screen = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(writing), "-screen", "0", SIZE, "-nolisten", "tcp"],
+            ["Xvfb", "-displayfd", str(writing), "-screen", "0", SIZE, "-nolisten", "tcp",
+             "-noreset"],
             pass_fds=[writing], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self._running.append(screen)
@@ -58,6 +62,18 @@ class Panel:
             "--transparent", "true", "--alpha", "0",
         )  # fmt: skip
 
+    def start_toasts(self, address: str) -> None:
+        """A real server of notifications on the session bus there."""
+        self.environ["DBUS_SESSION_BUS_ADDRESS"] = address
+        self._start("dunst", "-follow", "none")
+
+    def toasts(self) -> int:
+        """How many it shows now; -1 while it does not answer yet."""
+        try:
+            return int(self.run("dunstctl", "count", "displayed"))
+        except (subprocess.CalledProcessError, ValueError):
+            return -1
+
     def stop_panel(self) -> None:
         assert self._panel is not None
         _end(self._panel)
@@ -81,14 +97,17 @@ class Panel:
                 depth = -1
         return inside
 
-    def wait_icons(self, count: int, timeout_s: float = _UP_WITHIN_S) -> bool:
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            if self.icons() == count:
-                return True
-            time.sleep(0.2)
-        print(self.run("xwininfo", "-root", "-tree"))  # pytest shows it with the failure
-        return False
+    def wait_icons(self, count: int, within_s: float = _UP_WITHIN_S) -> None:
+        """AssertionError with what the screen shows when they are not there in time."""
+        until(
+            lambda: self.icons() == count, within_s, every_s=0.2,
+            said=lambda: self.run("xwininfo", "-root", "-tree"),
+        )  # fmt: skip
+
+    def wait_program(self) -> None:
+        """The desktop program has come to this screen, with an icon or without."""
+        said = 'Qt Selection Owner for bridgework"'
+        until(lambda: said in self.run("xwininfo", "-root", "-tree"), _UP_WITHIN_S, every_s=0.2)
 
     def picture(self, path: Path) -> None:
         """The whole screen."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QWidget
 
+from agent.errors import AgentError
 from agent.model.status import State
 from gui.app import Desktop
 from gui.theme import Scheme, svg_icon
@@ -60,6 +61,25 @@ def _tray_states(desktop: Desktop, _: Settle) -> QWidget:
     return sheet
 
 
+def _dialog(wish: str) -> Scene:
+    def scene(desktop: Desktop, settle: Settle) -> QWidget:
+        desktop.do(wish)
+        settle(lambda: desktop.dialog is not None and desktop.dialog.isVisible())
+        assert desktop.dialog is not None
+        return desktop.dialog
+
+    return scene
+
+
+def _told(desktop: Desktop, settle: Settle) -> QWidget:
+    """What went wrong, in passing, with its button."""
+    desktop.window.bring_up("activity")
+    desktop.shell.tell_error(AgentError("pms.auth_refused"))
+    settle(desktop.window.notice.isVisible)
+    return desktop.window
+
+
 SHEETS: dict[str, Scene] = {"tray-states": _tray_states}  # pictures only, no windows of ours
 SCENES: dict[str, Scene] = {**{tab.name: _tab(tab.name) for tab in TABS}, **DECISIONS}
 SCENES |= {"by-hand": by_hand, "doctor": doctor}
+SCENES |= {"settings": _dialog("settings"), "about": _dialog("about"), "told": _told}

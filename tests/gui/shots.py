@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,36 +48,44 @@ def main(arguments: Sequence[str]) -> int:
     wish = parser.parse_args(arguments)
     if wish.look:
         return _take(wish.look, wish.home, wish.to, wish.scenes)
-    if wish.help_pages:
-        wish.scenes, wish.looks, wish.to = in_use(), wish.looks or "light", HELP
     wish.looks = wish.looks or USUAL
+    if wish.help_pages:
+        wish.to = HELP
     wish.to = wish.to or Path(tempfile.mkdtemp(prefix="bridgework-pictures-"))
     wish.to.mkdir(parents=True, exist_ok=True)
     print(wish.to)
+    wanted = dict.fromkeys(wish.looks.split(","), wish.scenes)
+    if wish.help_pages:
+        wanted = in_use()
     if wish.home:
-        return _looks(wish.home, wish.looks.split(","), wish.to, wish.scenes)
+        return _looks(wish.home, wanted, wish.to)
     from tests.gui.showcase import showcase
 
     folder = tempfile.TemporaryDirectory(prefix="bridgework-shots-")
     with folder as made, showcase(Path(made)) as home:
-        return _looks(home, wish.looks.split(","), wish.to, wish.scenes)
+        return _looks(home, wanted, wish.to)
 
 
-def in_use() -> list[str]:
-    """Scenes the help pages show."""
+def in_use() -> dict[str, list[str]]:
+    """Scenes the help pages show, by look."""
     pages = "".join(page.read_text(encoding="utf-8") for page in sorted(HELP.glob("*.html")))
-    return sorted(set(re.findall(r'src="window-([a-z-]+)\.png"', pages)))
+    found = sorted(set(re.findall(r'src="window-([a-z-]+)\.png"', pages)))
+    spanish = LOOKS["spanish"][3]
+    return {
+        "light": [name for name in found if not name.endswith(spanish)],
+        "spanish": [name.removesuffix(spanish) for name in found if name.endswith(spanish)],
+    }
 
 
-def _looks(home: Path, looks: Sequence[str], to: Path, scenes: Sequence[str]) -> int:
+def _looks(home: Path, wanted: Mapping[str, Sequence[str]], to: Path) -> int:
     failed = 0
-    for look in looks:
+    for look, scenes in wanted.items():
         environ = dict(os.environ, QT_SCALE_FACTOR=str(LOOKS[look][2]), PYTHONPATH=str(ROOT))
         environ["LANG"] = "es_US.UTF-8" if look == "spanish" else "en_US.UTF-8"
         command = [sys.executable, "-m", "tests.gui.shots", "--look", look, "--home", str(home)]
         command += ["--to", str(to), *scenes]
         failed |= subprocess.run(command, env=environ, cwd=ROOT, check=False).returncode
-    if shutil.which("trayer") and (not scenes or "panel" in scenes):
+    if shutil.which("trayer") and any(not s or "panel" in s for s in wanted.values()):
         _panel(home, to)
     return failed
 
@@ -90,12 +98,12 @@ def _panel(home: Path, to: Path) -> None:
         command = [sys.executable, "-m", "gui", "--home", str(home)]
         tray = subprocess.Popen(command, env={**panel.environ, "PYTHONPATH": str(ROOT)})
         try:
-            if panel.wait_icons(1):
-                time.sleep(3)
-                panel.run("xdotool", "mousemove", "872", "580", "click", "3")
-                time.sleep(1)
-                panel.picture(to / "window-panel.png")
-                print("window-panel.png")
+            panel.wait_icons(1)
+            time.sleep(3)
+            panel.run("xdotool", "mousemove", "872", "580", "click", "3")
+            time.sleep(1)
+            panel.picture(to / "window-panel.png")
+            print("window-panel.png")
         finally:
             tray.terminate()
             tray.wait(10)
@@ -105,7 +113,7 @@ def _take(look: str, home: Path, to: Path, wanted: Sequence[str]) -> int:
     from tests.gui.screen import unseen
 
     unseen()
-    from PySide6.QtWidgets import QApplication
+    from PySide6.QtWidgets import QApplication, QDialog
 
     from gui.app import Desktop
     from gui.link import Standing
@@ -137,7 +145,10 @@ def _take(look: str, home: Path, to: Path, wanted: Sequence[str]) -> int:
         scenes = {**SCENES, **(SHEETS if look == "light" else {})}
         for name, scene in scenes.items():
             if not wanted or name in wanted:
-                picture = scene(desktop, settle).grab()
+                root = scene(desktop, settle)
+                picture = root.grab()
+                if isinstance(root, QDialog):  # it lies before the window
+                    root.close()
                 picture.save(str(to / f"window-{name}{ending}.png"))
                 print(f"window-{name}{ending}.png")
         desktop.close()

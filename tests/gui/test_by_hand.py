@@ -125,7 +125,7 @@ def test_a_file_is_dropped_and_its_columns_are_put_right(
     by_hand.sheet_in.drop.dropEvent(event)
     inside = by_hand.sheet_in
     qtbot.waitUntil(inside.mapping.isVisible, timeout=WAIT_MS)
-    assert "neither patients nor appointments" in inside.summary.text()
+    assert "do not say what the rows are" in inside.summary.text()
     inside._choose(kind="patients", columns={"Nummer": "key", "Was": "postal_code"})
     assert looked_at(by_hand, qtbot) == {2: Verdict.CHANGED}
     inside.clear()

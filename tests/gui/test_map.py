@@ -101,4 +101,10 @@ def test_a_field_of_the_practices_own_is_tried_then_added(
     qtbot.waitUntil(tab.pending.isVisible, timeout=WAIT_MS)
     assert "patient,custom.ward,text,patient,Ward," in untouched.read_text(encoding="utf-8")
     tab.words.setText("custom.ward")
-    qtbot.waitUntil(lambda: [line.site for line in tab.model.rows] == [True], timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: [line.added for line in tab.model.rows] == [True], timeout=WAIT_MS)
+    tab.table.selectRow(0)
+    assert tab.back.text() == "Take this field out"
+    qtbot.mouseClick(tab.back, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: tab.model.rows == [], timeout=WAIT_MS)
+    assert "custom.ward" not in untouched.read_text(encoding="utf-8")
+    assert tab.pending.isHidden()  # the map that runs is the one that is saved again

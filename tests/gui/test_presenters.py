@@ -9,12 +9,14 @@ import msgspec
 import pytest
 
 from agent.model.asking import Request
+from agent.model.proof import CompareSides, FullProof
 from agent.model.reading import Finding, Severity
 from agent.model.status import LoadStatus, Report, Snapshot, State, overall
-from gui.i18n import PSEUDO, Texts
+from gui.i18n import PSEUDO, Texts, pseudo
 from gui.presenter.menu import LINE, menu_items
 from gui.presenter.notices import BROKEN, GRACE_S, REVIEW, Notices
-from gui.presenter.overview import findings_view, numbers_view
+from gui.presenter.offer import START, Offer, offer
+from gui.presenter.overview import findings_view, numbers_view, proof_view
 from gui.presenter.status import StatusView, status_view
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
@@ -100,6 +102,20 @@ def test_the_four_numbers_are_always_there() -> None:
     assert [n.tone for n in bad] == ["warn", "warn", "good", "warn"]
 
 
+def test_the_last_full_proof_is_green_only_while_it_is_fresh() -> None:
+    none = proof_view(snapshot(), NOW, TEXTS)
+    assert (none.text, none.tone, none.tip) == ("No full proof of equality yet.", "idle", "")
+    proof = FullProof(NOW - timedelta(hours=3), 14_463, 19, "ab" * 32, NOW - timedelta(hours=4))
+    fresh = proof_view(snapshot(proof=proof), NOW, TEXTS)
+    assert fresh.tone == "good"
+    assert "14,463 records" in fresh.text
+    assert "ab" * 32 in fresh.tip
+    late = proof_view(snapshot(proof=proof), NOW + timedelta(hours=34), TEXTS)
+    assert late.tone == "warn"
+    aside = msgspec.structs.replace(proof, excepted=2)
+    assert "2 records were left aside" in proof_view(snapshot(proof=aside), NOW, TEXTS).text
+
+
 # --- findings ------------------------------------------------------------------------------------
 
 
@@ -110,13 +126,52 @@ def remedies(code: str, may: bool = True, **facts: str | int) -> Any:
     return view
 
 
+def test_records_the_crm_lost_are_sent_again_by_a_button() -> None:
+    view = remedies("proof.too_many", stream="recall", count=300)
+    assert view.remedy.request == CompareSides(repair=True, many=True)
+    assert view.remedy.confirm
+
+
 def test_a_finding_has_a_button_that_fixes_or_guides() -> None:
     brake = remedies("guard.mass_change", stream="patient").remedy
     assert brake is not None
     assert brake.request is not None
     assert "Patients" in brake.confirm
     assert remedies("crm.auth_revoked").remedy.go == ("setup", "pair")
-    assert remedies("journal.damaged").remedy.go == ("support", "doctor")
+    assert remedies("journal.damaged").remedy.go == ("support", "bundle")
+    assert remedies("disk.full").remedy.go == ("support", "doctor")  # no button of its own
+
+
+def test_a_button_says_what_the_catalogue_says_in_the_persons_language() -> None:
+    refused = Finding("pms.auth_refused", Severity.ERROR)
+    for texts, word in ((TEXTS, "Enter the password"), (Texts("es"), "Escribir la contraseña"),
+                        (Texts(PSEUDO), pseudo("Enter the password …"))):  # fmt: skip
+        (view,) = findings_view(
+            snapshot(findings=(refused,)), texts, may=lambda _: True, tabs={"setup"}
+        )
+        assert view.remedy is not None
+        assert view.remedy.label.startswith(word)
+        assert view.remedy.go == ("setup", "pms")
+        assert view.next_step == ""  # a command is no step for a person at a window
+
+
+def test_of_a_step_only_what_is_for_a_console_is_left_out() -> None:
+    told = TEXTS.message("guard.mass_change", {"stream": "patient"})
+    assert told.next_step == "Look at what changed."
+    assert "bridgework config get crm.url" in TEXTS.message("crm.redirected").next_step
+
+
+def test_a_deed_is_asked_for_where_it_is_explained() -> None:
+    """A passing line or a notification leads to the finding, which asks back."""
+    tabs = {"overview", "setup"}
+    brake = offer(TEXTS.message("guard.mass_change"), tabs)
+    assert brake == Offer("Allow this once …", ("overview", "guard.mass_change"))
+    assert offer(TEXTS.message("pms.busy"), tabs) is None
+    assert offer(TEXTS.message("pms.unreachable"), {"overview"}) is None  # no wizard here
+    assert offer(TEXTS.message("control.no_agent"), tabs) is None
+    assert offer(TEXTS.message("control.no_agent"), tabs, may_start=True) == Offer(
+        "Start it", START
+    )
 
 
 def test_who_may_not_is_given_no_button_that_would_be_refused() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import shiboken6
+from PySide6.QtCore import QSize
 from pytestqt.qtbot import QtBot
 
 from agent.cli.stage import Stage
@@ -14,10 +16,12 @@ from agent.model.review import ListConflicts
 from agent.model.status import Report, State
 from gui.app import Desktop
 from gui.link import Standing
+from gui.prefs import Prefs
 from gui.presenter.notices import BROKEN, REVIEW, Notice
 from gui.presenter.overview import FindingView, Remedy
 from gui.windows.overview import Overview
 from gui.windows.review import Review
+from gui.windows.settings import Settings
 from gui.windows.tabs import TABS
 from gui.windows.window import Window
 
@@ -97,7 +101,7 @@ def test_a_click_on_a_notice_opens_its_item_until_it_is_over(
     window: Window, desktop: Desktop, qtbot: QtBot
 ) -> None:
     def notice(kind: str, go: tuple[str, str]) -> Notice:
-        return Notice(kind, "Title", "Body", "warn", "Look", go)
+        return Notice(kind, "Title", "Body", "warn", "Look", ("", ""), go)
 
     desktop.notifier.show(notice(REVIEW, ("review", "parked")))
     desktop.tray.pressed.emit()
@@ -162,3 +166,33 @@ def test_the_line_comes_back_by_itself(desktop: Desktop, practice: Stage, qtbot:
     desktop.link.ask(GetStatus(), got.append)
     qtbot.waitUntil(lambda: bool(got), timeout=10_000)
     practice.wait_loaded(60)
+
+
+def test_another_language_holds_at_once_and_everything_stays_where_it_was(
+    window: Window, desktop: Desktop, prefs: Prefs, qtbot: QtBot
+) -> None:
+    desktop.ends_with_window = True  # building anew is no closing
+    window.open_at("log")
+    window.resize(1000, 700)
+    desktop.do("setup:hours")
+    desktop.do("settings")
+    dialog = desktop.dialog
+    assert isinstance(dialog, Settings)
+    dialog.language.setCurrentIndex(dialog.language.findData("es"))
+    qtbot.waitUntil(lambda: desktop.texts.language == "es")
+    assert desktop.window is not window
+    assert desktop.window.isVisible()
+    assert desktop.window.windowTitle() == desktop.texts("shell.window", tab="Registro")
+    assert desktop.window.tab is not None
+    assert desktop.window.tab.name == "log"
+    assert desktop.window.size() == QSize(1000, 700)
+    assert desktop.wizard.isVisible()
+    assert isinstance(desktop.dialog, Settings)
+    assert desktop.dialog.windowTitle() == "Ajustes de esta ventana"
+    assert any(item.text == "Ayuda" for item in desktop.tray._items)
+    qtbot.waitUntil(lambda: not shiboken6.isValid(window))
+    qtbot.waitUntil(lambda: desktop.wizard.page.name == "hours")
+    # What the agent tells goes on arriving, and nothing of it at what is gone.
+    desktop.window.open_at("activity")
+    desktop.shell.tell("Bien", "good")
+    assert desktop.window.notice.isVisible()

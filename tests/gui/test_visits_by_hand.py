@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,64 +11,17 @@ import pytest
 
 from agent.cli.stage import Stage
 from agent.config import PayloadSeal, open_secrets
-from agent.control.client import Client
 from agent.errors import AgentError
 from agent.journal.snapshot import visiting
-from agent.model.longwork import Job, OpenUpload, SendPart, ShowJob
+from agent.model.longwork import ShowJob
 from agent.model.sheets import (
-    ApplyImport,
     Counts,
-    IntakeView,
-    ListRows,
     PreviewImport,
     Reading,
-    RowLine,
     Verdict,
 )
 from agent.model.streams import Stream
-
-WITHIN_S = 20.0
-
-
-class Desk:
-    """A person at the control channel."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self.agent = Client.call(stage.paths.control_socket, name="test")
-
-    def close(self) -> None:
-        self.agent.close()
-
-    def visits(self) -> dict[int, dict[str, Any]]:
-        """As the journal holds them."""
-        paths = self.stage.paths
-        seal = PayloadSeal.from_store(open_secrets(paths), may_create=False)
-        with visiting(paths.journal_file(), seal) as (_, visitor):
-            keys = visitor.keys_after(Stream.APPOINTMENT, None, 5000)
-            found = visitor.contents_by(Stream.APPOINTMENT, keys)
-        return {int(key): {**msgspec.json.decode(c), "version": lsn}
-                for key, (c, lsn) in found.items()}  # fmt: skip
-
-    def preview(self, text: str, reading: Reading) -> tuple[Job, list[RowLine]]:
-        content = text.encode()
-        token = self.agent.ask(OpenUpload("visits.csv", len(content))).token
-        self.agent.ask(SendPart(token, 0, content))
-        job = self._ended(self.agent.ask(PreviewImport(token, reading)))
-        return job, list(self.agent.ask(ListRows(job.number)).rows)
-
-    def apply(self, job: Job) -> IntakeView:
-        done = self._ended(self.agent.ask(ApplyImport(job.number)))
-        return msgspec.convert(done.result, IntakeView)
-
-    def _ended(self, job: Job) -> Job:
-        deadline = time.monotonic() + WITHIN_S
-        while not job.is_over:
-            assert time.monotonic() < deadline, job
-            time.sleep(0.05)
-            job = self.agent.ask(ShowJob(job.number))
-        assert job.code == "", job.code
-        return job
+from tests.gui.counter import Desk
 
 
 @pytest.fixture
@@ -83,7 +35,7 @@ def upcoming(desk: Desk) -> list[tuple[int, dict[str, Any]]]:
     soon = f"{datetime.now(UTC) + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}"
     return sorted(
         (key, visit)
-        for key, visit in desk.visits().items()
+        for key, visit in desk.held(Stream.APPOINTMENT).items()
         if visit.get("status") == "scheduled" and (visit.get("start") or "") > soon
     )
 
@@ -106,7 +58,7 @@ def test_visits_are_cancelled_and_confirmed_as_the_rows_say(desk: Desk) -> None:
     assert msgspec.convert(job.result, Counts).rejected == 1
     view = desk.apply(job)
     assert view.ends.get("applied", 0) >= 1, view
-    assert desk.visits()[first]["status"] in {"broken", "unscheduled"}
+    assert desk.held(Stream.APPOINTMENT)[first]["status"] in {"broken", "unscheduled"}
     # The same once more: it stands as the rows say.
     job, rows = desk.preview(text, Reading(made_at=now))
     assert Verdict.CHANGED not in {row.verdict for row in rows if row.number == 2}

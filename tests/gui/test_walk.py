@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PySide6.QtWidgets import (
     QApplication,
+    QDialog,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -75,6 +76,8 @@ class Seen:
             root = scene(self.desktop, self.settle)
             link._take_report = lambda _: None  # type: ignore[method-assign]
             yield name, root
+            if isinstance(root, QDialog):  # it lies before the window
+                root.close()
             del link._take_report  # type: ignore[method-assign]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from agent.cli.stage import Stage
@@ -10,6 +9,7 @@ from agent.config.store import save_setting
 from agent.model.status import Snapshot
 from agent.sandbox.crm.faults import Fault, FaultKind
 from tests.e2e.crm_side import CrmDesk
+from tests.support.until import until
 
 WAIT_S = 30.0
 
@@ -87,11 +87,11 @@ def parked(stage: Stage, numbers: list[int]) -> None:
         stage.desk.update("patient", number, {"Address2": f"Suite {number}"})
 
 
-def wait(stage: Stage, until: Callable[[Snapshot], bool]) -> Snapshot:
-    deadline = time.monotonic() + WAIT_S
-    while True:
+def wait(stage: Stage, holds: Callable[[Snapshot], bool]) -> Snapshot:
+    def look() -> Snapshot | None:
         report = stage.status()
-        if report is not None and until(report.snapshot):
-            return report.snapshot
-        assert time.monotonic() < deadline, report
-        time.sleep(0.05)
+        return report.snapshot if report is not None and holds(report.snapshot) else None
+
+    found = until(look, WAIT_S, said=stage.status)
+    assert found is not None
+    return found

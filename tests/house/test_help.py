@@ -11,6 +11,7 @@ import pytest
 
 from agent.cli import main
 from agent.config.settings import MANIFEST
+from gui.helppages import is_in, page_file
 
 HELP = Path(__file__).resolve().parents[2] / "assets" / "help"
 PAGES = sorted(HELP.glob("*.html"))
@@ -54,6 +55,20 @@ def test_settings_that_are_named_exist() -> None:
         for line in _code(page):
             for name in re.findall(r"config (?:set|get) ([a-z_]+\.[a-z_]+)", line):
                 assert name in MANIFEST, (page.name, name)
+
+
+def test_the_front_desks_page_says_the_same_in_spanish() -> None:
+    """Place by place and row by row; every other page says that it is English."""
+    english, spanish = (
+        (HELP / name).read_text(encoding="utf-8")
+        for name in ("front-desk.html", "front-desk.es.html")
+    )
+    for what in (r'<h2 id="([^"]+)"', r"<(tr|li|kbd)>"):
+        assert re.findall(what, english) == re.findall(what, spanish), what
+    assert is_in("front-desk", "es")
+    assert not is_in("install", "es")
+    assert page_file("install", "es") == HELP / "install.html"
+    assert page_file("front-desk", "es") == HELP / "front-desk.es.html"
 
 
 def test_links_pictures_and_the_index_are_whole() -> None:

@@ -16,6 +16,8 @@ from agent.support.messages import Audience, Catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 _PARTS = {"title", "body", "next", "audience"}
+_OPTIONAL = {"button", "go"}  # both or neither
+_DEEDS = {"allow", "accept", "book", "resend", "start"}
 
 
 def _classes() -> dict[str, type[AgentError]]:
@@ -81,12 +83,37 @@ def test_every_code_in_the_source_has_a_text() -> None:
 def test_texts_are_whole() -> None:
     entries = tomllib.loads((ROOT / "assets/messages/en.toml").read_text(encoding="utf-8"))
     for code, entry in entries.items():
-        assert entry.keys() == _PARTS, code
+        assert entry.keys() - _OPTIONAL == _PARTS, code
+        assert ("button" in entry) == ("go" in entry), code
         assert Audience(entry["audience"]), code
         assert entry["title"], code
         assert entry["body"], code
         rendered = Catalogue.load().render(code)  # without a single fact: dots, never a crash
         assert rendered.title, code
+
+
+def test_buttons_lead_somewhere() -> None:
+    """Names of tabs, places in them and pages of the wizard, as the window knows them."""
+    from gui.review.queue import Queue
+    from gui.windows.review import QUEUES
+    from gui.windows.support import PLACES
+    from gui.windows.tabs import TABS
+    from gui.wizard.window import PAGE_OF, PAGES
+
+    assert all(issubclass(queue, Queue) for queue in QUEUES)
+    places = {
+        "do": _DEEDS,
+        "setup": {"", *PAGE_OF, *(page.name for page in PAGES)},
+        "review": {queue.name for queue in QUEUES},
+        "support": set(PLACES),
+        **{tab.name: {""} for tab in TABS if tab.name not in {"review", "support"}},
+    }
+    known = {code: Catalogue.load().render(code).go for code in Catalogue.load().codes}
+    gone = {code: go.partition(":") for code, go in known.items() if go}
+    assert len(gone) > 100
+    wrong = {c: go for c, (tab, _, place) in gone.items() for go in [known[c]]
+             if place not in places.get(tab, set())}  # fmt: skip
+    assert wrong == {}
 
 
 def test_a_wrong_value_reads_as_one_clear_line() -> None:

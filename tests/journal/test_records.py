@@ -266,7 +266,7 @@ def test_buckets_hold_what_both_sides_agreed_on(journal: Journal) -> None:
         turn.see(PATIENT, [seen(1, 2)], batch.number)  # waiting
         turn.bury(PATIENT, [2], batch.number)
     digests = {d.bucket: d for d in journal.bucket_digests(PATIENT)}
-    listed = {b: journal.bucket(PATIENT, b) for b in range(256)}
+    listed = {b: journal.buckets(PATIENT, {b}) for b in range(256)}
     assert {key for rows in listed.values() for key in rows} == {str(k) for k in range(3, 40)}
     assert listed[next(b for b, rows in listed.items() if "3" in rows)]["3"] == content(3).hex()
     for number, rows in listed.items():

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from agent.journal.audit import side_path
 from agent.journal.journal import Journal
+from agent.journal.pulled import CommandState
 from agent.journal.rows import Tier
 from tests.journal.conftest import PATIENT, SEAL, outgoing, seen, upsert
+from tests.journal.pulling import command
 from tests.support.clock import HandClock
 
 HOUR = timedelta(hours=1)
@@ -83,3 +85,37 @@ def test_a_copy_of_another_journal_is_known_as_one(
     again = opened()
     assert again.restored
     assert again.uuid not in (first, newer.uuid)
+
+
+def test_a_command_at_work_goes_with_the_clock_however_it_came_to_wait(
+    journal: Journal, clock: HandClock
+) -> None:
+    """Seeds 1214 and 1403: worked on and never deferred, it was taken for one that may not begin
+    yet, and slept for as long as the clock had gone back."""
+    later = clock.now() + timedelta(minutes=1)
+    with journal.turn() as turn:
+        turn.receive(command("c-begun"), clock.now())
+        turn.command_state("c-begun", CommandState.WORKING, due_at=later)
+        turn.receive(command("c-not-before"), later)
+    clock.step(-HOUR.total_seconds())
+    with journal.turn() as turn:
+        turn.clock_set_back(HOUR)
+    clock.advance(60.0)
+    due_now = [row.command.command_id for row in journal.commands_due(clock.now(), 9)]
+    assert due_now == ["c-begun"]
+
+
+def test_a_clock_set_forward_makes_nothing_vanish_sooner(
+    journal: Journal, clock: HandClock
+) -> None:
+    """Seed 1173: an hour of it may have been a second."""
+    with journal.turn() as turn:
+        turn.see(PATIENT, [seen(1)], None)
+        turn.miss(PATIENT, [1], clock.now())
+    clock.step(HOUR.total_seconds())
+    with journal.turn() as turn:
+        turn.clock_set_forward(HOUR)
+    minute = timedelta(minutes=1)
+    assert journal.missing(clock.now() - minute, 9, [PATIENT]) == []
+    clock.advance(61.0)
+    assert [key for _, key, _ in journal.missing(clock.now() - minute, 9, [PATIENT])] == [1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,17 @@ from agent.model import setup as ask
 from agent.model.desk import GetStatus
 from agent.model.status import Report, State
 from agent.model.streams import Stream
+from tests.support.until import until
 
 
-def wait(ask_status: Callable[[], Report | None], until: Callable[[Report], bool]) -> Report:
-    deadline = time.monotonic() + 40
-    while True:
+def wait(ask_status: Callable[[], Report | None], holds: Callable[[Report], bool]) -> Report:
+    def look() -> Report | None:
         report = ask_status()
-        if report is not None and until(report):
-            return report
-        assert time.monotonic() < deadline, report
-        time.sleep(0.1)
+        return report if report is not None and holds(report) else None
+
+    found = until(look, 60, every_s=0.1, said=ask_status)
+    assert found is not None
+    return found
 
 
 def test_from_nothing_to_the_first_sync_and_anew(

@@ -10,11 +10,10 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
+from statistics import median
 
 if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is chance, too
     sys.exit(
@@ -25,70 +24,29 @@ if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is chance, too
         ).returncode
     )
 
+from tests import artefact
+from tests.sim import nightly
+from tests.sim.coverage import table
 from tests.sim.faults import Strike
+from tests.sim.mutants import MUTANTS
+from tests.sim.ranges import Totals, run_range
 from tests.sim.shrink import replay, repro, shrink
 from tests.sim.world import Result, run
 
 
-@dataclass
-class Told:
-    """What a worker says of a seed; plain values, so that it can travel."""
-
-    seed: int
-    digest: str
-    rule: str
-    what: str
-    fired: list[str]
-    hits: dict[tuple[str, str, str], int]
-    numbers: dict[str, float]
-    is_same: bool = True
-    trace: list[str] = field(default_factory=list)
-
-
-def one(seed: int, *, twice: bool) -> Told:
-    result = run(seed)
-    is_same = not twice or run(seed).digest == result.digest
-    return Told(
-        seed,
-        result.digest,
-        result.rule,
-        "" if result.error is None else str(result.error),
-        [str(strike) for strike in result.fired],
-        result.hits,
-        {
-            "virtual_s": result.virtual_s, "lives": result.lives, "edits": result.edits,
-            "pushed": result.pushed, "wrote": result.wrote,
-        },
-        is_same,
-        result.trace[-200:] if result.error else [],
-    )  # fmt: skip
-
-
-def _one_twice(seed: int) -> Told:
-    return one(seed, twice=True)
-
-
-def _one_once(seed: int) -> Told:
-    return one(seed, twice=False)
-
-
-def run_range(seeds: Iterable[int], *, jobs: int, twice: bool) -> Iterator[Told]:
-    """In the order of the seeds, ``jobs`` processes at a time."""
-    work = _one_twice if twice else _one_once
-    if jobs <= 1:
-        yield from map(work, seeds)
-        return
-    with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(work, seeds, chunksize=4)
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100, help="how many")
+    parser.add_argument("--seeds", type=int, help="how many (100; --nightly: 20,000)")
     parser.add_argument("--from", dest="first", type=int, default=1, help="the first seed")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2, help="processes (cores)")
     parser.add_argument("--twice", action="store_true", help="each seed twice: the same digest")
-    parser.add_argument("--nightly", action="store_true", help="20,000 seeds, each twice, coverage")
+    parser.add_argument(
+        "--nightly", action="store_true",
+        help="the long lane: each seed twice, every cell of the coverage; goes on where it stopped",
+    )  # fmt: skip
+    parser.add_argument("--minutes", type=float, default=0, help="--nightly: stop after so long")
+    parser.add_argument("--into", type=Path, help="--nightly: where results are kept meanwhile")
+    parser.add_argument("--keep", action="store_true", help="write the figures to tests/artefacts/")
     parser.add_argument("--coverage", action="store_true", help="print fault x state x lane")
     parser.add_argument("--no-shrink", action="store_true", help="show failures as they fell")
     parser.add_argument("--repro", metavar="SEED[:STRIKES]", help="show one failure again")
@@ -104,44 +62,35 @@ def main(argv: list[str] | None = None) -> int:
     if asked.past is not None:
         return _past(asked.past)
     if asked.mutants:
-        return _mutants(asked.mutants, [n for n in asked.only.split(",") if n])
-    seeds = 20_000 if asked.nightly and asked.seeds == 100 else asked.seeds
+        names = [name for name in asked.only.split(",") if name]
+        return _mutants(asked.mutants, names, jobs=asked.jobs, keep=asked.keep)
+    if asked.nightly:
+        return nightly.nightly(
+            asked.first, asked.seeds or nightly.SEEDS, jobs=asked.jobs, minutes=asked.minutes,
+            keep=asked.keep, folder=asked.into or nightly.cache_folder(), commit=artefact.commit(),
+        )  # fmt: skip
+    return _range(asked)
+
+
+def _range(asked: argparse.Namespace) -> int:
     began = time.monotonic()
-    hits: Counter[tuple[str, str, str]] = Counter()
-    numbers: Counter[str] = Counter()
-    failed: list[Told] = []
-    unlike: list[int] = []
-    for told in run_range(
-        range(asked.first, asked.first + seeds), jobs=asked.jobs, twice=asked.twice or asked.nightly
-    ):
-        hits.update(told.hits)
-        numbers.update(told.numbers)
+    totals = Totals()
+    seeds = range(asked.first, asked.first + (asked.seeds or 100))
+    for told in run_range(seeds, jobs=asked.jobs, twice=asked.twice):
+        totals.add(told)
         if asked.digests:
             print(f"digest {told.seed} {told.digest}")
         if not told.is_same:
-            unlike.append(told.seed)
             print(f"seed {told.seed}: two runs, two digests", flush=True)
         if told.rule:
-            failed.append(told)
             print(f"seed {told.seed}: {told.what}", flush=True)
             if not asked.no_shrink:
                 few = shrink(told.seed, [Strike.parse(s) for s in told.fired], told.rule)
                 print(f"  {repro(told.seed, few)}", flush=True)
-    if asked.coverage or asked.nightly:
-        from tests.sim.coverage import table
-
-        print(table(hits))
-    took = time.monotonic() - began
-    rules = ", ".join(f"{n} x {r}" for r, n in Counter(t.rule for t in failed).most_common())
-    print(
-        f"{seeds} seeds from {asked.first}: {len(failed)} failed{f' ({rules})' if rules else ''},"
-        f" {len(unlike)} not the same twice; {numbers['virtual_s'] / 3600:.0f} virtual hours,"
-        f" {numbers['lives']:.0f} lives, {numbers['edits']:.0f} edits,"
-        f" {numbers['pushed']:.0f} pushed, {numbers['wrote']:.0f} written,"
-        f" {sum(hits.values())} strikes of {len({k for k, _, _ in hits})} kinds;"
-        f" {took:.0f} s, {seeds / took:.1f} seeds/s"
-    )
-    return 1 if failed or unlike else 0
+    if asked.coverage:
+        print(table(totals.hits))
+    print(totals.line(asked.first, time.monotonic() - began))
+    return 1 if totals.failed or totals.unlike else 0
 
 
 def _again(asked: str) -> tuple[str, Result]:
@@ -163,24 +112,40 @@ def _past(asked: list[str]) -> int:
     return 1 if failed else 0
 
 
-def _mutants(most: int, names: list[str]) -> int:
-    """Each planted bug against seed after seed, until a rule breaks."""
-    from tests.sim.mutants import MUTANTS
+def _killed_by(name: str, most: int) -> tuple[str, int, str]:
+    """(planted bug, seeds it took, what broke); 0 seeds: it lives."""
+    for n, (seed, plan) in enumerate(islice(MUTANTS[name].seeds(), most), 1):
+        with MUTANTS[name].planted():
+            result = run(seed, plan)
+        if result.error is not None:
+            return name, n, str(result.error)
+    return name, 0, ""
 
-    took: dict[str, int] = {}
+
+def _mutants(most: int, names: list[str], *, jobs: int, keep: bool) -> int:
+    """Each planted bug against seed after seed, until a rule breaks."""
+    began = time.monotonic()
     names = names or list(MUTANTS)
-    for name in names:
-        for n, (seed, plan) in enumerate(islice(MUTANTS[name].seeds(), most), 1):
-            with MUTANTS[name].planted():
-                result = run(seed, plan)
-            if result.error is not None:
-                took[name] = n
-                print(f"{name:38} {n:4} seeds  {str(result.error)[:70]}", flush=True)
-                break
-        else:
-            print(f"{name:38} lives after {most} seeds", flush=True)
-    middle = sorted(took.values())[len(took) // 2] if took else 0
-    print(f"{len(took)} of {len(names)} planted bugs killed; median {middle} seeds to kill")
+    took: list[int] = []
+    with ProcessPoolExecutor(jobs) as pool:
+        for name, n, what in pool.map(_killed_by, names, [most] * len(names)):
+            said = f"{n:4} seeds  {what[:70]}" if n else f"lives after {most} seeds"
+            print(f"{name:38} {said}", flush=True)
+            took += [n] if n else []
+    middle = median(took) if took else 0
+    if keep:
+        artefact.keep(
+            "sim-mutants",
+            command=f"python -m tests.sim --mutants {most}",
+            seconds=time.monotonic() - began,
+            figures={
+                "planted bugs": (len(names), ""),
+                "planted bugs killed": (len(took), ""),
+                "median seeds to kill": (middle, ""),
+                "most seeds to kill": (max(took, default=0), ""),
+            },
+        )
+    print(f"{len(took)} of {len(names)} planted bugs killed; median {middle:g} seeds to kill")
     return 0 if len(took) == len(names) else 1
 
 

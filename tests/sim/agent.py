@@ -22,7 +22,7 @@ from agent.journal.journal import Journal
 from agent.model.effects import Effect
 from agent.model.status import State, overall
 from agent.support.health import take_snapshot
-from agent.sync import apply, carrying, engine, pull, twoway
+from agent.sync import apply, carrying, engine, pull, push, twoway
 from agent.sync.apply import ApplyTuning
 from agent.sync.datamap import DataMap, load_map
 from agent.sync.engine import Engine
@@ -60,6 +60,7 @@ TWO_WAY = TwoWayTuning(
 STRETCHED: dict[ModuleType, dict[str, float]] = {
     engine: {"IDLE_S": 4.0},
     apply: {"IDLE_S": 4.0},
+    push: {"IDLE_S": 4.0},
     pull: {"CHORES_EVERY_S": 5.0},
     twoway: {},
     carrying: {},

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from agent.errors import CrmUnavailable
 from agent.model.commands import (
     Command,
     CommandOutcome,
@@ -27,6 +28,7 @@ from agent.model.commands import (
     LinkReport,
     Polled,
 )
+from agent.model.proof import Basis
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from agent.model.writing import (
@@ -40,7 +42,7 @@ from agent.model.writing import (
     Verb,
 )
 from tests.sim.faults import Faults, Kind
-from tests.sim.kernel import Kernel, Violation
+from tests.sim.kernel import Kernel, Outside, Violation
 from tests.sim.threads import Event
 
 LEASE_S = 30.0
@@ -104,6 +106,10 @@ class SimCrm:
         self.arrived = Event(kernel)
         self.pushing: Callable[[str, list[Change]], None] = lambda ident, changes: None
         self.landed: Callable[[Change, HeldRecord | None], None] = lambda change, before: None
+        self.arrives: Callable[[Change], None] = lambda change: None
+        self.refused: Callable[[Change], None] = lambda change: None
+        self.push_failed: Callable[[], None] = lambda: None
+        self.push_answered: Callable[[], None] = lambda: None
 
     # -- people's side ----------------------------------------------------------------------------
 
@@ -157,10 +163,12 @@ class SimCrm:
         content = (change.verb, change.content_hash)
         if self.contents.setdefault(change.op_id, content) != content:
             raise Violation("S15", f"operation of {change.stream} {change.key} has two contents")
+        self.arrives(change)
         if self.faults.fires(Kind.PARTIAL):
             n = len(self.effects)
             if self.faults.chance("partial", n) < 0.7:
                 return ItemOutcome(Outcome.RETRY, "busy", 2.0)
+            self.refused(change)
             return ItemOutcome(Outcome.REJECTED, "planted")
         place = (change.stream, change.key)
         held = self.records.get(place)
@@ -196,7 +204,7 @@ class SimCrm:
             and sha256(str(key).encode()).digest()[0] == number
         }  # fmt: skip
 
-    def digests(self, stream: Stream) -> list[BucketDigest]:
+    def digests(self, stream: Stream, basis: Basis = Basis.KEPT) -> list[BucketDigest]:
         held: dict[int, list[bytes]] = {}
         for (s, key), record in self.records.items():
             if s is stream and record.canon is not None:
@@ -242,11 +250,12 @@ class CrmLine:
         self._woken = Event(crm.kernel)
 
     def _call(self, what: str, run: Callable[[], Any]) -> Any:
-        self._faults.crm_call(what)
-        found = run()
-        self._kernel.trace(f"crm {what}")
-        self._faults.crm_answer(what)
-        return found
+        with Outside(self._kernel):
+            self._faults.crm_call(what)
+            found = run()
+            self._kernel.trace(f"crm {what}")
+            self._faults.crm_answer(what)
+            return found
 
     def limits(self) -> CrmLimits:
         return self._call("limits", lambda: self._crm.limits)  # type: ignore[no-any-return]
@@ -259,9 +268,15 @@ class CrmLine:
 
     def push(self, batch_id: str, body: bytes) -> PushReply:
         self._crm.pushing(batch_id, self.unpack(body))
-        return self._call("push", lambda: self._crm.take(body))  # type: ignore[no-any-return]
+        try:
+            reply: PushReply = self._call("push", lambda: self._crm.take(body))
+        except CrmUnavailable:
+            self._crm.push_failed()
+            raise
+        self._crm.push_answered()
+        return reply
 
-    def digests(self, stream: Stream) -> list[BucketDigest]:
+    def digests(self, stream: Stream, basis: Basis = Basis.KEPT) -> list[BucketDigest]:
         return self._call("digests", lambda: self._crm.digests(stream))  # type: ignore[no-any-return]
 
     def bucket(self, stream: Stream, bucket: int) -> dict[str, str]:
@@ -277,6 +292,13 @@ class CrmLine:
     def poll(
         self, *, capabilities: Sequence[CommandType], ack: Sequence[str],
         errs: Mapping[str, str], most: int, wait_s: int,
+    ) -> Polled:  # fmt: skip
+        with Outside(self._kernel):
+            return self._poll(capabilities, ack, errs, most, wait_s)
+
+    def _poll(
+        self, capabilities: Sequence[CommandType], ack: Sequence[str], errs: Mapping[str, str],
+        most: int, wait_s: int,
     ) -> Polled:  # fmt: skip
         crm = self._crm
         self._faults.crm_call("poll")

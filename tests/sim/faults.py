@@ -108,6 +108,8 @@ FEW_POINTS = frozenset(
      Kind.NORMALISES, Kind.API_UNKNOWN, Kind.PARTIAL, Kind.FEED_GAP, Kind.REORDER}
 )  # fmt: skip
 SWARM = 0.25  # share of the kinds a seed has
+AIMED = 999  # number of the strike at a moment a run aims at; the others count from 0
+AIMED_RATE = 0.4  # chance per point in the cell a run aims at
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +130,12 @@ class Strike:
 
 @dataclass(slots=True)
 class Plan:
-    """``rates``: kind -> chance per point, or strikes per hour. ``only``: nothing but these."""
+    """``rates``: kind -> chance per point, or strikes per hour. ``only``: nothing but these.
+    ``aim``: a cell of the coverage table (kind, state, lane) this run tries to reach."""
 
     rates: dict[Kind, float] = field(default_factory=dict)
     only: frozenset[Strike] | None = None
+    aim: tuple[Kind, str, str] | None = None
 
 
 def drawn_plan(kernel: Kernel, kinds: Collection[Kind], swarm: float = SWARM) -> Plan:
@@ -176,10 +180,25 @@ class Faults:
         if self.plan.only is not None:
             if Strike(kind, n) not in self.plan.only:
                 return False
-        elif self.kernel.streams.share(kind.value, n) >= self.plan.rates[kind]:
+        elif self.kernel.streams.share(kind.value, n) >= self._rate(kind):
             return False
         self.struck(Strike(kind, n))
         return True
+
+    def _rate(self, kind: Kind) -> float:
+        aim = self.plan.aim
+        if aim is not None and aim[0] is kind and self.where() == aim[1:]:
+            return AIMED_RATE
+        return self.plan.rates[kind]
+
+    @property
+    def aimed_moment(self) -> tuple[Strike, str] | None:
+        """(what, in which state) of a kind that happens to machines, if this run aims at one."""
+        if self.plan.aim is None or self.plan.aim[0] not in MOMENTS:
+            return None
+        strike = Strike(self.plan.aim[0], AIMED)
+        is_wanted = self.plan.only is None or strike in self.plan.only
+        return (strike, self.plan.aim[1]) if is_wanted else None
 
     def struck(self, strike: Strike) -> None:
         self.fired.append(strike)
@@ -190,7 +209,7 @@ class Faults:
         """When the kinds that happen to machines strike, in order."""
         found = []
         for kind in sorted(self.plan.rates):
-            if kind not in MOMENTS:
+            if kind not in MOMENTS or not self.plan.rates[kind]:
                 continue
             chance = self.kernel.streams.named(f"moments:{kind.value}")
             at, n = 0.0, 0
@@ -281,6 +300,9 @@ class Faults:
         if self.kernel.now < self.crm_down_until:
             raise CrmUnavailable("crm.unreachable")
         if self.fires(Kind.REFUSE):
+            n = self._seen[Kind.REFUSE]
+            if self.chance("refuse-how", n) < 0.1:  # not only this call: it is down for a while
+                self.crm_down_until = self.kernel.now + 20.0 * self.chance("refuse-for", n)
             raise CrmUnavailable("crm.unreachable")
         if self.fires(Kind.RESET_BEFORE):
             raise CrmUnavailable("crm.reset")

@@ -7,7 +7,7 @@ how a change could be noticed are recorded here, so that a push can be held agai
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from agent.model.reading import Page, SourceFacts, StreamFacts, TableFacts
 from agent.model.streams import Stream
@@ -34,11 +34,18 @@ def maps() -> dict[Stream, StreamMap]:
     return site_map().compile(facts, zone=ZONE).streams
 
 
+@cache
+def columns_of(table: str) -> tuple[str, ...]:
+    return tuple(column.name for column in maps()[STREAM_OF[table]].columns)
+
+
 def canonical(table: str, key: int, row: Row) -> bytes:
-    mapped = maps()[STREAM_OF[table]]
-    columns = tuple(column.name for column in mapped.columns)
-    values = tuple(row.values.get(column) for column in columns)
-    observed, _ = mapped.observe(Page([(key, 0, 0, *values)]))
+    return _canonical(table, key, tuple(map(row.values.get, columns_of(table))))
+
+
+@lru_cache(maxsize=4096)
+def _canonical(table: str, key: int, values: tuple[str | None, ...]) -> bytes:
+    observed, _ = maps()[STREAM_OF[table]].observe(Page([(key, 0, 0, *values)]))
     return observed[0].hash if observed else b"?"
 
 
@@ -110,8 +117,9 @@ class History:
         for place, (_, until) in list(self.due.items()):
             if now <= until:
                 continue
-            states = self._states[place]
-            if states[-1].hash != states[self._landed.get(place, 0)].hash:
+            states, landed = self._states[place], self._landed.get(place)
+            there = b"" if landed is None else states[landed].hash
+            if states[-1].hash != there:
                 return f"{place[0]} {place[1]}"
             del self.due[place]  # taken back before anybody looked
         return None

@@ -12,6 +12,7 @@ import hashlib
 import heapq
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -54,7 +55,8 @@ class Streams:
 class Task:
     """One line of control. ``process``: who dies together."""
 
-    __slots__ = ("error", "glet", "is_done", "is_doomed", "name", "process", "waking")
+    __slots__ = ("error", "glet", "is_done", "is_doomed", "name", "outside", "process",
+                 "returned_at", "waking")  # fmt: skip
 
     def __init__(self, name: str, process: str) -> None:
         self.name = name
@@ -64,6 +66,8 @@ class Task:
         self.is_done = False
         self.is_doomed = False
         self.error: BaseException | None = None
+        self.outside = 0  # calls under way to somebody else's server
+        self.returned_at = 0.0  # from the last of them
 
 
 class Kernel:
@@ -244,17 +248,34 @@ class Kernel:
         heapq.heappush(self._heap, (at, tie, self._seq, task, task.waking))
 
 
+class Outside:
+    """``with Outside(kernel)``: the current task waits for somebody else's server."""
+
+    __slots__ = ("_kernel", "_task")
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._task = kernel.current
+
+    def __enter__(self) -> None:
+        if self._task is not None:
+            self._task.outside += 1
+
+    def __exit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.outside -= 1
+            self._task.returned_at = self._kernel.now
+
+
 class SimClock:
     """agent.ports.Clock in virtual time. ``offset_s``: how far this machine's wall clock is off."""
 
-    def __init__(self, kernel: Kernel, start: Any) -> None:
+    def __init__(self, kernel: Kernel, start: datetime) -> None:
         self._kernel = kernel
         self._start = start
         self.offset_s = 0.0
 
-    def now(self) -> Any:
-        from datetime import timedelta
-
+    def now(self) -> datetime:
         return self._start + timedelta(seconds=self._kernel.now + self.offset_s)
 
     def mono(self) -> float:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 BACKUP_EVERY_S = 120.0
+AIM_EVERY_S, AIM_LOOKS = 0.03, 5_000  # a send under way lasts for hundredths of a second
 CRASHES = {
     Kind.KILL: Fault.KILL,
     Kind.POWER: Fault.POWER_KEEP_NONE,
@@ -45,6 +46,23 @@ class Mishaps:
                 return
             world.faults.struck(strike)
             self._strike(strike)
+
+    def aimed(self) -> None:
+        """Waits for the state this run aims at, and strikes there."""
+        world = self.world
+        aim = world.faults.aimed_moment
+        if aim is None:
+            return
+        strike, state = aim
+        self.kernel.sleep(world.chaos_s / 2 * world.faults.chance("aim"))
+        for _ in range(AIM_LOOKS):
+            if world.is_chaos_over:
+                return
+            if world.oracles.operation_state() == state:
+                world.faults.struck(strike)
+                self._strike(strike)
+                return
+            self.kernel.sleep(AIM_EVERY_S)
 
     def _keep_backups(self) -> None:
         while not self.world.is_chaos_over:
@@ -116,6 +134,7 @@ class Mishaps:
     def _suspend(self, share: float, n: int) -> None:
         """The machine sleeps: nothing of it runs, its connections are gone when it wakes."""
         seconds = 2.0 ** (share * 10)
+        self.world.asleep_until = self.kernel.now + seconds
         self.kernel.delay(NAME, seconds)
 
     def _ddl(self, share: float, n: int) -> None:

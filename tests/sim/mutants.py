@@ -28,6 +28,7 @@ from agent.sync.capture import Capture
 from agent.sync.carrying import Carrying
 from agent.sync.engine import Engine
 from agent.sync.keysets import KeySets
+from agent.sync.pace import Backoff
 from agent.sync.places import Places
 from agent.sync.pull import Pull, Tell
 from agent.sync.push import Dispatcher
@@ -347,6 +348,63 @@ def streams_overtake_themselves() -> Iterator[None]:
         return true(self, now, limit, frozenset(), flying)
 
     with patched((Journal, "due_batches", due)):
+        yield
+
+
+@plants_shown_by(Kind.PARTIAL)
+def refused_records_are_asked_again_at_once() -> Iterator[None]:
+    """A record the CRM refuses is due again in the same moment."""
+
+    with patched((push, "item_retry_s", lambda _: 0.0)):
+        yield
+
+
+@plants_shown_by(Kind.REFUSE)
+def a_line_that_is_down_is_hammered() -> Iterator[None]:
+    """No back-off: a failed send is followed by the next."""
+
+    with patched((Backoff, "failed", lambda *_: 0.0)):
+        yield
+
+
+@plants_shown_by(Kind.UPGRADE)
+def a_stop_is_heard_late() -> Iterator[None]:
+    """A lane sleeps without listening for the stop."""
+    true = Tell.run
+
+    def run(self: Tell, stopping: Any) -> None:
+        true(self, stopping)
+        self._clock.sleep(30.0)
+
+    with patched((Tell, "run", run)):
+        yield
+
+
+@plants
+def the_log_names_people() -> Iterator[None]:
+    """What was read is logged, for whoever looks for a mistake."""
+    true = Capture.take
+
+    def take(self: Capture, mapped: Any, page: Any, **more: Any) -> Any:
+        push.log.debug("page.taken", rows=page.rows)
+        return true(self, mapped, page, **more)
+
+    with patched((Capture, "take", take)):
+        yield
+
+
+@plants
+def wishes_are_dropped_where_the_practice_differs() -> Iterator[None]:
+    """A field the practice has changed meanwhile is left out, and nobody is told."""
+    true = plans.merge
+
+    def merged(base: Any, pms: Any, edit: Any, rules: Any) -> Any:
+        found = true(base, pms, edit, rules)
+        lost = {clash.field for clash in found.kept}
+        write = {name: value for name, value in found.write.items() if name not in lost}
+        return merge.Merge(write, found.before, found.agreed, ())
+
+    with patched((plans, "merge", merged)):
         yield
 
 

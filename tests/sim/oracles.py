@@ -24,6 +24,7 @@ from tests.sim.history import HINTED_S, LATE_S, History
 from tests.sim.kernel import Violation
 from tests.sim.pms import FIRST_VERSION, Backup, Row
 from tests.sim.ports import PATIENT_COLUMN, STREAM_OF, TABLE_OF
+from tests.sim.promises import Promises
 
 if TYPE_CHECKING:
     from tests.sim.agent import Process
@@ -82,22 +83,31 @@ class Oracles:
         self._wrong_since: float | None = None
         self.wrong_pushes = 0
         self.has_forgotten = False
+        self.has_met = False  # something of the true practice has reached the CRM
         self.doubled: list[tuple[int, int]] = []  # (who stood there, whom the API put there)
         self.states: dict[State, float] = {}
         world.pms.visible.append(self._visible)
         world.crm.pushing = self._pushing
         world.crm.landed = self._landed
+        self.promises = Promises(world)
+        world.crm.arrives = self.promises.arrives
+        world.crm.refused = self.promises.refused
+        world.crm.push_failed = self.promises.push_failed
+        world.crm.push_answered = self.promises.push_answered
         self.history = History(TUNING.confirm_delete_s)
         self.deletions: Counter[tuple[int, Stream]] = Counter()  # by life
         self.allowed_at = -1e9
         for table, held in world.pms.tables.items():
             for key, row in held.rows.items():
                 self.history.seen(table, key, row, 0.0)
+                self.promises.remember(table, key, row)
 
     # -- told by the world ------------------------------------------------------------------------
 
     def wrong_source(self, is_wrong: bool) -> None:
         self._wrong_since = self.world.kernel.now if is_wrong else None
+        if is_wrong and not self.has_met:
+            self.has_forgotten = True  # an agent believes the first database it meets
         self.restores.append(self.world.kernel.now)
         self.history.is_plain = False
 
@@ -162,6 +172,7 @@ class Oracles:
         kernel = self.world.kernel
         kernel.trace(f"landed {change.stream.value} {change.key} {change.content_hash.hex()[:8]}")
         wrong = self._wrong_since
+        self.has_met = self.has_met or wrong is None
         if wrong is not None and kernel.now - wrong > FENCE_S and not self.has_forgotten:
             self.wrong_pushes += 1
         is_foreign = int(change.key) > FOREIGN_KEYS and change.verb is Verb.UPSERT
@@ -239,6 +250,7 @@ class Oracles:
         what = "gone" if new is None else ("new" if old is None else "changed")
         world.kernel.trace(f"pms {table} {key} {what} by {by}")
         self._remember(table, key, new, by)
+        self.promises.remember(table, key, new)
         if by == "api" and new is None:
             raise Violation("S10", f"a hard delete of {table} {key}")
         if by == "api" and old is None and new is not None:
@@ -322,18 +334,20 @@ class Oracles:
             if state is State.UP_TO_DATE:
                 self._check_green(process)
             self._check_agreed(process)
+            self.promises.check_waits(process)
             late = self.history.overdue(world.kernel.now) if world.is_calm else None
             if late is not None:
                 raise Violation("V7", f"{late} is late at the CRM though nothing was wrong")
 
     def _check_agreed(self, process: Process) -> None:
-        """What counts as agreed is what the CRM holds."""
+        """What counts as agreed is what the CRM holds, unless it is parked and told as such."""
         if self.crm_restores or self.has_forgotten:
             return
         names = {number: stream for stream, number in process.journal._streams.items()}
         sql = (
             "SELECT stream, key, agreed FROM record WHERE batch IS NULL AND gone_at IS NULL"
-            " AND agreed = hash AND hash <> x''"
+            " AND agreed = hash AND hash <> x'' AND NOT EXISTS"
+            " (SELECT 1 FROM park p WHERE p.stream = record.stream AND p.key = record.key)"
         )
         for number, key, agreed in process.journal._writer.execute(sql):
             held = self.world.crm.records.get((names[number], key))
@@ -447,6 +461,8 @@ class Oracles:
         state = process.state()
         if state not in (State.UP_TO_DATE, State.NEEDS_REVIEW, State.ACTION_NEEDED, State.BEHIND):
             raise Violation("V5", f"all agrees and the status says {state.value}")
+        if not self.restores and not self.has_forgotten:
+            self.promises.check_wishes(process)
         for ident, asked in world.crm.asked.items():
             last = asked.outcomes[-1]
             if last.state is EndState.APPLIED:

@@ -31,7 +31,7 @@ from agent.model.reading import (
 )
 from agent.model.streams import Stream
 from tests.sim.faults import Faults
-from tests.sim.kernel import Kernel
+from tests.sim.kernel import Kernel, Outside
 from tests.sim.pms import KEYS, STAMPED, ZONE, Pms, Row, Values
 
 TABLE_OF = {
@@ -58,7 +58,8 @@ class SimSource:
 
     def probe(self) -> SourceFacts:
         pms = self.pms
-        self.faults.pms_statement("probe", 0.01)
+        with Outside(self.kernel):
+            self.faults.pms_statement("probe", 0.01)
         tables = {
             name: TableFacts(
                 dict(table.columns), frozenset({KEYS[name]}),
@@ -85,7 +86,8 @@ class SimSource:
         self.bound[stream] = tuple(column.name for column in columns)
 
     def open(self) -> SimReader:
-        self.faults.pms_statement("connect", 0.005)
+        with Outside(self.kernel):
+            self.faults.pms_statement("connect", 0.005)
         return SimReader(self)
 
 
@@ -100,12 +102,14 @@ class SimReader:
     def _run(self, what: str, cost_s: float, read: Callable[[], Any]) -> Any:
         faults = self._source.faults
         if self._is_lost:  # it reconnects on its next use
-            faults.pms_statement("connect", 0.005)
+            with Outside(self._source.kernel):
+                faults.pms_statement("connect", 0.005)
             self._is_lost = False
         try:
-            faults.pms_statement(what, cost_s / 2)
-            found = read()
-            faults.pms_answer(what, cost_s / 2)
+            with Outside(self._source.kernel):
+                faults.pms_statement(what, cost_s / 2)
+                found = read()
+                faults.pms_answer(what, cost_s / 2)
         except PmsUnavailable as error:
             self._is_lost = not isinstance(error, PmsBusy)
             raise
@@ -308,6 +312,10 @@ class SimWriter:
         return WriterFacts("sql" if self._faults.sql_writer else "api", abilities=ABILITIES)
 
     def write(self, effect: Effect) -> Written:
+        with Outside(self._kernel):
+            return self._write(effect)
+
+    def _write(self, effect: Effect) -> Written:
         how = self._faults.api_call(f"write {effect.kind.value}")
         if self._pms.update_running or self._pms.rebuilding:
             raise WriteRefused(Reason.PMS_UNAVAILABLE, "write.busy")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from tests.sim.faults import Plan, Strike
+from tests.sim.faults import Strike
 from tests.sim.world import Result, run, seeds_plan
 
 MOST_RUNS = 150
 
 
 def replay(seed: int, strikes: Sequence[Strike]) -> Result:
-    return run(seed, Plan(seeds_plan(seed).rates, frozenset(strikes)))
+    return run(seed, replace(seeds_plan(seed), only=frozenset(strikes)))
 
 
 def shrink(

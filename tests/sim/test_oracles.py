@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import structlog
+from structlog import DropEvent
 
-from tests.sim.kernel import Violation
-from tests.sim.world import World
+from tests.sim.coverage import aim_of, reachable
+from tests.sim.faults import AIMED, Kind, Strike
+from tests.sim.kernel import Outside, Violation
+from tests.sim.promises import FAILURES, canary
+from tests.sim.world import World, run, seeds_plan
 
 PLACE = {"PatNum": "1", "AptStatus": "1", "AptDateTime": "2027-01-05 09:00:00", "Op": "1"}
 
@@ -55,3 +60,57 @@ def test_a_visit_moved_onto_another_is_the_agents(who_leaves: str) -> None:
     assert not holds(world)
     pms.delete("appointment", other if who_leaves == "other" else ours, by="p1")
     assert holds(world)
+
+
+@pytest.mark.parametrize("told", ["Ashdownb", "12 First Street", "+12125550107", "p3@example.org"])
+def test_a_log_that_names_somebody_is_seen(told: str) -> None:
+    with pytest.raises(Violation, match="S17"):
+        canary(None, "info", {"event": "page.taken", "rows": [told]})
+    with pytest.raises(Violation, match="S17"):
+        canary(None, "info", {"event": "lane.bug", "exc_info": ValueError(told)})
+    with pytest.raises(DropEvent):
+        canary(None, "info", {"event": "page.taken", "rows": 12})
+
+
+def test_who_goes_on_after_a_stop_is_seen_unless_it_waits_for_a_server() -> None:
+    world = World(1)
+    kernel = world.kernel
+
+    def waits() -> None:
+        with Outside(kernel):
+            kernel.sleep(10.0)
+        kernel.sleep(10.0)
+
+    kernel.spawn("lane", waits, process="agent")
+    kernel.run(lambda: False, most_s=9.0)
+    world.oracles.promises.check_stop(0.0)
+    kernel.run(lambda: False, most_s=11.0)
+    world.oracles.promises.check_stop(0.0)  # it may end within two seconds of the answer
+    kernel.run(lambda: False, most_s=13.0)
+    with pytest.raises(Violation, match="V6"):
+        world.oracles.promises.check_stop(0.0)
+
+
+def test_hammering_is_seen() -> None:
+    promises = World(1).oracles.promises
+    for _ in range(FAILURES):
+        promises.push_failed()
+    with pytest.raises(Violation, match="V2"):
+        promises.push_failed()
+
+
+def test_every_cell_is_aimed_at_in_its_turn() -> None:
+    cells = reachable()
+    assert {aim_of(seed) for seed in range(len(cells))} == {(Kind(k), s, n) for k, s, n in cells}
+
+
+def test_a_moment_strikes_in_the_state_its_run_aims_at() -> None:
+    seed = next(
+        n for n in range(1, 5000) if n % 5 and seeds_plan(n).aim == (Kind.KILL, "loading", "fate")
+    )
+    try:
+        result = run(seed)
+    finally:
+        structlog.reset_defaults()
+    assert Strike(Kind.KILL, AIMED) in result.fired
+    assert result.hits["kill", "loading", "fate"]

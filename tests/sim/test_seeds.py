@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-PART = 20
-USUAL, ALL = 120, 300  # seeds of every run, and of one that may be slow
+from tests.sim.nightly import Kept
+
+PART = 30
+USUAL, ALL = 300, 900  # seeds of every run, and of one that may be slow
 PAST = Path(__file__).with_name("past.txt")
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,6 +51,25 @@ def test_past_failures_hold() -> None:
     seeds = [words[0] for words in lines if words and words[0] != "#"]
     done = sim("--past", *seeds)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def test_the_long_lane_keeps_every_seed_and_goes_on(tmp_path: Path) -> None:
+    words = ("--nightly", "--seeds", "2", "--jobs", "1", "--into", str(tmp_path))
+    done = sim(*words, "--minutes", "0.0001")
+    assert done.returncode == 1, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "1 seeds are left; the same command goes on" in done.stdout
+    (path,) = tmp_path.glob("*.jsonl")
+    with path.open("ab") as file:
+        file.write(b'{"seed": 2, "dig')  # killed in the middle of a line
+    kept = Kept(tmp_path, path.stem.rstrip("+"))
+    if path != kept.path:  # files differ from the commit: such a run starts anew
+        path.rename(kept.path)
+        kept = Kept(tmp_path, kept.path.stem)
+    assert kept.told.keys() == {1}
+    with kept.adding() as add:
+        add(kept.told[1])
+    assert Kept(tmp_path, kept.path.stem).told.keys() == {1}
+    assert kept.path.read_bytes().count(b"\n") == 3
 
 
 def test_a_seed_is_the_same_twice() -> None:

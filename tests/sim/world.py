@@ -20,6 +20,7 @@ import structlog
 from agent.errors import AgentError
 from agent.model.effects import Effect, EffectKind
 from tests.sim.agent import NAME, PATH, Process, empty_journal, stretched
+from tests.sim.coverage import aim_of, lane_of
 from tests.sim.crm import SimCrm
 from tests.sim.disk import SimDisk, SimSides
 from tests.sim.faults import ELSEWHERE, NOT_YET, Faults, Kind, Plan, Strike, drawn_plan
@@ -27,6 +28,7 @@ from tests.sim.kernel import Kernel, SimClock, Violation
 from tests.sim.oracles import CALM, Oracles
 from tests.sim.people import Caller, FrontDesk, Person, furnish
 from tests.sim.pms import Backup, Pms
+from tests.sim.promises import canary
 from tests.sim.threads import SimThreading, installed
 from tests.support.faultfs import Crash, FaultVfs
 
@@ -89,6 +91,7 @@ class World:
         self.lives = 0
         self.is_chaos_over = False
         self.is_down_on_purpose = False
+        self.asleep_until = 0.0
         self.backups: list[Backup] = []
         furnish(self.pms, chance, patients=chance.randint(12, 30), visits=chance.randint(5, 25))
         self.faults.racing = self._race
@@ -125,7 +128,7 @@ class World:
         """(state of the most advanced operation, lane or rung) for the coverage table."""
         task = self.kernel.current
         lane = task.name if task is not None else "-"
-        return self.oracles.operation_state(), lane
+        return self.oracles.operation_state(), lane_of(lane)
 
     # -- the run ----------------------------------------------------------------------------------
 
@@ -160,6 +163,7 @@ class World:
             self.kernel.spawn(person.name, person.run)
         mishaps = Mishaps(self)
         self.kernel.spawn("fate", mishaps.run)
+        self.kernel.spawn("fate", mishaps.aimed)
         self.kernel.spawn("it", mishaps.technician)
         self.kernel.spawn("manager", mishaps.regretter)
         self.kernel.spawn("watcher", self.oracles.watch)
@@ -220,13 +224,15 @@ class World:
         if process is None:
             return
         process.stop()
-        until = self.kernel.now + 60.0
+        asked_at = self.kernel.now
+        until = asked_at + 60.0
         while self.kernel.now < until and any(
             t.process == NAME and not t.is_done for t in self.kernel.tasks
         ):
             self.kernel.sleep(0.5)
             if self.process is not process:
                 return  # it crashed on the way
+            self.oracles.promises.check_stop(asked_at)
         self.kernel.kill(NAME)
         try:
             process.close()
@@ -270,12 +276,17 @@ def seeds_plan(seed: int) -> Plan:
     kernel = Kernel(seed)
     if seed % CALM_EVERY == 0:
         return drawn_plan(kernel, CALM, swarm=0.6)
-    return drawn_plan(kernel, set(Kind) - set(ELSEWHERE) - NOT_YET)
+    plan = drawn_plan(kernel, set(Kind) - set(ELSEWHERE) - NOT_YET)
+    plan.aim = aim_of(seed)
+    plan.rates.setdefault(plan.aim[0], 0.0)
+    return plan
 
 
 def run(seed: int, plan: Plan | None = None) -> Result:
     """One whole run of a seed."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    structlog.configure(
+        processors=[canary], wrapper_class=structlog.make_filtering_bound_logger(10)
+    )
     world = World(seed, plan)
     with (
         stretched(_uuids(seed)),

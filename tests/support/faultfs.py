@@ -42,13 +42,13 @@ class Crash(BaseException):
     """The process ends here. Not an Exception: nothing in the product may catch it."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Write:
     offset: int
     content: bytes
 
 
-@dataclass
+@dataclass(slots=True)
 class _Truncate:
     size: int
 
@@ -63,7 +63,7 @@ def _apply(content: bytearray, change: _Write | _Truncate) -> None:
     content[change.offset : end] = change.content
 
 
-@dataclass
+@dataclass(slots=True)
 class _File:
     written: bytearray = field(default_factory=bytearray)
     durable: bytearray = field(default_factory=bytearray)
@@ -201,7 +201,7 @@ class _VfsFile:
         return bytes(disk.files[self._name].written[offset : offset + amount])
 
     def xWrite(self, content: bytes, offset: int) -> None:
-        self._live().write(self._name, offset, bytes(content))
+        self._live().write(self._name, offset, content)
 
     def xSync(self, flags: int) -> None:
         self._live().sync(self._name)

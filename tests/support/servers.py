@@ -132,7 +132,8 @@ class Postgres:
         self._server.wait()
         (self.home / "data" / "postmaster.pid").unlink(missing_ok=True)
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """In order, as for a backup of its folder."""
         if self._server is not None and self._server.poll() is None:
             pid = (self.home / "data" / "postmaster.pid").read_text().split()[0]
             _signal(int(pid), signal.SIGINT)
@@ -140,6 +141,9 @@ class Postgres:
                 self._server.wait(20)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
         shutil.rmtree(self.home, ignore_errors=True)
 
 

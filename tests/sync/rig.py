@@ -25,6 +25,7 @@ import pymysql
 from agent.config import PayloadSeal
 from agent.journal.journal import Journal
 from agent.journal.rows import Held
+from agent.model.proof import Basis
 from agent.model.reading import Key, ServerClock
 from agent.model.streams import Stream
 from agent.model.writing import (
@@ -102,7 +103,7 @@ class MemoryCrm:
             self.rows[place] = change
         return ItemOutcome(Outcome.APPLIED)
 
-    def digests(self, stream: Stream) -> list[BucketDigest]:
+    def digests(self, stream: Stream, basis: Basis = Basis.KEPT) -> list[BucketDigest]:
         return [
             BucketDigest(
                 number,

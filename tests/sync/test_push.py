@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -14,6 +16,7 @@ from agent.config.secrets import PayloadSeal
 from agent.errors import CrmAuthError, CrmRefusedBatch, CrmUnavailable
 from agent.journal.journal import Journal
 from agent.journal.rows import Outgoing, Urgency
+from agent.model.proof import Basis
 from agent.model.streams import Stream
 from agent.model.writing import (
     BucketDigest,
@@ -54,7 +57,7 @@ class ScriptedCrm:
         self.sent.append(changes)
         return self.answer(changes)
 
-    def digests(self, stream: Stream) -> list[BucketDigest]:
+    def digests(self, stream: Stream, basis: Basis = Basis.KEPT) -> list[BucketDigest]:
         return []
 
     def bucket(self, stream: Stream, bucket: int) -> dict[str, str]:
@@ -88,12 +91,14 @@ def dispatcher(journal: Journal, crm: ScriptedCrm) -> Dispatcher:
     return Dispatcher(journal, crm, SystemClock(), backoff, on_limits=lambda: None)
 
 
-def enqueue(journal: Journal, crm: ScriptedCrm, count: int) -> None:
+def enqueue(
+    journal: Journal, crm: ScriptedCrm, count: int, urgency: Urgency = Urgency.LIVE
+) -> None:
     rows = [Observation(n, 1, 2, b"{}", n.to_bytes(16, "big")) for n in range(1, count + 1)]
     with journal.turn() as turn:
         changes = make_changes(Stream.PATIENT, rows, prefix=b"prefix__", lsn=turn.lsn)
         body = crm.pack(turn.next_batch_id(), changes)
-        batch = turn.enqueue(Outgoing(Stream.PATIENT, Urgency.LIVE, body, operations_of(changes)))
+        batch = turn.enqueue(Outgoing(Stream.PATIENT, urgency, body, operations_of(changes)))
         turn.see(Stream.PATIENT, seen_of(rows, keep_canon=False), batch.number)
 
 
@@ -205,6 +210,47 @@ def test_a_line_that_fails_keeps_everything_and_says_so(
     work(dispatcher, lambda: not journal.batches_waiting())
     assert dispatcher.line.error is None
     assert crm.sent[0] == crm.sent[-1]  # the very same operations
+
+
+def test_while_the_line_is_down_one_batch_asks_for_all(
+    journal: Journal, crm: ScriptedCrm, dispatcher: Dispatcher
+) -> None:
+    def down(changes: Sequence[Change]) -> PushReply:
+        raise CrmUnavailable("crm.timed_out")
+
+    for _ in range(3):
+        enqueue(journal, crm, 1, Urgency.LOAD)
+    crm.answer = down
+    assert dispatcher.dispatch() == 3
+    work(dispatcher, lambda: dispatcher.line.error is not None)
+    dispatcher.hurry()
+    assert dispatcher.dispatch() == 1
+    crm.answer = all_applied
+    work(dispatcher, lambda: not journal.batches_waiting())
+
+
+def test_a_batch_queued_by_a_pool_that_then_failed_is_sent_once(
+    journal: Journal, crm: ScriptedCrm, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+
+    def slow(changes: Sequence[Change]) -> PushReply:
+        gate.wait(10)
+        return all_applied(changes)
+
+    def queue_then_fail(pool: ThreadPoolExecutor) -> None:
+        raise RuntimeError("can't start new thread")
+
+    crm.answer = slow
+    enqueue(journal, crm, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(ThreadPoolExecutor, "_adjust_thread_count", queue_then_fail)
+        with pytest.raises(RuntimeError):
+            dispatcher.dispatch()
+    assert dispatcher.dispatch() == 1  # the first of the two in the queue is the stale one
+    gate.set()
+    work(dispatcher, lambda: not journal.batches_waiting())
+    assert len(crm.sent) == 1
 
 
 def test_a_lost_pairing_stops_the_sending_until_it_is_renewed(

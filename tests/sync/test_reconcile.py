@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from agent.cli.stage import Stage
 from agent.config import load_settings
+from agent.model.proof import Basis
 from agent.model.streams import Stream
 from agent.model.writing import BucketDigest, Change, Verb
 from agent.runtime.host import Host, build
 from agent.sync.reconcile import Comparison, compare, differing_buckets, native_key
+from tests.support.until import until
 
 
 @pytest.fixture
@@ -26,13 +28,6 @@ def host(tmp_path: Path) -> Iterator[Host]:
         until(lambda: made.report().snapshot.load is None and not made.journal.batches_waiting())
         yield made
         made.stop()
-
-
-def until(look: Callable[[], object], timeout_s: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not look():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
 
 
 def tell_crm(host: Host, *changes: Change) -> None:
@@ -58,14 +53,25 @@ def test_small_differences_are_healed_in_both_directions(host: Host) -> None:
     assert (found.send, found.extra) == ([3], [990_001])
     session = host.engine.session
     assert session is not None
-    reader = host.source.open()
-    try:
-        host.engine.reconcile(reader, session)
-    finally:
-        reader.close()
+    proving = host.engine.proving
+    with closing(host.source.open()) as reader:
+        line = proving.one(session, Stream.RECALL, Basis.KEPT, proving.mender(reader))
+    assert (line.missing, line.extra, line.repaired) == (1, 1, 2)
     until(lambda: not host.journal.batches_waiting())
     assert compare(host.journal, host.crm, Stream.RECALL).is_equal
     assert host.engine.compare_now() == 0
+
+
+def test_a_record_that_nothing_carries_is_found(host: Host) -> None:
+    """It is in no sum of either side: only looking for it finds it."""
+    tell_crm(host, change(host, 3, Verb.DELETE))
+    with host.journal.turn() as turn:
+        turn._db.execute(
+            "UPDATE record SET agreed = NULL WHERE stream = ? AND key = 3",
+            (host.journal._streams[Stream.RECALL],),
+        )
+    found = compare(host.journal, host.crm, Stream.RECALL)
+    assert (found.missing, found.differing) == ([3], 0)
 
 
 def test_only_buckets_that_differ_are_opened() -> None:
@@ -75,8 +81,8 @@ def test_only_buckets_that_differ_are_opened() -> None:
 
 
 def test_a_flood_of_differences_waits_for_a_person() -> None:
-    assert Comparison(Stream.RECALL, records=1000, send=list(range(201))).is_too_much
-    assert not Comparison(Stream.RECALL, records=100_000, send=list(range(900))).is_too_much
+    assert Comparison(Stream.RECALL, records=1000, missing=list(range(201))).is_too_much
+    assert not Comparison(Stream.RECALL, records=100_000, different=list(range(900))).is_too_much
 
 
 def test_keys_come_back_as_what_they_were() -> None:

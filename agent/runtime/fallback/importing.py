@@ -29,8 +29,9 @@ from agent.model.commands import Command
 from agent.model.sheets import Counts, IntakeView, Reading, RowLine, RowPage, SheetLook, Verdict
 from agent.ports import Clock
 from agent.runtime.fallback.files import Files
+from agent.runtime.fallback.ground import Ground, Judged
 from agent.runtime.fallback.jobs import Cancelled, Ticket
-from agent.runtime.fallback.planning import Ground, Judged, Planning
+from agent.runtime.fallback.planning import Planning
 from agent.runtime.fallback.spelling import Spelling, day_first_of
 
 BATCH_ROWS = 4000
@@ -139,6 +140,7 @@ class Importing:
             can=tuple(headings.NAMES[kind]) if kind else (),
             sample=sample,
             intake=earlier,
+            kinds=tuple(Kind),
         )
         try:
             found = headings.match(shape.heads, kind, reading.columns)

@@ -1,15 +1,12 @@
 """From a row of a sheet to the commands it asks for, compared with what the practice holds now.
 
-Decides only: reads the journal, writes nothing. A command's id is made of what it asks for (and of
-the version of the record it was made from), so the same row in another file is the same command.
+Decides only: reads the journal, writes nothing. Patients and appointments are planned here, what
+asks for one thing a row in ``asks``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,52 +14,31 @@ import msgspec
 
 from agent.csvio.heads import Heads, Kind, fold
 from agent.csvio.reading import Line
-from agent.errors import AgentError
-from agent.journal.reads import Reads
 from agent.model.commands import Command, CommandType, Target
 from agent.model.reading import Key
 from agent.model.sheets import FieldChange, RowLine, Verdict
 from agent.model.streams import Stream
+from agent.runtime.fallback.asks import ASKS, Asks
+from agent.runtime.fallback.ground import (
+    Ground,
+    Judged,
+    No,
+    changes_of,
+    key_of,
+    name_of,
+    twin_of,
+)
+from agent.runtime.fallback.making import Making
 from agent.runtime.fallback.spelling import Bad, Spelling, custom_value, pairs
 from agent.sync import effects, payloads
 from agent.sync.merge import FieldRule, Policy, same
-from agent.sync.outcomes import LOCAL
-from agent.sync.plans import Postpone, Refuse
 
-PRIORITY = 200  # after what the CRM asks for itself
 _BY_ROW = frozenset({"key", "cloud_id", "version", "command_id", "custom"})
 _VISIT_PERSON = ("last_name", "first_name", "birthdate", "phone_mobile", "emails")
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What rows are judged by. ``twin``: the record that certainly is this person, if any (raises
-    Refuse and Postpone); ``places``: ("operatory"|"provider", folded name) -> key."""
-
-    journal: Reads
-    rules: Callable[[Stream], dict[str, FieldRule]]
-    twin: Callable[[Mapping[str, Any], str | None], Key | None] | None = None
-    places: Mapping[tuple[str, str], str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A row and what it asks for. ``asks``: its record changed here since the file was made."""
-
-    line: RowLine
-    commands: tuple[Command, ...] = ()
-    asks: bool = False
-
-
-class _No(Exception):
-    def __init__(self, code: str, **facts: str | int | float | None) -> None:
-        self.code, self.facts = code, facts
-        super().__init__(code)
-
-
 class Planning:
-    """``as_of``: turn of the journal a row without a version is as old as. ``now``: for commands'
-    ``created_at``. ``salt``: makes commands of rows brought in before new ones."""
+    """``as_of``, ``now``, ``salt``: as ``Making`` takes them."""
 
     def __init__(
         self,
@@ -77,9 +53,11 @@ class Planning:
         self._ground = ground
         self._heads = heads
         self._spelling = spelling
-        self._as_of = as_of
-        self._now = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._salt = salt
+        making = Making(as_of=as_of, now=now, salt=salt)
+        self._command, self._version = making.command, making.version
+        self._asks = (
+            Asks(ground, ASKS[heads.kind], spelling, making) if heads.kind in ASKS else None
+        )
         self._is_people = heads.kind is Kind.PATIENTS
         self._stream = Stream.PATIENT if self._is_people else Stream.APPOINTMENT
         self._rules = ground.rules(self._stream)
@@ -91,9 +69,11 @@ class Planning:
         clouds = self._ground.journal.keys_of_cloud(
             sorted({t["cloud_id"] for t in texts if t.get("cloud_id") and not t.get("key")})
         )
+        if self._asks is not None:
+            self._asks.look(texts, clouds)
         keys: list[Key | None] = []
-        for said in texts:
-            key = _key(said.get("key", ""))
+        for said in texts if self._asks is None else ():
+            key = key_of(said.get("key", ""))
             if key is None and self._is_people:
                 key = clouds.get(said.get("cloud_id", ""))
             keys.append(key)
@@ -102,7 +82,7 @@ class Planning:
         )
         judged = [
             self._judge(line, said, key, held, clouds)
-            for line, said, key in zip(lines, texts, keys, strict=True)
+            for line, said, key in zip(lines, texts, keys or [None] * len(lines), strict=True)
         ]
         return self._without_known(judged)
 
@@ -122,13 +102,15 @@ class Planning:
     ) -> Judged:
         try:
             if line.code:
-                raise _No(line.code)
+                raise No(line.code)
+            if self._asks is not None:
+                return self._asks.judge(line.number, said, clouds)
             if said.get("key") and key is None:
-                raise _No("sheet.bad_number", field="key")
+                raise No("sheet.bad_number", field="key")
             if self._is_people:
                 return self._person(line.number, said, key, held)
             return self._visit(line.number, said, key, held, clouds)
-        except _No as no:
+        except No as no:
             return _rejected(line.number, no.code, no.facts, key)
         except Bad as bad:
             return _rejected(line.number, bad.code, {"field": bad.field}, key)
@@ -148,7 +130,7 @@ class Planning:
         cloud_id = said.get("cloud_id")
         if key is None:
             if not wish.get("last_name") or not wish.get("first_name"):
-                raise _No("sheet.nobody_named")
+                raise No("sheet.nobody_named")
             key = self._twin(wish, cloud_id)
             if key is not None:
                 held = self._ground.journal.contents_by(Stream.PATIENT, [key])
@@ -159,11 +141,16 @@ class Planning:
             target = Target("patient", None, cloud_id)
             command = self._command(CommandType.PATIENT_CREATE, said, target, made)
             line = RowLine(
-                number, Verdict.NEW, (command.type.value,), None, _name_of(made), _changes({}, made)
+                number,
+                Verdict.NEW,
+                (command.type.value,),
+                None,
+                name_of(made),
+                changes_of({}, made),
             )
             return Judged(line, (command,))
         if key not in held:
-            raise _No("sheet.no_such_patient")
+            raise No("sheet.no_such_patient")
         canon, lsn = held[key]
         now: dict[str, Any] = msgspec.json.decode(canon)
         differing = self._differing(wish, now)
@@ -187,13 +174,13 @@ class Planning:
             commands.insert(
                 0, self._command(CommandType.PATIENT_UPDATE, said, target, {"fields": plain}, as_of)
             )
-        changes = _changes(now, differing)
+        changes = changes_of(now, differing)
         changes += tuple(
             FieldChange(f"custom.{n}", (now.get("custom") or {}).get(n), v)
             for n, v in custom.items()
         )
         types = tuple(command.type.value for command in commands)
-        line = RowLine(number, Verdict.CHANGED, types, key, _name_of(now), changes)
+        line = RowLine(number, Verdict.CHANGED, types, key, name_of(now), changes)
         return Judged(line, tuple(commands), asks=lsn > as_of)
 
     def _wish(self, said: Mapping[str, str]) -> dict[str, Any]:
@@ -225,19 +212,12 @@ class Planning:
                     found[name] = moved
             elif not same(value, now.get(name), rule):
                 if name not in writable:
-                    raise _No("sheet.read_only", field=name)
+                    raise No("sheet.read_only", field=name)
                 found[name] = value
         return found
 
     def _twin(self, wish: Mapping[str, Any], cloud_id: str | None) -> Key | None:
-        if self._ground.twin is None:
-            return None
-        try:
-            return self._ground.twin(wish, cloud_id)
-        except Refuse:
-            raise _No("sheet.may_exist") from None
-        except Postpone as wait:
-            raise AgentError(wait.code) from None
+        return twin_of(self._ground, wish, cloud_id)
 
     # -- visits -------------------------------------------------------------------------------
 
@@ -258,7 +238,7 @@ class Planning:
         if key is None:
             return self._booking(number, said, start, status, clouds)
         if key not in held:
-            raise _No("sheet.no_such_visit")
+            raise No("sheet.no_such_visit")
         canon, lsn = held[key]
         now: dict[str, Any] = msgspec.json.decode(canon)
         commands, changes = self._visit_commands(said, key, now, start, status)
@@ -266,7 +246,7 @@ class Planning:
         if not commands:
             return Judged(RowLine(number, Verdict.UNCHANGED, (), key, who))
         if lsn > self._version(said):
-            raise _No("sheet.changed_since")
+            raise No("sheet.changed_since")
         types = tuple(command.type.value for command in commands)
         line = RowLine(number, Verdict.CHANGED, types, key, who, tuple(changes))
         return Judged(line, tuple(commands))
@@ -331,28 +311,28 @@ class Planning:
         clouds: Mapping[str, Key],
     ) -> Judged:
         if status in {"broken", "missed"}:
-            raise _No("sheet.no_such_visit")
+            raise No("sheet.no_such_visit")
         for name, given in (("start", start), ("minutes", said.get("minutes")),
                             ("operatory_key", said.get("operatory_key"))):  # fmt: skip
             if not given:
                 raise Bad(name, "sheet.missing")
         who: dict[str, Any] = {}
-        owner = _key(said.get("patient_key", ""))
+        owner = key_of(said.get("patient_key", ""))
         if owner is None:
             owner = clouds.get(said.get("cloud_id", ""))
         name = ""
         if owner is not None:
             found = self._ground.journal.contents_by(Stream.PATIENT, [owner])
             if owner not in found:
-                raise _No("sheet.no_such_patient")
-            name = _name_of(msgspec.json.decode(found[owner][0]))
+                raise No("sheet.no_such_patient")
+            name = name_of(msgspec.json.decode(found[owner][0]))
             who = {"key": str(owner)}
         else:
             person = {n: self._spelling.patient(n, said[n]) for n in _VISIT_PERSON if said.get(n)}
             if not person.get("last_name") or not person.get("first_name"):
-                raise _No("sheet.nobody_named")
+                raise No("sheet.nobody_named")
             twin = self._twin(person, said.get("cloud_id"))
-            name = _name_of(person)
+            name = name_of(person)
             if twin is not None:
                 who = {"key": str(twin)}
             else:
@@ -392,47 +372,11 @@ class Planning:
         return found
 
     def _who(self, patient_key: Any) -> str:
-        key = _key(str(patient_key or ""))
+        key = key_of(str(patient_key or ""))
         found = self._ground.journal.contents_by(Stream.PATIENT, [key]) if key is not None else {}
-        return _name_of(msgspec.json.decode(found[key][0])) if key in found else ""
+        return name_of(msgspec.json.decode(found[key][0])) if key in found else ""
 
     # -- commands -----------------------------------------------------------------------------
-
-    def _command(
-        self,
-        kind: CommandType,
-        said: Mapping[str, str],
-        target: Target,
-        payload: Mapping[str, Any],
-        as_of: int | None = None,
-        expected: Mapping[str, Any] | None = None,
-        ident: str = "",
-    ) -> Command:
-        version = said.get("version", "")
-        what = [kind.value, target.key, target.cloud_id, ident or payload, version, self._salt]
-        mark = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
-        precondition: dict[str, Any] = {}
-        if as_of is not None:
-            precondition["lsn"] = as_of
-        if expected:
-            precondition["expected"] = dict(expected)
-        return Command(
-            command_id=f"{LOCAL}csv-{mark}",
-            type=kind,
-            created_at=self._now,
-            priority=PRIORITY,
-            target=target,
-            precondition=precondition,
-            payload=dict(payload),
-        )
-
-    def _version(self, said: Mapping[str, str]) -> int:
-        text = said.get("version", "")
-        if not text:
-            return self._as_of
-        if not text.isdigit() or len(text) > 18:
-            raise Bad("version")
-        return int(text)
 
     def _writable(self) -> frozenset[str]:
         return frozenset(
@@ -459,23 +403,8 @@ class Planning:
         return found
 
 
-def _key(text: str) -> Key | None:
-    try:
-        return payloads.as_key(text)
-    except payloads.Invalid:
-        return None
-
-
-def _name_of(fields: Mapping[str, Any]) -> str:
-    return ", ".join(str(fields[n]) for n in ("last_name", "first_name") if fields.get(n))
-
-
-def _changes(now: Mapping[str, Any], then: Mapping[str, Any]) -> tuple[FieldChange, ...]:
-    return tuple(FieldChange(name, now.get(name), value) for name, value in then.items())
-
-
 def _unchanged(number: int, key: Key, now: Mapping[str, Any]) -> Judged:
-    return Judged(RowLine(number, Verdict.UNCHANGED, (), key, _name_of(now)))
+    return Judged(RowLine(number, Verdict.UNCHANGED, (), key, name_of(now)))
 
 
 def _rejected(

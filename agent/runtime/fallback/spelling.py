@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from agent.csvio.cells import is_scientific
 from agent.csvio.heads import fold
 from agent.model.entities.words import ContactMethod, Gender, MaritalStatus
-from agent.sync import normalize
+from agent.sync import normalize, payloads
 
 _GENDER = {
     "m": "male", "male": "male", "man": "male", "hombre": "male", "masculino": "male",
@@ -35,6 +37,13 @@ _CONFIRMATION = {
 }  # fmt: skip
 _DAY = re.compile(r"(\d{1,4})[-/.](\d{1,2})[-/.](\d{2,4})")
 _TIME = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::\d{2})?\s*([ap])?\.?\s*m?\.?", re.IGNORECASE)
+_SPAN = re.compile(
+    r"(\d{1,3}) ?(m|mo|months?|meses|mes|y|years?|anos?|w|weeks?|semanas?|d|days?|dias?)"
+)
+_UNITS = {"m": "M", "y": "Y", "a": "Y", "w": "W", "s": "W", "d": "D"}
+_FLAG = dict.fromkeys(("yes", "y", "true", "1", "x", "si"), "true") | dict.fromkeys(
+    ("no", "n", "false", "0"), "false"
+)
 PHONES = frozenset({"phone_mobile", "phone_home", "phone_work"})
 _NAMES = frozenset({"last_name", "first_name", "middle_name", "preferred_name", "title"})
 
@@ -45,6 +54,30 @@ class Bad(Exception):
     def __init__(self, field: str, code: str = "sheet.bad_value") -> None:
         self.field, self.code = field, code
         super().__init__(field)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a column's cells are. ``known``: words people write, folded -> ours; ``own``: ours."""
+
+    kind: str
+    known: Mapping[str, str] = field(default_factory=dict)
+    own: type[StrEnum] | None = None
+
+    TEXT: ClassVar[Cell]
+    MOMENT: ClassVar[Cell]
+    DAY: ClassVar[Cell]
+    PERIOD: ClassVar[Cell]
+    KEY: ClassVar[Cell]
+    FLAG: ClassVar[Cell]
+
+    @classmethod
+    def words(cls, known: Mapping[str, str], own: type[StrEnum] | None = None) -> Cell:
+        return cls("words", known, own)
+
+
+Cell.TEXT, Cell.MOMENT, Cell.DAY = Cell("text"), Cell("moment"), Cell("day")
+Cell.PERIOD, Cell.KEY, Cell.FLAG = Cell("period"), Cell("key"), Cell("flag")
 
 
 class Spelling:
@@ -80,6 +113,26 @@ class Spelling:
         if field == "language":
             return normalize.language(text)
         return normalize.text(text)
+
+    def cell(self, field: str, text: str, what: Cell) -> Any:
+        """The canonical value of a cell; ``text`` is not empty."""
+        if is_scientific(text):
+            raise Bad(field, "sheet.digits_lost")
+        match what.kind:
+            case "moment":
+                return self.start(text, "", "")
+            case "day":
+                return self.day(field, text).isoformat()
+            case "period":
+                return _period(field, text)
+            case "key":
+                return str(payloads.as_key(text, field))
+            case "flag":
+                return _word(field, text, _FLAG, ()) == "true"
+            case "words":
+                return _word(field, text, what.known, what.own or ())
+            case _:
+                return normalize.text(text)
 
     def day(self, field: str, text: str) -> date:
         """ISO, or with slashes in the file's order; two-digit years lie in the past."""
@@ -153,6 +206,12 @@ class Spelling:
         return e164
 
 
+def _period(field: str, text: str) -> str:
+    """``P6M``, or ``6 months`` as people write it."""
+    found = _SPAN.fullmatch(fold(text))
+    return payloads.period(f"P{found[1]}{_UNITS[found[2][0]]}" if found else text.upper(), field)
+
+
 def custom_value(text: str) -> str:
     return normalize.text(text) or ""
 
@@ -183,7 +242,7 @@ def day_first_of(texts: Iterable[str]) -> bool | None:
 def _word(
     field: str,
     text: str,
-    words: dict[str, str],
+    words: Mapping[str, str],
     own: Iterable[Any],
     tidy: Callable[..., str] = fold,
 ) -> str:

@@ -6,6 +6,7 @@ Imports Starlette and this package. Shapes, words and codes are those of
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from hashlib import sha256
@@ -18,10 +19,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from agent.model.proof import Basis
 from agent.model.writing import Outcome
 from agent.sandbox.crm import http, switches
 from agent.sandbox.crm.accounts import SCOPES, TOKEN_LIFE_S, Caller, OauthRefusal
 from agent.sandbox.crm.core import Core
+from agent.sandbox.crm.digests import recount
 from agent.sandbox.crm.http import answer, instant, read_body, read_json
 from agent.sandbox.crm.problems import Refusal
 from agent.sandbox.crm.pull import KEY_CHARS, PullApi
@@ -31,9 +34,9 @@ from agent.sandbox.crm.shapes import (
     AddKey,
     Beat,
     Diff,
+    DigestQuery,
     Enroll,
     RejectsQuery,
-    TypeQuery,
 )
 from agent.sandbox.crm.wire import MAX_BODY_BYTES, MAX_ITEMS, MAX_RAW_BYTES, unpack
 
@@ -325,9 +328,13 @@ class Api:
         return answer({"checked": len(asked.items), "items": differing})
 
     async def digests(self, request: Request, _: Caller) -> Response:
-        type_name = http.query(request, TypeQuery).type
-        buckets = self._core.intake.digests.of_type(_type_id(type_name))
-        return answer({"type": type_name, "buckets": buckets})
+        asked = http.query(request, DigestQuery)
+        type_id = _type_id(asked.type)
+        if asked.basis is Basis.CONTENT:
+            seen = await asyncio.to_thread(self._core.read, lambda db: recount(db, type_id))
+            self._core.intake.put_right(type_id, seen)
+        buckets = self._core.intake.digests.of_type(type_id)
+        return answer({"type": asked.type, "basis": asked.basis, "buckets": buckets})
 
     async def digest_bucket(self, request: Request, _: Caller) -> Response:
         type_id = _type_id(request.path_params["type"])

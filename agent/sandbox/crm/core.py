@@ -28,6 +28,7 @@ from agent.sandbox.crm.faults import Faults
 from agent.sandbox.crm.http import Listener, Wakeups, instant
 from agent.sandbox.crm.intake import Intake
 from agent.sandbox.crm.schema import TYPE_NAME, connect, now_us
+from agent.sandbox.crm.silence import SILENT, is_silent
 from agent.sandbox.crm.wire import Op
 
 T = TypeVar("T")
@@ -218,9 +219,19 @@ class Core:
             "rejects_open": self.intake.open_rejects,
             "last_push_at": None if last_push_us is None else instant(last_push_us),
             "last_heartbeat_at": None if beat_us is None else instant(beat_us),
+            "alerts": self._alerts(beat_us, beat),
             "heartbeat": None if beat is None else msgspec.Raw(beat.encode()),
             "ack_seq": self.intake.ack_seq,
         }
+
+    def _alerts(self, beat_us: int | None, beat: str | None) -> list[str]:
+        if beat_us is None or beat is None:
+            return []
+        said = msgspec.json.decode(beat, type=dict[str, Any])
+        heard = datetime.fromtimestamp(beat_us / 1_000_000, UTC)
+        hours, zone = str(said.get("hours") or ""), str(said.get("zone") or "")
+        silent = [SILENT] if is_silent(heard, self.now(), hours, zone) else []
+        return [*silent, *(said.get("alerts") or [])]
 
     def rejects(self, state: str, limit: int) -> dict[str, Any]:
         where = {"open": "WHERE resolved_us IS NULL", "resolved": "WHERE resolved_us IS NOT NULL"}

@@ -17,7 +17,7 @@ import msgspec
 
 from agent.model.writing import Outcome
 from agent.sandbox.crm import extract as x
-from agent.sandbox.crm.digests import Digests
+from agent.sandbox.crm.digests import Digests, Recount
 from agent.sandbox.crm.faults import Faults
 from agent.sandbox.crm.problems import Refusal
 from agent.sandbox.crm.schema import TYPE_NAME, State, now_us
@@ -134,6 +134,26 @@ class Intake:
             self._finish(work, batch_id)
         self.open_rejects = self._count_rejects()
         return result
+
+    def put_right(self, type_id: int, seen: Recount) -> None:
+        """Kept hashes and sums follow what a recount saw stored. What a push changed meanwhile is
+        right already: the sums move by what they were off, a hash only if it is the one seen."""
+        if not (seen.wrong or seen.off):
+            return
+        with self._transaction():
+            for bucket, off in seen.off.items():
+                self._digests.shift(type_id, bucket, off)
+            for wrong in seen.wrong:
+                self._db.execute(
+                    "UPDATE record SET hash = ?, bucket = ?"
+                    " WHERE rid = ? AND state = ? AND hash IS ?",
+                    (wrong.true, wrong.true_bucket, wrong.rid, _LIVE, wrong.kept),
+                )
+                if self._db.changes():
+                    if wrong.kept is not None and wrong.is_counted:
+                        self._digests.remove(type_id, wrong.bucket, wrong.kept)
+                    self._digests.add(type_id, wrong.true_bucket, wrong.true)
+            self._digests.flush()
 
     def _store(self, client: str, batch: Batch, remember: tuple[str, str, bytes]) -> list[Result]:
         with self._transaction():

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from agent.model.commands import LinkState
+from agent.model.proof import Basis
 from agent.model.streams import Stream
 from agent.sandbox.crm.problems import Refusal
 
@@ -61,6 +62,18 @@ class AddKey(msgspec.Struct, frozen=True):
     proof: Annotated[str, Meta(min_length=1, max_length=8192)]
 
 
+class Proof(msgspec.Struct, frozen=True):
+    """The last full proof of equality."""
+
+    at: Annotated[str, Meta(max_length=40)]
+    rows: _Big
+    streams: Annotated[int, Meta(ge=0, le=1000)]
+    root: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    since: Annotated[str, Meta(max_length=40)]
+    basis: Basis
+    excepted: _Big = 0
+
+
 class Beat(msgspec.Struct, frozen=True):
     agent_version: _Short
     pms_kind: _Short
@@ -77,6 +90,10 @@ class Beat(msgspec.Struct, frozen=True):
     audit_head: Annotated[str, Meta(max_length=128)] = ""
     capabilities: Annotated[list[_Token], Meta(max_length=64)] | msgspec.UnsetType = msgspec.UNSET
     booking_suspended: Annotated[str, Meta(max_length=64)] | None = None
+    proof: Proof | None = None
+    hours: Annotated[str, Meta(max_length=400)] = ""
+    zone: Annotated[str, Meta(max_length=64)] = ""
+    alerts: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=32)] = []
 
 
 class DiffItem(msgspec.Struct, frozen=True):
@@ -166,5 +183,6 @@ class EventsQuery(msgspec.Struct, frozen=True):
     for_s: Annotated[int, Meta(ge=0, le=3600)] = 3600
 
 
-class TypeQuery(msgspec.Struct, frozen=True):
+class DigestQuery(msgspec.Struct, frozen=True):
     type: str
+    basis: Basis = Basis.KEPT

@@ -1,0 +1,67 @@
+"""RELIABILITY.md is what its generator makes of the artefacts, and says what was not measured."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.artefact import Artefact, Figure, read_all
+from tests.reliability.__main__ import FILE
+from tests.reliability.document import NOT_MEASURED, document, ours, spelled
+from tests.reliability.scoreboard import SCOREBOARD, Part, Row
+
+
+def artefact(lane: str, **figures: Figure) -> Artefact:
+    named = {name.replace("_", " "): figure for name, figure in figures.items()}
+    return Artefact(
+        lane=lane, command=f"python -m tests.{lane}", commit="abc1234", date="2026-11-29",
+        seconds=61.0, machine="2 cores", seeds=(1, 9), figures=named,
+    )  # fmt: skip
+
+
+def test_the_committed_file_is_what_the_generator_makes() -> None:
+    assert FILE.read_text(encoding="utf-8") == document(read_all()), (
+        "run: python -m tests.reliability"
+    )
+
+
+def test_figures_come_with_their_command_seeds_commit_and_date() -> None:
+    text = document({"kill": artefact("kill", lost=Figure(0), kills=Figure(2000))})
+    (line,) = [line for line in text.splitlines() if line.startswith("| Lost records")]
+    assert "0 lost in 2,000 kills" in line
+    assert "kill (seeds 1-9, abc1234, 2026-11-29)" in line
+    assert "`python -m tests.kill`" in text
+
+
+def test_what_no_lane_kept_is_not_measured() -> None:
+    text = document({})
+    assert text.count(NOT_MEASURED) == len(SCOREBOARD)
+    row = Row("x", "", "", (Part("kill", "{lost} lost"),))
+    assert ours(row, {"kill": artefact("kill", kills=Figure(5))}) == NOT_MEASURED
+
+
+def test_numbers_are_spelled_for_people() -> None:
+    assert spelled(Figure(2000)) == "2,000"
+    assert spelled(Figure(3.0, "min")) == "3 min"
+    assert spelled(Figure(1.25, "s")) == "1.25 s"
+
+
+def test_no_measured_number_is_typed_into_the_scoreboard() -> None:
+    for row in SCOREBOARD:
+        for part in row.ours:
+            assert not re.search(r"\d", re.sub(r"\{[^}]*\}|p50|p99", "", part.text)), part
+
+
+def test_every_lane_named_by_the_scoreboard_knows_its_figures() -> None:
+    """A figure's name that a kept artefact does not know would read as not measured for ever."""
+    held = read_all()
+    for row in SCOREBOARD:
+        for part in row.ours:
+            if part.lane in held:
+                names = set(re.findall(r"\{([^}]*)\}", part.text))
+                assert names <= set(held[part.lane].figures), (part.lane, row.figure)
+
+
+def test_the_folder_holds_artefacts_only() -> None:
+    folder = Path(__file__).parents[1] / "artefacts"
+    assert [p.name for p in folder.iterdir() if p.suffix != ".json"] == []

@@ -1,0 +1,326 @@
+"""The lane: kill upon kill while both sides live on, then quiet, then questions.
+
+Chapters of so many kills. Each ends in quiet: everything asked for has ended, the independent
+comparer finds both sides equal, the practice's witness saw nothing lost, twice or overwritten
+unseen. Then one thing is put back from the copy made when the chapter began (the practice, the
+journal, or the CRM), staff at work meanwhile, the agent killed once more; and quiet again. What a
+copy took away nobody can promise; that nothing is done a second time, and that both sides agree,
+is asked again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Self
+
+from agent.sandbox.compare.report import StreamReport
+from tests.bench.rig import tell
+from tests.e2e.crm_side import Asked
+from tests.e2e.person import Person
+from tests.e2e.two_sided import SERVER_GONE, Bustle, Wrong, overlaps, views, what_went_wrong
+from tests.kill import mishaps
+from tests.kill.rig import OpenDental, Troubled, make
+from tests.kill.witness import judge
+
+ACTS = ("practice", "journal", "crm")  # what is put back from its copy
+QUIET_S = 240.0
+SUSPECT = frozenset({"pms.suspect_restored", "pms.wrong_database"})
+
+
+@dataclass
+class Outcome:
+    """One engine's run."""
+
+    engine: str
+    seed: int
+    kills: int = 0
+    seconds: float = 0.0
+    mishaps: Counter[str] = field(default_factory=Counter)
+    left_out: list[str] = field(default_factory=list)
+    restored: Counter[str] = field(default_factory=Counter)
+    fenced: int = 0  # restored practices a person had to accept
+    ended: Counter[int] = field(default_factory=Counter)  # codes of agents that ended by themselves
+    deeds: int = 0
+    asked: Counter[str] = field(default_factory=Counter)  # ends of what the CRM's people asked for
+    reasons: Counter[str] = field(default_factory=Counter)  # of what was not applied
+    refused: Counter[str] = field(default_factory=Counter)  # by the CRM, at once
+    settled: int = 0  # writes a person had to look up
+    witnessed: int = 0
+    compared: int = 0  # records, at the last look
+    quiet_s: list[float] = field(default_factory=list)  # from quiet until everything agreed
+    wrong: list[Wrong] = field(default_factory=list)
+
+    def count(self, kind: str) -> int:
+        return sum(one.kind == kind for one in self.wrong)
+
+    def line(self) -> str:
+        counts = ", ".join(f"{self.count(k)} {k}" for k in ("lost", "twice", "silent", "stuck"))
+        return (
+            f"{self.engine} seed {self.seed}: {self.kills} kills, {self.deeds} deeds,"
+            f" {self.asked.total()} requests, {sum(self.restored.values())} restores;"
+            f" {counts}; {self.seconds:.0f} s"
+        )
+
+
+def run(
+    engine: str,
+    *,
+    kills: int,
+    seed: int,
+    patients: int = 120,
+    chapter: int = 25,
+    acts: tuple[str, ...] = ACTS,
+    most_s: float = 3.0,
+) -> Outcome:
+    """``acts``: put back in turn, one after each chapter; ``most_s``: the longest life between two
+    kills."""
+    began = time.monotonic()
+    out = Outcome(engine, seed)
+    with suppress(_LeaveIt), make(engine, patients=patients, seed=seed) as rig:
+        names = mishaps.possible(rig)
+        out.left_out = sorted(set(mishaps.MISHAPS) - set(names))
+        lane = Lane(rig, out, Random(f"kill:{engine}:{seed}"), most_s)
+        lane.first_load()
+        number = 0
+        while out.kills < kills:
+            act = acts[number % len(acts)] if acts else ""
+            lane.chapter(min(chapter, kills - out.kills - bool(act)), names, act)
+            number += 1
+            if out.wrong:  # what comes after would only be its consequences
+                raise _LeaveIt
+        rig.stop_agent()
+    out.seconds = time.monotonic() - began
+    return out
+
+
+class _LeaveIt(Exception):
+    """Something went wrong: the rig's folder is kept for a look."""
+
+
+def _differs(line: StreamReport) -> Wrong:
+    counts = f"{line.missing} missing, {line.extra} extra, {line.different} different"
+    return Wrong("lost", f"{line.stream}: {counts}")
+
+
+class Lane:
+    def __init__(self, rig: Troubled, out: Outcome, rng: Random, most_s: float) -> None:
+        self.rig = rig
+        self.out = out
+        self._rng = rng
+        self._most_s = most_s
+        self._edits: list[Asked] = []  # every one of the run
+        self._tokens: list[Asked] = []
+        self._chapters = 0
+
+    def first_load(self) -> None:
+        """Killed in the middle of it, too."""
+        rig = self.rig
+        rig.begin()
+        rig.start_agent()
+        mishaps.wait(self._rng, self._most_s)
+        self._kill("first load")
+        rig.start_agent()
+        rig.wait_loaded(120)
+        for kind in ("patient.update_contact", "appointment.confirm"):
+            rig.wait_offered(kind, 60)
+
+    def chapter(self, kills: int, names: list[str], act: str) -> None:
+        self._chapters += 1
+        self._copy(act)
+        bustle = self._bustle(crm=True)
+        with bustle, self._rivalry(bustle):
+            for name in mishaps.plan(names, max(kills, 1), self._rng):
+                self._one(name)
+        self._after(bustle)
+        self._quiet(bustle.asked)
+        if act and not self.out.wrong:
+            self._put_back(act)
+
+    # --- killing ---------------------------------------------------------------------------------
+
+    def _one(self, name: str) -> None:
+        mishaps.wait(self._rng, self._most_s)
+        with mishaps.MISHAPS[name](self.rig, self._rng):
+            mishaps.wait(self._rng, self._most_s / 3)
+            self._kill(name)
+            self.rig.start_agent()
+            mishaps.wait(self._rng, self._most_s / 3)
+        self.out.mishaps[name] += 1
+        if not self.rig.is_running():  # as a service's supervisor would
+            self._ended(self.rig.kill_agent(), name)
+            self.rig.start_agent()
+
+    def _kill(self, name: str) -> None:
+        self._ended(self.rig.kill_agent(), name)
+        self.out.kills += 1
+
+    def _ended(self, code: int | None, name: str) -> None:
+        """An agent may end by itself where it cannot write; nowhere else."""
+        if code is None:
+            return
+        self.out.ended[code] += 1
+        if name != "disk full":
+            self.out.wrong.append(Wrong("stuck", f"the agent ended with {code} ({name})"))
+
+    # --- living ----------------------------------------------------------------------------------
+
+    def _bustle(self, *, crm: bool) -> Bustle:
+        rates = [1.5, 1.5] if crm else []
+        return Bustle(self.rig, staff_rate=5, crm_rates=rates, kinds=self.rig.kinds,
+                      seed=100 * self._chapters + 10_000 * self.out.seed)  # fmt: skip
+
+    @contextmanager
+    def _rivalry(self, bustle: Bustle) -> Iterator[None]:
+        stop = threading.Event()
+        rival = threading.Thread(target=self._rival, args=(bustle, stop))
+        rival.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            rival.join()
+
+    def _rival(self, bustle: Bustle, stop: threading.Event) -> None:
+        """Somebody in the practice who types into the very lines the CRM is about to change."""
+        rng = Random(f"rival:{self.out.seed}:{self._chapters}")
+        number = 0
+        while not stop.wait(rng.uniform(0.3, 1.2)):
+            edits = [one for one in bustle.asked if one.kind == "edit"][-4:]
+            if edits:
+                number += 1
+                with suppress(*SERVER_GONE):
+                    self.rig.readdress(rng.choice(edits).key, f"Rear {self._chapters}-{number}")
+
+    def _after(self, bustle: Bustle) -> None:
+        self.out.deeds += bustle.deeds.total()
+        self._edits += bustle.tried
+        for person in bustle.people:
+            self.out.refused.update(person.refused)
+        self._tokens += [one for one in bustle.asked if one.token]
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def _quiet(self, asked: list[Asked]) -> None:
+        """Everything mended; what is owed is looked for."""
+        rig, out = self.rig, self.out
+        mishaps.all_is_well(rig)
+        began = time.monotonic()
+        person = rig.person()
+        tending = Tending(rig, person)
+        with tending:
+            found = views(rig, asked, QUIET_S, person)
+            self._agree(began)
+        out.fenced += bool(tending.accepted)
+        out.settled += person.settled.total()
+        out.asked.update(view["state"] for view in found.values())
+        ends = [(one.kind, found[one.command_id]) for one in asked]
+        out.reasons.update(
+            f"{kind} {view['state']} {view.get('reason_code') or ''} {view.get('why') or ''}"
+            for kind, view in ends
+            if view["state"] != "applied"
+        )
+        out.wrong += what_went_wrong(rig, asked, found)
+        if isinstance(rig, OpenDental):
+            out.wrong += [Wrong("twice", f"two visits in one place: {p}") for p in overlaps(rig)]
+        writes = rig.witnessed()
+        out.witnessed += sum(write.is_ours for write in writes)
+        states = {ident: view["state"] for ident, view in found.items()}
+        out.wrong += judge(writes, self._edits, states, rig.address)
+
+    def _agree(self, began: float) -> None:
+        deadline = time.monotonic() + QUIET_S
+        while not (verdict := self.rig.verdict()).agrees:
+            if time.monotonic() > deadline:
+                tell(verdict.table())
+                self.out.wrong += [_differs(line) for line in verdict.streams if not line.agrees]
+                return
+            time.sleep(0.5)
+        tell(f"{self.out.kills} kills; agreed {time.monotonic() - began:.0f} s after quiet")
+        self.out.compared = verdict.total
+        self.out.quiet_s.append(time.monotonic() - began)
+
+    # --- yesterday -------------------------------------------------------------------------------
+
+    def _copy(self, act: str) -> None:
+        rig = self.rig
+        match act:
+            case "practice":
+                rig.copy_practice()
+            case "crm":
+                rig.copy_crm()
+            case "journal":
+                self._kill("journal copied")
+                rig.copy_journal()
+                rig.start_agent()
+
+    def _put_back(self, act: str) -> None:
+        rig = self.rig
+        self._chapters += 1
+        with self._bustle(crm=False) as bustle:
+            match act:
+                case "practice":
+                    rig.restore_practice()
+                    mishaps.wait(self._rng, self._most_s)
+                    self._kill("practice restored")
+                case "crm":
+                    rig.restore_crm()
+                    mishaps.wait(self._rng, self._most_s)
+                    self._kill("crm restored")
+                case "journal":
+                    self._kill("journal restored")
+                    rig.restore_journal()
+            rig.start_agent()
+            mishaps.wait(self._rng, self._most_s)
+        self.out.restored[act] += 1
+        self._after(bustle)
+        self._quiet([])
+        self.out.wrong += self._made_twice()
+
+    def _made_twice(self) -> list[Wrong]:
+        """Nothing asked for in this run stands there twice, whatever was put back."""
+        if not self._tokens:
+            return []
+        wrong = []
+        for one in self._tokens:
+            table, standing = {
+                "book": ("appointment", " AND AptStatus<>3"),
+                "note": ("commlog", ""),
+            }[one.kind]
+            sql = f"SELECT COUNT(*) FROM {table} WHERE Note LIKE %s{standing}"
+            made = self.rig.rows(sql, f"%{one.token}%")[0][0]
+            if made > 1:
+                wrong.append(Wrong("twice", f"{one.kind} {one.command_id}: {made} in the practice"))
+        return wrong
+
+
+class Tending:
+    """Practice's IT, who does what the status asks of a person, until the block ends."""
+
+    def __init__(self, rig: Troubled, person: Person) -> None:
+        self.accepted = 0
+        self._rig, self._person = rig, person
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(60)
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.5):
+            report: dict[str, Any] | None = self._rig.status()
+            if report is not None and report["snapshot"]["pms_error"] in SUSPECT:
+                with suppress(RuntimeError):  # the status of a moment ago
+                    self._rig.bridgework("sync", "--accept-source", "--json")
+                    self.accepted += 1
+                    self._stop.wait(3)

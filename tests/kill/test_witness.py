@@ -1,0 +1,47 @@
+"""The judge finds what it is there for; each rule is broken here on purpose."""
+
+from __future__ import annotations
+
+from tests.e2e.crm_side import Asked
+from tests.kill.rig import Write
+from tests.kill.witness import judge
+
+EDIT = Asked("edit", "c1", key="7", value="Unit 1", shown="Apt 4")
+
+
+def kinds(writes: list[Write], state: str = "applied", now: str = "Unit 1") -> list[str]:
+    return [one.kind for one in judge(writes, [EDIT], {"c1": state}, lambda _: now)]
+
+
+def test_one_write_of_what_was_seen_is_right() -> None:
+    assert kinds([Write("7", "Apt 4", "Unit 1", True)]) == []
+
+
+def test_the_practice_may_write_what_it_likes() -> None:
+    typed = [Write("7", "Apt 4", "Unit 1", True), Write("7", "Unit 1", "Rear 3", False)]
+    assert kinds(typed, now="Rear 3") == []
+
+
+def test_what_nobody_saw_is_not_replaced() -> None:
+    typed = [Write("7", "Apt 4", "Rear 3", False), Write("7", "Rear 3", "Unit 1", True)]
+    assert kinds(typed) == ["silent"]
+
+
+def test_a_line_nobody_asked_for() -> None:
+    assert kinds([Write("7", "Apt 4", "Unit 9", True)], "rejected", "Unit 9") == ["silent"]
+
+
+def test_twice() -> None:
+    again = [Write("7", "Apt 4", "Unit 1", True), Write("7", "Unit 1", "Apt 4", False),
+             Write("7", "Apt 4", "Unit 1", True)]  # fmt: skip
+    assert kinds(again) == ["twice"]
+
+
+def test_applied_and_nowhere_is_lost() -> None:
+    assert kinds([], now="Apt 4") == ["lost"]
+    assert kinds([]) == []  # it stands there: the witness's line was lost with its server
+    assert kinds([Write("7", "Unit 1", "Rear 3", False)], now="Rear 3") == []  # it was replaced
+
+
+def test_rejected_and_yet_written() -> None:
+    assert kinds([Write("7", "Apt 4", "Unit 1", True)], "rejected") == ["twice"]

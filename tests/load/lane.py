@@ -1,0 +1,174 @@
+"""Two loads on the real parts: many edits a second for long, and a month without the CRM.
+
+``steady``: the practice is edited at a fixed rate while somebody looks at the agent's memory each
+second; then, how long until the CRM has the last edit. ``offline``: the CRM is away, the agent's
+clock passes a day at a time, each day's edits are done at once; then the CRM is back, and the
+backlog drains. Both end with the independent comparer's verdict on every record.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent.sandbox.compare import Report, compare
+from agent.sandbox.practice.create import PracticePlan
+from agent.sandbox.practice.life import Life
+from tests.bench.rig import DATABASE, ZONE, Rig, percentile, tell
+from tests.e2e.two_sided import IMPATIENT, TRACED
+from tests.kill.machine import Clock
+
+DAY_S = 86_400
+DRAIN_S = 1800.0
+NOT_HERE = frozenset({"pms.writer"})
+
+
+def plan(patients: int, rows: int) -> PracticePlan:
+    """``rows``: a quarter of them visits, the others procedures, as in an office."""
+    return PracticePlan(
+        patients=patients, years=1, seed=5, zone=ZONE,
+        bulk_appointments=rows // 4, bulk_procedures=rows - rows // 4,
+    )  # fmt: skip
+
+
+class LoadRig(Rig):
+    """The bench's rig; the agent's clock can be set."""
+
+    def __init__(self, *, engine: str, plan: PracticePlan, kept: Path | None = None) -> None:
+        super().__init__(engine=engine, plan=plan, kept=kept)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.clock = Clock(self.folder)
+
+    def _environment(self) -> dict[str, str]:
+        return {**super()._environment(), **self.clock.environment}
+
+    def ready(self) -> None:
+        settings = {name: value for name, value in IMPATIENT.items() if name not in NOT_HERE}
+        self.load()
+        self.configure(settings)
+        self.start_agent()
+        self.wait_loaded(600)
+
+    def verdict(self) -> Report:
+        with closing(self.server.connect(DATABASE)) as practice:
+            return compare(practice, self.crm_db, zone=ZONE)
+
+    def pending(self) -> int:
+        report = self.status()
+        return 0 if report is None else int(report["snapshot"]["pending"])
+
+
+@dataclass
+class Memory:
+    """MB, one each second."""
+
+    mb: list[float] = field(default_factory=list)
+
+    @property
+    def growth(self) -> float:
+        """Share by which the last third's mean exceeds the middle third's; the first warms up."""
+        third = len(self.mb) // 3
+        if not third:
+            return 0.0
+        middle, last = self.mb[third : 2 * third], self.mb[-third:]
+        return (sum(last) / len(last)) / (sum(middle) / len(middle)) - 1
+
+
+@contextmanager
+def watched(rig: LoadRig) -> Iterator[Memory]:
+    found, done = Memory(), threading.Event()
+
+    def look() -> None:
+        while not done.wait(1.0):
+            found.mb.append(rig.rss_mb())
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        watcher.join()
+
+
+def steady(rig: LoadRig, *, rate: float, minutes: float, desks: int = 2) -> dict[str, Any]:
+    """``desks``: connections that share the rate; one alone does not get to fifty a second."""
+    counts = [0] * desks
+    most_pending = 0
+
+    def work(number: int) -> None:
+        with closing(rig.desk()) as desk:
+            life = Life(desk, seed=number, mix=TRACED)
+            for _ in life.run(rate=rate / desks, duration_s=minutes * 60):
+                counts[number] += 1
+
+    with watched(rig) as memory, rig.agent_meter() as cost:
+        began = time.monotonic()
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(desks)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(1)
+            most_pending = max(most_pending, rig.pending())
+        took = time.monotonic() - began
+    drained, verdict = drain(rig)
+    return {
+        "minutes": round(took / 60, 2),
+        "edits": sum(counts),
+        "edits_per_s": round(sum(counts) / took, 1),
+        "most_pending": most_pending,
+        "drained_s": round(drained, 1),
+        "agrees": verdict.agrees,
+        "compared": verdict.total,
+        "agent_cpu": round(cost[0].cpu, 3),
+        "rss_mb": [round(mb, 1) for mb in memory.mb],
+        "rss_p50_mb": round(percentile(memory.mb, 0.5), 1),
+        "rss_most_mb": round(max(memory.mb), 1),
+        "rss_growth": round(memory.growth, 4),
+    }
+
+
+def offline(rig: LoadRig, *, days: int, edits_a_day: int) -> dict[str, Any]:
+    rig.crm_down()
+    done = 0
+    began = time.monotonic()
+    with closing(rig.desk()) as desk, watched(rig) as memory:
+        life = Life(desk, seed=77, mix=TRACED)
+        for day in range(1, days + 1):
+            for _ in range(edits_a_day):
+                life.step()
+            done += edits_a_day
+            if rig.clock.is_here:
+                rig.clock.step(day * DAY_S)
+            time.sleep(1.1)  # the library looks at its file once a second
+        edited_s = time.monotonic() - began
+        rig.crm_up()
+        drained, verdict = drain(rig)
+    return {
+        "days": days,
+        "by_the_agents_clock": rig.clock.is_here,
+        "edits": done,
+        "edited_s": round(edited_s, 1),
+        "drained_s": round(drained, 1),
+        "edits_per_s": round(done / drained, 1),
+        "agrees": verdict.agrees,
+        "compared": verdict.total,
+        "rss_most_mb": round(max(memory.mb), 1),
+    }
+
+
+def drain(rig: LoadRig) -> tuple[float, Report]:
+    """Seconds until the comparer finds both sides equal, to the length of one look."""
+    began = time.monotonic()
+    while True:
+        looked = time.monotonic() - began
+        verdict = rig.verdict()
+        if verdict.agrees or looked > DRAIN_S:
+            tell(f"drained after {looked:.1f} s; a look takes {verdict.took_s:.1f} s")
+            return looked, verdict
+        time.sleep(0.2)

@@ -1,0 +1,30 @@
+"""``python -m tests.reliability``: write RELIABILITY.md from what the lanes have kept.
+
+``--check``: write nothing; exit code 1 when the file is not what would be written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.artefact import ROOT, read_all
+from tests.reliability.document import document
+
+FILE = ROOT / "RELIABILITY.md"
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    asked = parser.parse_args(argv)
+    text = document(read_all())
+    if asked.check:
+        return 0 if FILE.exists() and FILE.read_text(encoding="utf-8") == text else 1
+    FILE.write_text(text, encoding="utf-8")
+    print(FILE.name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""What an expert would ask to see, and which lane answers. No figure of ours stands here.
+
+A row's ``ours`` names figures of lanes in braces; what no lane has kept reads "not measured".
+``others``: figures the makers of comparable programs publish, or what is known of them, as gathered
+when this project was planned; not measured by us.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Part(NamedTuple):
+    """``text``: with figures of ``lane`` in braces."""
+
+    lane: str
+    text: str
+
+
+class Row(NamedTuple):
+    figure: str
+    target: str
+    others: str
+    ours: tuple[Part, ...] = ()
+
+
+SCOREBOARD: tuple[Row, ...] = (
+    Row(
+        "Lost records",
+        "0 in 1 M seeds",
+        "Dropbox, FoundationDB: 0 by their oracles; cursor polling (Kafka Connect JDBC, Airbyte):"
+        " known to lose",
+        (
+            Part("sim", "{seeds failed} of {seeds} seeds failed"),
+            Part("kill", "{lost} lost in {kills} kills"),
+        ),
+    ),
+    Row(
+        "Effects done twice",
+        "0",
+        "SymmetricDS skips a batch it knows; Debezium: at least once",
+        (Part("kill", "{twice} of {requests of the CRM} requests, {deeds in the practice} deeds"),),
+    ),
+    Row(
+        "Silent overwrites",
+        "0; every automatic resolution listed",
+        "Nextcloud: reports over many years; dogear calls it data loss",
+        (Part("kill", "{silent} of {edits witnessed} edits the practice's database saw"),),
+    ),
+    Row("Echoes", "0", "not published", (Part("sim", "{seeds failed} seeds failed any rule"),)),
+    Row(
+        "Crash points survived",
+        "100 %",
+        "ownCloud: i-th database access; SQLite: n-th I/O error",
+        (Part("crash-points", "{survived} of {crash points}"),),
+    ),
+    Row(
+        "kill -9 of the real process",
+        "2,000 kills, 0 lost, twice or stuck",
+        "PowerSync's fuzzing: about 0.5 % stuck; Litestream: issue 752",
+        (
+            Part(
+                "kill",
+                "{kills} kills ({kills, myisam} MyISAM, {kills, innodb} InnoDB, {kills, postgres}"
+                " PostgreSQL over ODBC): {lost} lost, {twice} twice, {silent} silent,"
+                " {stuck} stuck",
+            ),
+        ),
+    ),
+    Row(
+        "Seeds, simulated time",
+        "20,000 to 50,000 seeds a night",
+        "FoundationDB: tens of thousands a night; VOPR: 1,024 cores; Dropbox: millions a day",
+        (
+            Part(
+                "sim",
+                "{seeds} seeds, {virtual time}; {seeds not the same twice} not the same twice",
+            ),
+        ),
+    ),
+    Row(
+        "Kinds of fault, states reached",
+        "52 kinds, no reachable cell unreached",
+        "FoundationDB: 25 % of faults on, 25 % firing; probes in the code",
+        (
+            Part(
+                "sim",
+                "{kinds of fault that struck} kinds struck; {cells not reached} of"
+                " {reachable cells} reachable cells not reached",
+            ),
+        ),
+    ),
+    Row(
+        "Planted bugs killed",
+        "all, within 2,000 seeds each",
+        "rarely shown",
+        (
+            Part(
+                "sim-mutants",
+                "{planted bugs killed} of {planted bugs}; median {median seeds to kill} seeds",
+            ),
+        ),
+    ),
+    Row(
+        "Change to CRM",
+        "p99 within 1 s",
+        "SymmetricDS: looks every 10 s; Open Dental's events: a polling interval",
+        (
+            Part(
+                "bench-latency",
+                "MyISAM p50 {myisam ms all p50}, p99 {myisam ms all p99};"
+                " InnoDB p50 {innodb ms all p50}, p99 {innodb ms all p99}",
+            ),
+        ),
+    ),
+    Row(
+        "Restart with work pending",
+        "2 s with 10,000 pending, 10 s with 1 M records",
+        "Debezium resumes at the chunk",
+        (
+            Part(
+                "bench-restart",
+                "first sync at worst {first sync, in order, worst} (stopped in order),"
+                " {first sync, killed, worst} (killed) with {rows in the journal} rows",
+            ),
+        ),
+    ),
+    Row(
+        "Load held",
+        "50 edits/s for 8 h, memory flat within 5 %, beside 5 M rows",
+        "Litestream: 8 h at 50 to 100 writes/s; SymmetricDS: a commit each 10,000 rows",
+        (
+            Part(
+                "load",
+                "{edits a second} for {load held for} beside {records compared} records; memory"
+                " {memory p50}, at most {memory most}, {memory, last third to middle} in the last"
+                " third; drained after {drained after}",
+            ),
+        ),
+    ),
+    Row(
+        "Load on the practice's server",
+        "duty at most 10 %, statements at most 100 ms",
+        "pt-table-checksum: 0.5 s a chunk, backs off at 25 threads",
+        (Part("bench-sweep", "longest statement of a sweep {longest_statement_ms}"),),
+    ),
+    Row(
+        "Quiet to agreement after a crash",
+        "within a rotation",
+        "not published",
+        (Part("kill", "p50 {quiet to agreement, p50}, at most {quiet to agreement, most}"),),
+    ),
+    Row(
+        "Clock abuse",
+        "no effect on correctness",
+        "Anki refuses above 300 s; SymmetricDS: 10 s threshold; Nextcloud needs clocks that agree",
+        (Part("kill", "{clock steps} steps of the agent's clock, up to an hour each way"),),
+    ),
+    Row(
+        "Offline endurance",
+        "30 days, then agreement without doubles",
+        "binlog default 30 days; Stripe's keys: 24 hours",
+        (
+            Part(
+                "load",
+                "{offline}, {offline edits} edits, drained after {offline drained after};"
+                " {differences after offline} differences",
+            ),
+        ),
+    ),
+    Row(
+        "Restored practice, CRM, journal",
+        "all noticed, no push before a person's word",
+        "CouchDB: session ids; Nextcloud: fingerprint",
+        (
+            Part(
+                "kill",
+                "put back {practice restored} times (practice, {fenced} of them fenced by the"
+                " agent), {crm restored} (CRM), {journal restored} (journal); {twice} done twice",
+            ),
+        ),
+    ),
+    Row("Mass-delete brake", "at most 20 records or 1 %", "Nextcloud, Maestral: known accidents"),
+    Row("Undo", "exact, or refused with a reason", "SymmetricDS has none"),
+    Row("Audit: tampering found", "5 of 5 classes", "Crosby and Wallach: 1,750 events/s and more"),
+    Row("Journal damage found", "100 %, rebuilt without doubles", "Maestral: made anew"),
+    Row("Success rate", "99.9 % of cycles", "Mozilla logins: 95 % to 99 % by one fix"),
+)

@@ -1,0 +1,144 @@
+"""The long lane: tens of thousands of seeds, each twice, on all cores, in as many sittings as it
+takes. Every seed's result is kept at once; the same command goes on where the last one stopped.
+
+Green only if every seed held, came out the same twice, and every reachable cell of the coverage
+table was hit.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from tests import artefact
+from tests.sim.coverage import reachable, table, unreached
+from tests.sim.ranges import Told, Totals, run_range
+
+SEEDS = 20_000
+FULL_COVERAGE_SEEDS = 5_000  # fewer cannot be expected to reach every cell
+SAY_EVERY_S = 60.0
+COMMAND = "python -m tests.sim --nightly"
+
+
+class Kept:
+    """Results of one commit, a line of JSON each. Of other code than that they are worth nothing:
+    ``commit`` ending in "+" (changed files) starts anew."""
+
+    def __init__(self, folder: Path, commit: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{commit}.jsonl"
+        if commit.endswith("+"):
+            self.path.unlink(missing_ok=True)
+        self.told = {told.seed: told for told in self._read()}
+
+    def _read(self) -> Iterator[Told]:
+        """A last line cut short by a kill is passed over."""
+        if not self.path.exists():
+            return
+        for line in self.path.read_bytes().splitlines():
+            try:
+                yield msgspec.json.decode(line, type=Told)
+            except msgspec.DecodeError:
+                continue
+
+    @contextmanager
+    def adding(self) -> Iterator[Callable[[Told], None]]:
+        with self.path.open("ab") as file:
+            if file.tell() and not self.path.read_bytes().endswith(b"\n"):
+                file.write(b"\n")
+            yield lambda told: self._add(file, told)
+
+    def _add(self, file: IO[bytes], told: Told) -> None:
+        file.write(msgspec.json.encode(told) + b"\n")
+        file.flush()
+        self.told[told.seed] = told
+
+
+def cache_folder() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "bridgework" / "sim"
+
+
+def nightly(
+    first: int, seeds: int, *, jobs: int, minutes: float, keep: bool, folder: Path, commit: str
+) -> int:
+    """Exit code. ``minutes``: stop after so long (0: when done) and say how to go on."""
+    kept = Kept(folder, commit)
+    wanted = range(first, first + seeds)
+    missing = [seed for seed in wanted if seed not in kept.told]
+    if len(missing) < seeds:
+        print(f"{seeds - len(missing)} seeds of this commit are done already: {kept.path}")
+    began = time.monotonic()
+    with kept.adding() as add:
+        _work(missing, add, jobs=jobs, until=began + minutes * 60 if minutes else None)
+    took = time.monotonic() - began
+    totals = Totals()
+    for seed in wanted:
+        if seed in kept.told:
+            totals.add(kept.told[seed])
+    ran = commit if keep else None
+    return _tell(totals, first, seeds, took, ran=ran, new=len(missing))
+
+
+def _work(
+    missing: list[int], add: Callable[[Told], None], *, jobs: int, until: float | None
+) -> None:
+    said = time.monotonic()
+    results = run_range(missing, jobs=jobs, twice=True)
+    try:
+        for done, told in enumerate(results, 1):
+            add(told)
+            if told.rule or not told.is_same:
+                print(f"seed {told.seed}: {told.what or 'two runs, two digests'}", flush=True)
+            if time.monotonic() - said > SAY_EVERY_S:
+                said = time.monotonic()
+                print(f"{done} of {len(missing)} seeds", flush=True)
+            if until is not None and time.monotonic() > until:
+                return
+    except KeyboardInterrupt:
+        print("stopped; what is done is kept")
+    finally:
+        results.close()  # type: ignore[attr-defined]
+
+
+def _tell(totals: Totals, first: int, seeds: int, took: float, *, ran: str | None, new: int) -> int:
+    """``ran``: the commit to keep the figures under; None: they are only shown."""
+    left = unreached(totals.hits)
+    print(table(totals.hits))
+    is_done = totals.seeds == seeds
+    is_covered = not left or totals.seeds < FULL_COVERAGE_SEEDS
+    if ran is not None:
+        artefact.keep(
+            "sim",
+            ran=ran,
+            command=f"{COMMAND} --seeds {totals.seeds} --from {first}",
+            seconds=took,
+            seeds=(first, first + totals.seeds - 1),
+            figures={
+                "seeds": (totals.seeds, ""),
+                "seeds failed": (len(totals.failed), ""),
+                "seeds not the same twice": (len(totals.unlike), ""),
+                "virtual time": (round(totals.numbers["virtual_s"] / 3600), "h"),
+                "lives": (totals.numbers["lives"], ""),
+                "edits": (totals.numbers["edits"], ""),
+                "pushed": (totals.numbers["pushed"], ""),
+                "written": (totals.numbers["wrote"], ""),
+                "strikes": (sum(totals.hits.values()), ""),
+                "kinds of fault that struck": (totals.kinds, ""),
+                "reachable cells": (len(reachable()), ""),
+                "cells not reached": (len(left), ""),
+            },
+        )
+    if not is_done:
+        print(f"{seeds - totals.seeds} seeds are left; the same command goes on")
+    if not is_covered:
+        print(f"{len(left)} reachable cells were never hit")
+    print(totals.line(first, took) + (f" ({new - (seeds - totals.seeds)} of them now)"))
+    is_green = is_done and is_covered and not totals.failed and not totals.unlike
+    return 0 if is_green else 1

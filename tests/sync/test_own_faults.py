@@ -1,0 +1,77 @@
+"""Faults of our own while a booking is carried out, and keys given away again: found by the
+simulation (seeds 93 and 111)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from agent.journal.pulled import CommandState
+from agent.model.commands import CommandType, EndState
+from agent.model.streams import Stream
+from agent.sync.apply import MOST_BUGS
+from agent.sync.places import Places
+from agent.sync.recover import nobodys
+from tests.sync.pullrig import Desk
+from tests.sync.pullsite import desk, open_desk, site_template
+
+__all__ = ["desk", "open_desk", "site_template"]
+
+
+def broken(*_: Any) -> bool:
+    raise RuntimeError("planted")
+
+
+def test_a_fault_of_ours_never_ends_a_booking_that_stands(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as planted:
+        planted.setattr(Places, "lost", broken)  # looked at right after the write
+        ident = desk.book()
+        desk.settle()
+        for _ in range(2 * MOST_BUGS):
+            desk.clock.advance(60.0)
+            desk.apply_round()
+        assert len(desk.visits()) == 1
+        row = desk.journal.command(ident)
+        assert row is not None
+        assert row.state is not CommandState.DONE
+        assert desk.two.safety.suspended == "booking.failed"  # nobody else books into the unknown
+    desk.two.safety.clear("it")
+    desk.clock.advance(3600.0)
+    desk.settle()
+    outcome = desk.outcome(ident)
+    assert outcome is not None
+    assert outcome.state is EndState.APPLIED
+    assert len(desk.visits()) == 1
+
+
+def test_a_fault_before_anything_was_written_ends_after_a_few_tries(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk.two.apply._carrying, "carry", broken)
+    ident = desk.ask(
+        CommandType.COMMLOG_APPEND,
+        {"patient_key": str(desk.patient()), "note": "asked back", "mode": "phone"},
+    )
+    for _ in range(2 * MOST_BUGS):
+        desk.work(1)
+        desk.clock.advance(60.0)
+    outcome = desk.outcome(ident)
+    assert outcome is not None
+    assert outcome.state is EndState.REJECTED
+
+
+def test_a_key_given_away_again_is_nobodys(desk: Desk) -> None:
+    key = desk.booked()
+    (made,) = desk.journal.effects_on(Stream.APPOINTMENT, key, desk.clock.now() - timedelta(days=1))
+    records: dict[Any, dict[str, Any]] = {key: {"note": "x"}}
+    assert nobodys(desk.journal, Stream.APPOINTMENT, records) == {}
+    assert made.settled_at is not None
+    later = replace(made, number=made.number + 1, planned_at=made.settled_at + timedelta(seconds=1))
+    assert nobodys(desk.journal, Stream.APPOINTMENT, records, above=later) == records
+    before = replace(later, planned_at=made.settled_at - timedelta(seconds=1))
+    assert nobodys(desk.journal, Stream.APPOINTMENT, records, above=before) == {}
