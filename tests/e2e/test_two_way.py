@@ -1,7 +1,5 @@
 """Both directions at once against real parts, with everything going wrong in between.
 
-The short run of every day is the kill lane's (``tests/kill``); here are the long ones, and races.
-
 MariaDB, the reference CRM and the agent are processes of their own; the Open Dental API is the
 stand-in of ``tests/support/odapi`` (it cannot show what the vendor's own program would do).
 """
@@ -127,6 +125,10 @@ def races(bookings: int) -> None:
 @pytest.mark.parametrize("engine", ["myisam", "innodb"])
 def test_for_minutes(engine: str) -> None:
     two_sided(engine, patients=2000, seconds=180, staff=10, people=4)
+
+
+def test_nothing_is_lost_doubled_or_overwritten() -> None:
+    two_sided("myisam", patients=200, seconds=20, staff=5, people=2)
 
 
 def test_racing_bookings() -> None:

@@ -1,4 +1,4 @@
-"""Fifty kills in every run: three engines, the practice put back from a copy at the end of each."""
+"""Fifteen kills in every run, on PostgreSQL; the other engines and copies as slow tests."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def all_of(engine: str, kills: int, act: str) -> None:
         assert outcome.fenced == 1
 
 
+@pytest.mark.slow
 @pytest.mark.mariadb
 @pytest.mark.xdist_group("kill-mariadb")
 @pytest.mark.parametrize(("engine", "kills"), [("myisam", 20), ("innodb", 15)])
