@@ -36,6 +36,7 @@ FOLDERS = (
     ("eaglesoft", r"C:\Eaglesoft"),
 )
 _DSN_KEY = r"SOFTWARE\ODBC\ODBC.INI\ODBC Data Sources"
+_DRIVERS_KEY = r"SOFTWARE\ODBC\ODBCINST.INI\ODBC Drivers"
 Value = str | int | float | bool
 
 
@@ -99,16 +100,24 @@ if sys.platform == "win32":
     import winreg
 
     def _data_sources() -> Mapping[str, str]:
-        """The computer's and this account's ODBC data sources, 64-bit and 32-bit alike, from where
-        Windows keeps them: the driver manager would show those of our own word size only."""
+        """The computer's and this account's ODBC data sources."""
+        return _values(_DSN_KEY, (winreg.HKEY_LOCAL_MACHINE, winreg.HKEY_CURRENT_USER))
+
+    def odbc_drivers() -> list[str]:
+        """Names of the ODBC drivers of this computer."""
+        return sorted(_values(_DRIVERS_KEY, (winreg.HKEY_LOCAL_MACHINE,)))
+
+    def _values(place: str, roots: Iterable[int]) -> dict[str, str]:
+        """64-bit and 32-bit alike, from where Windows keeps them: the driver manager would show
+        those of our own word size only."""
         found: dict[str, str] = {}
-        for root in (winreg.HKEY_LOCAL_MACHINE, winreg.HKEY_CURRENT_USER):
+        for root in roots:
             for view in (winreg.KEY_WOW64_32KEY, winreg.KEY_WOW64_64KEY):
                 try:
-                    with winreg.OpenKey(root, _DSN_KEY, 0, winreg.KEY_READ | view) as key:
+                    with winreg.OpenKey(root, place, 0, winreg.KEY_READ | view) as key:
                         for at in range(winreg.QueryInfoKey(key)[1]):
-                            name, driver, _ = winreg.EnumValue(key, at)
-                            found[name] = str(driver)
+                            name, value, _ = winreg.EnumValue(key, at)
+                            found[name] = str(value)
                 except OSError:  # no such key
                     continue
         return found
@@ -125,6 +134,17 @@ else:
             return {str(name): str(driver) for name, driver in pyodbc.dataSources().items()}
         except pyodbc.Error:
             return {}
+
+    def odbc_drivers() -> list[str]:
+        """Names of the ODBC drivers of this computer; none where there is no driver manager."""
+        try:
+            import pyodbc
+        except ImportError:
+            return []
+        try:
+            return sorted(map(str, pyodbc.drivers()))
+        except pyodbc.Error:
+            return []
 
 
 def _services() -> Iterable[str]:

@@ -32,6 +32,8 @@ from gui.prefs import Prefs
 from gui.presenter.notices import RESULT, Notice, Notices
 from gui.presenter.offer import Offer
 from gui.presenter.status import StatusView, status_view
+from gui.reportpdf import PRINT
+from gui.reportpdf import main as print_main
 from gui.shell import Shell
 from gui.single import Single, call_first, session_name
 from gui.theme import Scheme, Theme
@@ -271,6 +273,8 @@ def _until(span: str, now: datetime) -> datetime:
 
 
 def main(arguments: Sequence[str]) -> int:
+    if arguments[:1] == [PRINT]:
+        return print_main(list(arguments[1:]))  # a report to PDF: no icon, no window
     wish = _parser().parse_args(arguments)
     app = QApplication.instance() or QApplication(["bridgework"])
     assert isinstance(app, QApplication)

@@ -83,7 +83,9 @@ class Texts:
         if not self._is_pseudo:
             return found
         parts = ("title", "body", "next_step", "button")
-        longer = {part: pseudo(getattr(found, part)) for part in parts if getattr(found, part)}
+        longer: dict[str, Any] = {
+            part: pseudo(getattr(found, part)) for part in parts if getattr(found, part)
+        }
         return replace(found, **longer)
 
     def names(self, prefix: str) -> list[str]:

@@ -53,6 +53,8 @@ def build(asked: argparse.Namespace) -> int:
     from installer.pins import load_pins, product_version
     from installer.sign import Signer, test_signer
     from installer.steps import run_step
+    from installer.tables import product_code
+    from installer.winget import winget_files
 
     started = time.monotonic()
     pins = load_pins()
@@ -100,6 +102,16 @@ def build(asked: argparse.Namespace) -> int:
     shutil.copy(bundled / "Bridgework" / bundle.SBOM, asked.out)
     digest = hashlib.sha256(final.read_bytes()).hexdigest()
     final.with_suffix(".msi.sha256").write_text(f"{digest}  {final.name}\n")
+    manifest = winget_files(
+        pins.product,
+        version=version,
+        url=f"{asked.url.rstrip('/')}/{final.name}",
+        sha256=digest,
+        product_code=product_code(final),
+    )
+    (asked.out / "winget").mkdir(exist_ok=True)
+    for name, text in manifest.items():
+        (asked.out / "winget" / name).write_text(text, encoding="utf-8")
     size_mb = final.stat().st_size / 1e6
     print(f"\n{final}\n{size_mb:.1f} MB, {time.monotonic() - started:.0f} s, SHA-256 {digest}")
     if size_mb > pins.msi_budget_mb:
@@ -118,6 +130,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--and-next", action="store_true", help="the same as the next version too, to try upgrades"
     )
     parser.add_argument("--until", choices=["frozen", "msi"], default="msi")
+    parser.add_argument(
+        "--url", default="https://bridgework.example/download", metavar="FOLDER",
+        help="where the MSI will be fetched from; enters the winget manifest",
+    )  # fmt: skip
     parser.add_argument("--cert", type=Path, help="PEM; a test certificate by default")
     parser.add_argument("--key", default="", help="PEM file or PKCS#11 URI")
     parser.add_argument("--pkcs11", default="", metavar="MODULE", help="the token's library")

@@ -13,7 +13,7 @@ import msgspec
 
 from agent import __version__
 from agent.cli.asking import JSON, print_json, reception
-from agent.cli.audit_page import audit_text
+from agent.cli.audit_page import audit_text, quality_text
 from agent.cli.handing import wait
 from agent.cli.journal_cmd import verdict
 from agent.cli.root import App
@@ -22,6 +22,7 @@ from agent.errors import ConfigError, CrmAuthError, CrmError, ExitCode
 from agent.journal.snapshot import status_snapshot, verify_file
 from agent.model.desk import AuditVerdict
 from agent.model.proof import Audit, Basis, CompareSides
+from agent.model.quality import QualityReport, ReviewQuality
 from agent.runtime.clock import SystemClock
 from agent.sync.proofs import TOO_MANY
 
@@ -117,3 +118,36 @@ def compare(
     if found.is_equal:
         return ExitCode.OK
     return ExitCode.ACTION if any(line.why == TOO_MANY for line in found.lines) else ExitCode.FAILED
+
+
+@audit.command("quality")
+@click.option("--rule", "codes", multiple=True, metavar="CODE", help="Only this rule. Repeatable.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Record numbers given of each rule.",
+)
+@JSON
+@click.pass_obj
+def quality(app: App, codes: tuple[str, ...], limit: int, as_json: bool) -> ExitCode:  # fmt: skip
+    """Apply the data-quality rules to every record and list what a person should look at.
+
+    The rules stand in a CSV (assets/rules/quality.csv); the practice's own, in quality-rules.csv in
+    the agent's folder, come on top: other codes add rules, the same code replaces one, the check
+    'off' switches one off. Records are named by the practice's own numbers only.
+
+    Exit codes: 0 nothing found, 1 something found, a stream not looked at (no agent runs), or a
+    line of the own rules that cannot be used.
+    """
+    with reception(app, ReviewQuality) as desk:
+        job = wait(desk, desk.ask(ReviewQuality(codes, limit)), "Reviewing")
+    report = msgspec.convert(job.result, QualityReport)
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(quality_text(report))
+    is_fine = not (report.found or report.skipped or report.problems)
+    return ExitCode.OK if is_fine else ExitCode.FAILED

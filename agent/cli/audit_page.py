@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from agent.cli import speech
-from agent.cli.render import full_proof, span, wrapped
+from agent.cli.render import findings_lines, full_proof, span, wrapped
 from agent.model.proof import Audit, Basis, Standing, StreamProof
+from agent.model.quality import QualityReport
 
 _COLUMNS = ("records", "at CRM", "missing", "different", "extra", "waiting", "repaired")
 _WORDS = {
@@ -79,3 +80,28 @@ def _verdict(found: Audit) -> list[str]:
     if any(line.standing is Standing.DIFFERS for line in found.lines):
         lines.append("Next: bridgework audit compare --repair (with --many for more than a little)")
     return lines
+
+
+_SHOWN_KEYS = 8
+
+
+def quality_text(report: QualityReport) -> str:
+    """What was found first, then what was fine, then what was not looked at."""
+    lines = []
+    for rule in sorted(report.rules, key=lambda rule: -rule.count):
+        if not rule.count:
+            continue
+        lines.append(f"  {rule.count:>8,}  {rule.title()}  [{rule.code}]")
+        more = ", ..." if rule.count > len(rule.keys[:_SHOWN_KEYS]) else ""
+        if rule.keys:
+            shown = ", ".join(rule.keys[:_SHOWN_KEYS])
+            lines.append(f"            {rule.stream.value} {shown}{more}")
+    rows, fine = sum(report.rows.values()), sum(not rule.count for rule in report.rules)
+    lines.insert(0, f"{report.found:,} to look at, in {rows:,} records ({span(report.took_s)}):")
+    if not report.found:
+        lines = [f"Nothing to look at, in {rows:,} records ({span(report.took_s)})."]
+    lines += ["", f"  {fine} of {len(report.rules)} rules found nothing."]
+    if report.skipped:
+        names = ", ".join(stream.value for stream in report.skipped)
+        lines += wrapped(f"Not looked at, because no agent reads the practice: {names}", "  ", "  ")
+    return "\n".join([*lines, *findings_lines(report.problems)])

@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "undo": ("agent.cli.undo_cmd:undo", "Take back what the agent wrote."),
     "safety": ("agent.cli.safety_cmd:safety", "Limit what the agent may write."),
     "audit": ("agent.cli.audit_cmd:audit", "Prove the record of what was done."),
+    "report": ("agent.cli.report_cmd:report", "One week in figures: page, PDF, JSON."),
     "metrics": ("agent.cli.metrics_cmd:metrics", "Figures for monitoring (Prometheus)."),
     "alerts": ("agent.cli.alerts_cmd:alerts", "Who is told when a promise is missed."),
     "logs": ("agent.cli.logs_cmd:logs", "Show the log; it holds no patient data."),

@@ -45,8 +45,11 @@ from agent.journal.values import (
     to_micros,
     unpack_operations,
 )
+from agent.journal.week_reads import WeekReads
 from agent.model.reading import EMPTY_DIGEST, Digest, Key
 from agent.model.streams import Stream
+
+LAST_CHAR = "\U0010ffff"  # above every name that begins with a prefix
 
 _HELD = """
 SELECT key, hash, sum48, xor64, seen_lsn, agreed, batch, missing_since, gone_at IS NOT NULL,
@@ -65,7 +68,7 @@ FROM record WHERE stream = ? AND gone_at IS NULL AND missing_since IS NULL
 _BATCH = "number, id, stream, rank, attempts, planned_at, operations, body"
 
 
-class Reads(PullReads, ActivityReads, FallbackReads, ProofReads):
+class Reads(PullReads, ActivityReads, FallbackReads, ProofReads, WeekReads):
     """The reading face of a journal."""
 
     # --- records -----------------------------------------------------------------------------
@@ -342,8 +345,8 @@ class Reads(PullReads, ActivityReads, FallbackReads, ProofReads):
         """Marks whose name starts with ``prefix``, by name."""
         return dict(
             self._rows(
-                "SELECT name, value FROM mark WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name",
-                (prefix,),
+                "SELECT name, value FROM mark WHERE name >= ? AND name < ? ORDER BY name",
+                (prefix, prefix + LAST_CHAR),
             )
         )
 

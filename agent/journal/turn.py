@@ -240,6 +240,10 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities, Fa
             (name, value),
         )
 
+    def drop_marks(self, first: str, before: str) -> None:
+        """Those whose name lies from ``first`` up to, not including, ``before``."""
+        self._db.execute("DELETE FROM mark WHERE name >= ? AND name < ?", (first, before))
+
     def open_span(
         self,
         stream: Stream,

@@ -11,10 +11,12 @@ import msgspec
 from agent.model.activity import CheckNow, GetPulse, ListActivity, ReadLog
 from agent.model.asking import Done, Request, Role, Settlement
 from agent.model.helping import MakeBundle, RunDoctor
+from agent.model.kpi import MakeWeek
 from agent.model.longwork import CancelJob, DropFile, FetchPart, OpenUpload, SendPart, ShowJob
 from agent.model.mapping import EditMap, ExportMap, ShowMap
 from agent.model.metrics import ReadMetrics, RehearseAlert
 from agent.model.proof import CompareSides
+from agent.model.quality import ReviewQuality
 from agent.model.records import (
     HeedParked,
     IgnoreParked,
@@ -238,7 +240,7 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     ListEffects, SettleEffect, PreviewUndo, ApplyUndo,
     GetSafety, SetSafety, SuspendBooking, ClearSuspension,
     ListCommands, ShowCommand, VerifyAudit, CompareSides,
-    ReadMetrics, RehearseAlert,
+    ReadMetrics, RehearseAlert, ReviewQuality, MakeWeek,
     OpenUpload, SendPart, FetchPart, DropFile, ShowJob, CancelJob,
     ListOutages, CountPending, ExportSheet, LookAtSheet, PreviewImport, ListRows, ExportRejected,
     ApplyImport, ListIntakes, ShowIntakeEffects,

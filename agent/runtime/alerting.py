@@ -18,7 +18,7 @@ from agent.config import Settings
 from agent.config.secrets import Secrets, read_secret
 from agent.crm.webhook import post
 from agent.errors import AgentError
-from agent.journal.journal import Journal
+from agent.journal.journal import Journal, Turn
 from agent.model.reading import Finding
 from agent.ports import Clock
 from agent.support import mail
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 LOOK_S = 60.0
 WINDOW = timedelta(hours=1)
 TRIED_FOR = timedelta(days=1)
-DAYS_KEPT = 400
+DAYS_KEPT = timedelta(days=400)
 DAY = "figures:day:"
 _HELD = "alerts:held"
 _UNTOLD = "alerts:untold"
@@ -105,7 +105,7 @@ class Alerting:
                     known = {k: v for k, v in notice.facts.items() if v is not None}
                     turn.note(notice.code, None, 1, known)
                 turn.audit("alert.over" if notice.is_over else "alert.told", {"code": notice.code})
-            self._keep_day(turn.set_mark, now, figures)
+            self._keep_day(turn, now, figures)
             if fresh:
                 untold = [*self._untold(), *fresh]
                 turn.set_mark(_UNTOLD, msgspec.json.encode(untold).decode())
@@ -162,14 +162,15 @@ class Alerting:
             for tier, since in self._journal.oldest_by_tier().items()
         ]
 
-    def _keep_day(
-        self, set_mark: Callable[[str, str], None], now: datetime, figures: Figures
-    ) -> None:
-        name = DAY + self._wall(now).date().isoformat()
+    def _keep_day(self, turn: Turn, now: datetime, figures: Figures) -> None:
+        today = self._wall(now).date()
+        name = DAY + today.isoformat()
         text = self._journal.mark(name)
         before = msgspec.json.decode(text, type=Figures) if text else Figures({}, {})
         day = before.plus(figures.minus(self._stored))
-        set_mark(name, msgspec.json.encode(day).decode())
+        turn.set_mark(name, msgspec.json.encode(day).decode())
+        if not text:
+            turn.drop_marks(DAY, DAY + (today - DAYS_KEPT).isoformat())
         self._stored = figures
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -40,6 +41,8 @@ from agent.runtime.fallback.build import build_counter
 from agent.runtime.mapping import Chart
 from agent.runtime.pause import clear_pause, write_pause
 from agent.runtime.proofdesk import proof_answers, without_engine
+from agent.runtime.qualitydesk import Review, quality_answers
+from agent.runtime.weekly import Weekly, week_answers
 from agent.support.health import offline_report
 from agent.sync.safety import Safety
 from agent.sync.switches import FILE, Switch, of_settings
@@ -73,7 +76,16 @@ def reading_desk(settings: Settings, paths: Paths) -> Iterator[Desk]:
             report=rooms.report, folder=Path(folder) / "handoff",
         )  # fmt: skip
         looking = without_engine(settings, open_secrets(paths), visitor, visitor.uuid)
-        beside = {**counter.answers(), **proof_answers(counter.jobs, looking)}
+        lists = counter.exporting
+        review = Review(visitor, SystemClock(), paths.home, lists.records, lists.some)
+        zone = ZoneInfo(settings.practice.zone) if settings.practice.zone else None
+        weekly = Weekly(visitor, SystemClock().now, zone, lists.records, lists.some)
+        beside = {
+            **counter.answers(),
+            **proof_answers(counter.jobs, looking),
+            **quality_answers(counter.jobs, review),
+            **week_answers(counter.jobs, weekly),
+        }
         yield Desk(dataclasses.replace(rooms, beside=beside))
         counter.close()
 

@@ -19,7 +19,8 @@ from agent.runtime.fallback.outages import outage_line
 from agent.support.bundle import Bundle, environment
 from agent.support.doctor import run_checks
 from agent.support.messages import Catalogue
-from agent.support.programs import antivirus, odbc_drivers
+from agent.support.programs import antivirus
+from drivers.finding import odbc_drivers
 
 MOST_DAYS = 30
 _ACTIVITY = 2000

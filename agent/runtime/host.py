@@ -45,9 +45,11 @@ from agent.runtime.pause import read_pause
 from agent.runtime.power import Wakefulness, booted_at
 from agent.runtime.proofdesk import proof_answers, with_engine
 from agent.runtime.pulling import Ear, build_twoway
+from agent.runtime.qualitydesk import Review, quality_answers
 from agent.runtime.scheduler import Chores
 from agent.runtime.serve import ControlService, serve_control
 from agent.runtime.sources import open_source, site_map
+from agent.runtime.weekly import Weekly, week_answers
 from agent.support.alerts import Notice
 from agent.support.bundle import drop_old
 from agent.support.exposition import exposition
@@ -169,6 +171,26 @@ class Host:
                 **proof_answers(
                     self.counter.jobs, with_engine(self.engine, self.journal, self.source)
                 ),
+                **quality_answers(
+                    self.counter.jobs,
+                    Review(
+                        self.journal,
+                        self.clock,
+                        self.paths.home,
+                        self.counter.exporting.records,
+                        self.counter.exporting.some,
+                    ),
+                ),
+                **week_answers(
+                    self.counter.jobs,
+                    Weekly(
+                        self.journal,
+                        self.clock.now,
+                        self._zone(),
+                        self.counter.exporting.records,
+                        self.counter.exporting.some,
+                    ),
+                ),
                 RehearseAlert: lambda _, __: AlertsTold(
                     self.alerting.rehearse(Notice(REHEARSED, self.clock.now(), {})),
                     self.alerting.standing,
@@ -233,9 +255,13 @@ class Host:
         return exposition(self.measures.figures(), self.report().snapshot, self.clock.now())
 
     def _is_open(self) -> bool:
-        practice = self.settings.practice
-        zone = ZoneInfo(practice.zone) if practice.zone else None  # None: this computer's own
-        return is_open(parse_hours(practice.hours), self.clock.now().astimezone(zone))
+        week = parse_hours(self.settings.practice.hours)
+        return is_open(week, self.clock.now().astimezone(self._zone()))
+
+    def _zone(self) -> ZoneInfo | None:
+        """None: this computer's own."""
+        zone = self.settings.practice.zone
+        return ZoneInfo(zone) if zone else None
 
     def _writing(self) -> tuple[Finding, ...]:
         """What the writer says of itself, a chain that does not hold, and booking that a person

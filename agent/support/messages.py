@@ -37,7 +37,7 @@ class Message:
     """``title``: what stopped; ``body``: its effect; ``next_step``: one thing to do, or "".
 
     ``button``: that step where a window can lead to it, and ``go`` where to: ``tab:place`` (setup
-    is the wizard) or ``do:allow|accept|book|start``. Both, or neither.
+    is the wizard) or ``do:allow|accept|book|resend|start``. Both, or neither.
     """
 
     code: str

@@ -1,4 +1,4 @@
-"""Programs beside ours that support asks about first: antivirus, and the ODBC drivers there are."""
+"""Programs beside ours that support asks about first: antivirus, and names of ODBC drivers."""
 
 from __future__ import annotations
 
@@ -39,16 +39,6 @@ def antivirus() -> list[str]:
         if name in ANTIVIRUS:
             found.add(ANTIVIRUS[name])
     return sorted(found)
-
-
-def odbc_drivers() -> list[str]:
-    """Names as the system's driver manager lists them; none where it has none."""
-    try:
-        import pyodbc
-
-        return sorted(pyodbc.drivers())
-    except Exception:  # noqa: BLE001 - no driver manager, or a broken list of its
-        return []
 
 
 def shareable(names: Iterable[str]) -> list[str]:

@@ -28,7 +28,7 @@ from agent.sync.bench import Bench
 from agent.sync.carrying import Carrying
 from agent.sync.effects import KINDS_OF, takes_place
 from agent.sync.errands import Errands
-from agent.sync.looks import Looks, Unreadable
+from agent.sync.looks import HeldBack, Looks, Unreadable
 from agent.sync.order import Order
 from agent.sync.outcomes import Say
 from agent.sync.payloads import Invalid, moment
@@ -185,7 +185,9 @@ class Apply:
         if doubtful or not self._journal.commands_due(self._clock.now(), 1):
             line.look()  # a routine look never keeps a command waiting
         self._go_on_when_free()
-        looks = Looks(reader, session.maps, lambda: self._journal.lsn, self._zone_of(session))
+        looks = Looks(
+            reader, session.maps, lambda: self._journal.lsn, self._zone_of(session), session.held
+        )
         next_look_s = self.recover.visit(looks, session.facts)
         bench = Bench(
             looks,
@@ -288,7 +290,7 @@ class Apply:
         except Overtaken:
             self._release(command)
         except Unreadable as unreadable:
-            self._end(command, EndState.REJECTED, unreadable.code, unreadable.reason)
+            self._unreadable(row, unreadable)
         except WriterAway as away:
             self.writer_line.failed(away)
             self._later(row, away.code)
@@ -309,6 +311,12 @@ class Apply:
             outcomes.store(turn, command, outcome)
         self._release(command)
         self._on_outcome()
+
+    def _unreadable(self, row: CommandRow, found: Unreadable) -> None:
+        if isinstance(found, HeldBack):  # for a while only
+            self._later(row, found.code, found.reason)
+        else:
+            self._end(row.command, EndState.REJECTED, found.code, found.reason)
 
     def _refused(self, command: Command, refused: Refuse) -> None:
         outcome = outcomes.make(

@@ -4,7 +4,7 @@ came in so that the mirror can take it. Reads only; decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -30,10 +30,18 @@ class Unreadable(Exception):
 
 
 class NotCarried(Unreadable):
-    """The site has no such records, or they are held back just now."""
+    """The site has no such records."""
 
     code = "record.not_carried"
     reason = Reason.NOT_SUPPORTED
+
+
+class HeldBack(Unreadable):
+    """The site has them and offers less of them just now (a crashed table, a right taken away):
+    what they say cannot be known, so nothing may be decided by them."""
+
+    code = "record.held_back"
+    reason = Reason.PMS_UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +64,27 @@ class Was:
 
 
 class Looks:
-    """One reader's looks. ``lsn()``: the journal's last lsn; ``zone``: the practice's."""
+    """One reader's looks. ``lsn()``: the journal's last lsn; ``zone``: the practice's; ``held``:
+    streams that are not read just now."""
 
     def __init__(
-        self, reader: PmsReader, maps: Mapping[Stream, StreamMap], lsn: Callable[[], int], zone: str
+        self,
+        reader: PmsReader,
+        maps: Mapping[Stream, StreamMap],
+        lsn: Callable[[], int],
+        zone: str,
+        held: Collection[Stream] = (),
     ) -> None:
         self._reader = reader
         self._maps = maps
+        self._held = held
         self._lsn = lsn
         self._zone = ZoneInfo(zone)
 
     def map_of(self, stream: Stream) -> StreamMap:
         mapped = self._maps.get(stream)
         if mapped is None:
-            raise NotCarried
+            raise HeldBack if stream in self._held else NotCarried
         return mapped
 
     def record(self, stream: Stream, key: Key) -> Found | None:
@@ -101,7 +116,10 @@ class Looks:
         return self.window(Stream.APPOINTMENT, on, on)
 
     def window(self, stream: Stream, first: date, last: date) -> dict[Key, dict[str, Any]]:
-        """Records of local days, both included; none where the site lacks the stream."""
+        """Records of local days, both included; none where the site lacks the stream. Raises
+        HeldBack: a schedule nobody can read is not an empty one."""
+        if stream in self._held:
+            raise HeldBack
         if stream not in self._maps:
             return {}
         found: dict[Key, dict[str, Any]] = {}
@@ -120,7 +138,7 @@ class Looks:
         return self._reader.max_key(stream)
 
     def carries(self, stream: Stream) -> None:
-        """Raises NotCarried."""
+        """Raises NotCarried and HeldBack."""
         self.map_of(stream)
 
     def above(self, stream: Stream, floor: Key | None, most: int) -> list[Key]:

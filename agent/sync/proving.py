@@ -107,7 +107,8 @@ class Proving:
         for stream in streams:
             told(len(lines), len(streams))
             lines.append(self._patiently(session, stream, basis, mend))
-        proof = self._proven(session, lines, basis)
+        # Sums the CRM keeps prove what went through its door, not what it holds.
+        proof = self._proven(lines) if basis is Basis.CONTENT else None
         if proof is not None:
             with self._journal.turn() as turn:
                 keep_full(turn, proof)
@@ -138,10 +139,8 @@ class Proving:
                 extra=line.extra,
                 repaired=line.repaired,
             )
-        for kind, count in (
-            ("missing", line.missing), ("different", line.different), ("extra", line.extra)
-        ):  # fmt: skip
-            if count:
+            for kind in ("missing", "different", "extra"):
+                count = getattr(line, kind)
                 self._meter.count(Metric.PROVEN_WRONG, stream.value, kind, by=count)
         if line.repaired:
             self._meter.count(Metric.REPAIRED, stream.value, by=line.repaired)
@@ -169,7 +168,7 @@ class Proving:
         line = self.one(session, stream, basis, mend)
         wrong = line if line.wrong else None
         for _ in range(LOOKS - 1):
-            if line.standing is not Standing.WAITING or line.waiting == line.excepted:
+            if line.standing is not Standing.WAITING or _is_left_so(line):
                 break
             if not self._ways.rest(LOOK_AGAIN_S):
                 break
@@ -211,19 +210,13 @@ class Proving:
         wall = self._clock.now().astimezone(rotation.zone)
         return full_due(wall, None if last is None else last.at, rotation.week)
 
-    def _proven(
-        self, session: Session, lines: Sequence[StreamProof], basis: Basis
-    ) -> FullProof | None:
+    def _proven(self, lines: Sequence[StreamProof]) -> FullProof | None:
         """None unless every line is equal and everything was read in the practice."""
         now = self._clock.now()
         numbers = self._journal.numbers(now)
         if numbers.chunks_unloaded or numbers.oldest_unverified_at is None or not lines:
             return None
-        if any(
-            line.wrong or line.standing not in {Standing.EQUAL, Standing.WAITING}
-            or line.waiting != line.excepted
-            for line in lines
-        ):  # fmt: skip
+        if not all(line.standing is Standing.EQUAL or _is_left_so(line) for line in lines):
             return None
         return FullProof(
             at=now,
@@ -231,9 +224,13 @@ class Proving:
             streams=sum(1 for line in lines if line.at_crm),
             root=root_of((line.stream, line.digest) for line in lines),
             since=numbers.oldest_unverified_at,
-            basis=basis,
             excepted=sum(line.excepted for line in lines),
         )
+
+
+def _is_left_so(line: StreamProof) -> bool:
+    """Differs by nothing but what a person chose to leave as it is."""
+    return line.standing is Standing.WAITING and 0 < line.waiting == line.excepted
 
 
 def judged(journal: Reads, found: Comparison, now: datetime) -> StreamProof:

@@ -1,4 +1,4 @@
-"""The named pipe. Its words and rights anywhere; the pipe itself only on Windows (not run here)."""
+"""The named pipe. Its words and rights anywhere; the pipe itself on Windows, or under Wine."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from agent.control.client import Client
 from agent.control.pipe import CALLER_RIGHTS, descriptor, pipe_name
 from agent.control.server import ControlServer
+from agent.control.sids import SERVICE, folder_sddl, service_sid
 from agent.model.asking import Role
 from tests.control.conftest import Echo, Serve
 
@@ -55,3 +56,13 @@ def test_only_one_agent_has_the_name(serve: Serve, tmp_path: Path) -> None:
     serve(path=tmp_path / "one")
     with pytest.raises(ControlError, match=r"control\.in_use"):
         serve(path=tmp_path / "one")
+
+
+def test_the_service_s_account_is_known_by_its_name() -> None:
+    """The one such account every Windows has, as Microsoft's pages print it."""
+    assert service_sid("TrustedInstaller") == (
+        "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464"
+    )
+    entries = re.findall(r"\(([^)]+)\)", folder_sddl(SERVICE))
+    assert [e.split(";")[-1] for e in entries] == ["SY", "BA", service_sid(SERVICE)]
+    assert folder_sddl(SERVICE).startswith("D:PAI"), "what the parent allows does not apply"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -26,6 +27,7 @@ from agent.model.commands import (
     Reason,
     Slot,
 )
+from agent.model.proof import Basis, FullProof
 from agent.model.streams import Stream
 from agent.model.writing import Heartbeat, Verb
 from agent.sandbox.crm import CrmServer
@@ -117,10 +119,19 @@ def test_all_requests_follow_the_contract(
     crm.push("batch-0001", crm.pack("batch-0001", batch))
     for stream in Stream:
         crm.digests(stream)
+        crm.digests(stream, Basis.CONTENT)
     crm.bucket(Stream.APPOINTMENT, 255)
     crm.heartbeat(
         Heartbeat("0.1.0", "opendental", "21.1", "j" * 32, 1, None, None, None, None, 0, 0, 0, "ab")
     )
+    now = datetime(2026, 5, 4, tzinfo=UTC)
+    crm.heartbeat(
+        Heartbeat(
+            "0.1.0", "opendental", "21.1", "j" * 32, 1, None, None, None, None, 0, 0, 0, "ab",
+            proof=FullProof(now, 12, 2, "0" * 64, now), hours="mon-fri 08:00-17:00",
+            zone="America/Chicago", alerts=("alert.slow",),
+        )
+    )  # fmt: skip
     agent.rotation.rotate()
     commands = NativeCommands(
         agent.transport, agent.auth, KeyRing(crm, agent.clock, str), "demo", agent.clock

@@ -18,7 +18,9 @@ from agent.model.status import Report
 from agent.runtime.clock import SystemClock
 from agent.runtime.fallback.build import build_counter
 from agent.runtime.proofdesk import proof_answers
+from agent.runtime.qualitydesk import Review, quality_answers
 from agent.runtime.serve import ControlService, serve_control
+from agent.runtime.weekly import Weekly, week_answers
 from agent.sync.safety import Safety
 from tests.desk import office
 
@@ -86,6 +88,20 @@ def agent(filled: Paths) -> Iterator[Agent]:
         made, resolver=engine, undoer=engine, linker=engine, closer=engine, safety=safety,
         counter=counter, proofs={
             **proof_answers(counter.jobs, office.no_comparison),
+            **quality_answers(
+                counter.jobs,
+                Review(
+                    journal, SystemClock(), filled.home,
+                    counter.exporting.records, counter.exporting.some,
+                ),
+            ),
+            **week_answers(
+                counter.jobs,
+                Weekly(
+                    journal, SystemClock().now, None,
+                    counter.exporting.records, counter.exporting.some,
+                ),
+            ),
             ReadMetrics: lambda _, __: MetricsText(""),
             RehearseAlert: lambda _, __: AlertsTold({}, ()),
         },

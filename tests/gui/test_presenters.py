@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from agent.model.asking import Request
+from agent.model.proof import CompareSides, FullProof
 from agent.model.reading import Finding, Severity
 from agent.model.status import LoadStatus, Report, Snapshot, State, overall
 from gui.i18n import PSEUDO, Texts, pseudo
 from gui.presenter.menu import LINE, menu_items
 from gui.presenter.notices import BROKEN, GRACE_S, REVIEW, Notices
 from gui.presenter.offer import START, Offer, offer
-from gui.presenter.overview import findings_view, numbers_view
+from gui.presenter.overview import findings_view, numbers_view, proof_view
 from gui.presenter.status import StatusView, status_view
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
@@ -101,6 +102,20 @@ def test_the_four_numbers_are_always_there() -> None:
     assert [n.tone for n in bad] == ["warn", "warn", "good", "warn"]
 
 
+def test_the_last_full_proof_is_green_only_while_it_is_fresh() -> None:
+    none = proof_view(snapshot(), NOW, TEXTS)
+    assert (none.text, none.tone, none.tip) == ("No full proof of equality yet.", "idle", "")
+    proof = FullProof(NOW - timedelta(hours=3), 14_463, 19, "ab" * 32, NOW - timedelta(hours=4))
+    fresh = proof_view(snapshot(proof=proof), NOW, TEXTS)
+    assert fresh.tone == "good"
+    assert "14,463 records" in fresh.text
+    assert "ab" * 32 in fresh.tip
+    late = proof_view(snapshot(proof=proof), NOW + timedelta(hours=34), TEXTS)
+    assert late.tone == "warn"
+    aside = msgspec.structs.replace(proof, excepted=2)
+    assert "2 records were left aside" in proof_view(snapshot(proof=aside), NOW, TEXTS).text
+
+
 # --- findings ------------------------------------------------------------------------------------
 
 
@@ -109,6 +124,12 @@ def remedies(code: str, may: bool = True, **facts: str | int) -> Any:
     tabs = {"support", "setup", "map", "review"}
     (view,) = findings_view(s, TEXTS, may=lambda _: may, tabs=tabs)
     return view
+
+
+def test_records_the_crm_lost_are_sent_again_by_a_button() -> None:
+    view = remedies("proof.too_many", stream="recall", count=300)
+    assert view.remedy.request == CompareSides(repair=True, many=True)
+    assert view.remedy.confirm
 
 
 def test_a_finding_has_a_button_that_fixes_or_guides() -> None:

@@ -16,7 +16,9 @@ MESSAGES = Path(__file__).resolve().parents[2] / "assets" / "messages"
 LANGUAGES = ("es",)
 ROOMS = sorted(path.name for path in (MESSAGES / "window" / "en").glob("*.toml"))
 # The same in both languages, rightly.
-ALIKE = frozenset({"Bridgework", "CRM", "English", "Español", "No", "no", "error", "IT", "ODBC"})
+ALIKE = frozenset(
+    {"Bridgework", "CRM", "English", "Español", "No", "no", "error", "IT", "ODBC", "{name}"}
+)
 
 
 def _flat(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from agent.support.messages import Audience, Catalogue
 ROOT = Path(__file__).resolve().parents[2]
 _PARTS = {"title", "body", "next", "audience"}
 _OPTIONAL = {"button", "go"}  # both or neither
-_DEEDS = {"allow", "accept", "book", "start"}
+_DEEDS = {"allow", "accept", "book", "resend", "start"}
 
 
 def _classes() -> dict[str, type[AgentError]]:

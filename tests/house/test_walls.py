@@ -37,6 +37,10 @@ BREACHES = {
         "only drivers and the sample practice speak to MySQL",
     ),
     "agent/runtime/breach_keys.py": ("keyring", "only config knows the keyring"),
+    "agent/runtime/breach_page.py": (
+        "prometheus_client",
+        "only support.exposition knows Prometheus",
+    ),
     "gui/breach.py": (
         "agent.journal",
         "the window knows the control channel, the model and the texts only",

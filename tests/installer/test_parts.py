@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from installer.icon import SIZES, write_ico
 from installer.pins import LOCK, ROOT, load_pins, product_version
 from installer.sign import test_signer as make_signer
 from installer.steps import BuildError, Step, call, digest_of, run_step
+from installer.winget import winget_files
 from tests.installer.conftest import LAUNCHER
 
 
@@ -128,3 +131,55 @@ def test_a_signature_holds_and_a_changed_file_does_not(tmp_path: Path) -> None:
     program.write_bytes(content)
     with pytest.raises(BuildError):
         call(verify, "verify")
+
+
+def test_the_winget_manifest_names_this_very_file() -> None:
+    product = load_pins().product
+    files = winget_files(
+        product, version="1.10.0", url="https://x.example/Bridgework-1.10.0.msi",
+        sha256="ab" * 32, product_code="{ABC}",
+    )  # fmt: skip
+    assert len(files) == 3
+    assert all("PackageVersion: '1.10.0'\n" in text for text in files.values())
+    (installer,) = [text for name, text in files.items() if name.endswith(".installer.yaml")]
+    for line in (f"InstallerSha256: '{'AB' * 32}'", "ProductCode: '{ABC}'", "Scope: 'machine'",
+                 f"UpgradeCode: '{{{product.upgrade_code}}}'", "Architecture: x64"):  # fmt: skip
+        assert line in installer
+
+
+def test_texts_with_one_name_for_windows_are_all_kept(tmp_path: Path) -> None:
+    """LICENSE.txt and license.txt are one file on Windows: the installer would lose one."""
+    given = []
+    for folder, name, text in (("a", "LICENSE.txt", "1"), ("b", "license.txt", "2"),
+                               ("c", "LICENSE.txt", "1")):  # fmt: skip
+        (tmp_path / folder).mkdir()
+        given.append(tmp_path / folder / name)
+        given[-1].write_text(text)
+    bundle._put_together(given, tmp_path / "out")
+    kept = sorted((tmp_path / "out").iterdir())
+    assert [(path.name, path.read_text()) for path in kept] == [
+        ("LICENSE.txt", "1"),
+        ("license-2.txt", "2"),
+    ]
+
+
+def test_every_module_of_ours_can_be_imported_without_what_is_left_out() -> None:
+    """What the frozen programs do without must be missed by nothing."""
+    script = (
+        "import sys, importlib, pkgutil\n"
+        "from installer.left_out import LEFT_OUT\n"
+        "class Gone:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if any(name == n or name.startswith(n + '.') for n in LEFT_OUT):\n"
+        "            raise ModuleNotFoundError(f'left out: {name}', name=name)\n"
+        "sys.meta_path.insert(0, Gone())\n"
+        "for top in ('agent', 'drivers'):\n"
+        "    package = importlib.import_module(top)\n"
+        "    for found in pkgutil.walk_packages(package.__path__, top + '.'):\n"
+        "        if '__main__' not in found.name and not found.name.startswith(WINDOWS):\n"
+        "            importlib.import_module(found.name)\n"
+    ).replace("WINDOWS", "('agent.runtime.windows.s',)")
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -152,6 +152,10 @@ def test_one_entry_in_the_list_of_programs_and_no_table_we_do_without(msi: Path)
     for name in ("ARPPRODUCTICON", "ARPHELPLINK", "ARPURLINFOABOUT", "ARPCONTACT"):
         assert properties[name]["Value"]
     assert properties["ALLUSERS"]["Value"] == "1"
+    location = read_table(msi, "CustomAction").by("Action")["SetLocation"]
+    assert (location["Source"], location["Target"]) == ("ARPINSTALLLOCATION", "[INSTALLFOLDER]")
+    order = read_table(msi, "InstallExecuteSequence").by("Action")
+    assert int(order["SetLocation"]["Sequence"]) > int(order["CostFinalize"]["Sequence"])
     assert not FORBIDDEN & table_names(msi)
     assert all(
         "".join(row).isascii()

@@ -42,7 +42,10 @@ def main(argv: list[str] | None = None) -> int:
     outcomes = []
     for number, engine in enumerate(engines):
         share = kills // len(engines) + (number < kills % len(engines))
-        outcomes.append(run(engine, kills=share, seed=asked.seed, patients=asked.patients))
+        acts = (*ACTS[number:], *ACTS[:number])  # a short run, too, puts everything back once
+        outcomes.append(
+            run(engine, kills=share, seed=asked.seed, patients=asked.patients, acts=acts)
+        )
         print(outcomes[-1].line(), flush=True)
         for wrong in outcomes[-1].wrong:
             print(f"  {wrong.kind}: {wrong.what}", flush=True)

@@ -13,7 +13,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Self
@@ -133,14 +134,9 @@ class Lane:
         self._chapters += 1
         self._copy(act)
         bustle = self._bustle(crm=True)
-        with bustle:
-            stop = threading.Event()
-            rival = threading.Thread(target=self._rival, args=(bustle, stop))
-            rival.start()
+        with bustle, self._rivalry(bustle):
             for name in mishaps.plan(names, max(kills, 1), self._rng):
                 self._one(name)
-            stop.set()
-            rival.join()
         self._after(bustle)
         self._quiet(bustle.asked)
         if act and not self.out.wrong:
@@ -179,6 +175,17 @@ class Lane:
         return Bustle(self.rig, staff_rate=5, crm_rates=rates, kinds=self.rig.kinds,
                       seed=100 * self._chapters + 10_000 * self.out.seed)  # fmt: skip
 
+    @contextmanager
+    def _rivalry(self, bustle: Bustle) -> Iterator[None]:
+        stop = threading.Event()
+        rival = threading.Thread(target=self._rival, args=(bustle, stop))
+        rival.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            rival.join()
+
     def _rival(self, bustle: Bustle, stop: threading.Event) -> None:
         """Somebody in the practice who types into the very lines the CRM is about to change."""
         rng = Random(f"rival:{self.out.seed}:{self._chapters}")
@@ -209,12 +216,12 @@ class Lane:
         with tending:
             found = views(rig, asked, QUIET_S, person)
             self._agree(began)
-        out.fenced += tending.accepted
+        out.fenced += bool(tending.accepted)
         out.settled += person.settled.total()
         out.asked.update(view["state"] for view in found.values())
         ends = [(one.kind, found[one.command_id]) for one in asked]
         out.reasons.update(
-            f"{kind} {view['state']} {view.get('reason_code') or ''}".rstrip()
+            f"{kind} {view['state']} {view.get('reason_code') or ''} {view.get('why') or ''}"
             for kind, view in ends
             if view["state"] != "applied"
         )

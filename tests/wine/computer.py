@@ -87,8 +87,8 @@ class Computer:
         return said
 
     def status(self) -> dict[str, Any]:
-        """What the running service answers through its pipe."""
-        said = self.bridgework("status", "--json")
+        """What the running service answers through its pipe, whatever the exit code says of it."""
+        _, said = self.wine(PROGRAM, "status", "--json")
         found: dict[str, Any] = json.loads(said[said.index("{") :])
         return found
 
@@ -121,8 +121,8 @@ class Computer:
     def service_process(self) -> psutil.Process:
         """Of the service itself, as the host sees it."""
         for process in psutil.process_iter(["cmdline"]):
-            words = process.info["cmdline"] or []
-            if words[:1] == [PROGRAM] and "run" in words:
+            words = " ".join(process.info["cmdline"] or [])
+            if words.startswith(PROGRAM) and words.endswith("service run"):
                 return process
         raise LookupError("the service has no process")
 

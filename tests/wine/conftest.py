@@ -28,13 +28,15 @@ def cache() -> Path:
 
 @pytest.fixture(scope="session")
 def msis(cache: Path) -> tuple[Path, Path]:
-    """This version and the next one, of the same content; built, or as built before."""
-    out = Path("/tmp/wl/old")
-    return out / "Bridgework-0.1.0.msi", out / "Bridgework-0.1.0.msi"
-    command = [sys.executable, ROOT / "installer" / "build.py", "--cache", cache, "--out", out]
-    subprocess.run([*map(str, command), "--and-next"], check=True)
-    version = product_version()
-    return out / f"Bridgework-{version}.msi", out / f"Bridgework-{next_version(version)}.msi"
+    """This version and the next one, of the same content. Built, or as they lie in the folder
+    BRIDGEWORK_MSI_FOLDER."""
+    named = os.environ.get("BRIDGEWORK_MSI_FOLDER")
+    folder = Path(named) if named else cache / "lane"
+    if not named:
+        build = [sys.executable, ROOT / "installer" / "build.py", "--and-next"]
+        subprocess.run([*build, "--cache", cache, "--out", folder], check=True)
+    this = product_version()
+    return folder / f"Bridgework-{this}.msi", folder / f"Bridgework-{next_version(this)}.msi"
 
 
 @pytest.fixture(scope="module")

@@ -62,8 +62,8 @@ def test_what_was_said_is_kept_where_it_belongs(office: Office, computer: Comput
     assert kept["DataFolder"].startswith(r"C:\ProgramData\Bridgework")
     run = computer.reg(r"HKLM\Software\Microsoft\Windows\CurrentVersion\Run")
     assert run["Bridgework"].endswith("--autostart")
-    shown = json.loads(computer.bridgework("config", "show", "--json"))
-    assert "sync.sweep_hot_s" in json.dumps(shown)
+    shown = json.loads(computer.bridgework("config", "get", "sync.sweep_hot_s", "--json"))
+    assert (shown["value"], shown["source"]) == (15, "policy"), "what an administrator set holds"
     # The code opens the practice at the CRM: it is nowhere on this computer.
     for text in (json.dumps(kept), computer.log(), computer.log("bridgework-cli.log")):
         assert office.code not in text
@@ -84,6 +84,8 @@ def _uninstall_entries(computer: Computer) -> list[dict[str, str]]:
 
 
 def test_the_pipe_answers_with_the_truth(computer: Computer) -> None:
+    # Asked step by step through the pipe, and by nothing else: all was answered before.
+    assert "pair: setup.kept" in computer.bridgework("service", "set-up")
     report = computer.status()
     assert report["state"] in ("up_to_date", "behind")
     assert report["snapshot"]["crm_error"] is None
@@ -149,9 +151,10 @@ def test_a_killed_service_loses_nothing_and_starts_in_a_moment(
 
 
 def _answers(computer: Computer) -> bool:
+    """Through the pipe: ``status`` would be content with the file of a second ago."""
     try:
-        return bool(computer.status()["snapshot"])
-    except (RuntimeError, ValueError):
+        return "setup.kept" in computer.bridgework("service", "set-up")
+    except RuntimeError:
         return False
 
 

@@ -22,9 +22,9 @@ from agent.ports import Clock, PmsSource
 from agent.runtime.fallback.counter import Counter, Help
 from agent.runtime.fallback.exporting import Exporting
 from agent.runtime.fallback.files import Files
+from agent.runtime.fallback.ground import Ground
 from agent.runtime.fallback.importing import Importing
 from agent.runtime.fallback.jobs import Jobs
-from agent.runtime.fallback.planning import Ground
 from agent.runtime.helping import build_help
 from agent.runtime.sources import site_map
 from agent.support.messages import Catalogue
@@ -69,6 +69,16 @@ class LivePractice:
                 if page.exhausted or page.last is None:
                     return
                 last = page.last
+
+    def some(self, stream: Stream, keys: Sequence[Key]) -> list[tuple[Key, bytes]]:
+        """Records of these keys."""
+        session = self._session()
+        mapped = session.maps.get(stream) if session is not None else None
+        if self._source is None or mapped is None:
+            raise AgentError("sheet.needs_practice", stream=stream.value)
+        with closing(self._source.open()) as reader:
+            found, _ = mapped.observe(reader.read_keys(stream, keys))
+        return [(seen.key, seen.canon) for seen in found]
 
     def places(self) -> dict[tuple[str, str], str]:
         """Operatories and providers by name; {} where the practice cannot be asked."""

@@ -84,7 +84,7 @@ class Counter(HelpCounter):
     ) -> None:
         super().__init__(files, jobs, help_)
         self._journal = journal
-        self._exporting = exporting
+        self.exporting = exporting
         self._importing = importing
         self._say = say
 
@@ -111,7 +111,7 @@ class Counter(HelpCounter):
         return sheets.OutagePage(tuple(outage_line(row) for row in rows))
 
     def _export(self, wish: sheets.ExportSheet, _: Caller) -> Job:
-        return self.jobs.start("export", lambda ticket: self._exporting.export(wish, ticket))
+        return self.jobs.start("export", lambda ticket: self.exporting.export(wish, ticket))
 
     # -- import -----------------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class Counter(HelpCounter):
         preview = self._previewed(wish.job)
         return self.jobs.start(
             "rejected",
-            lambda _ticket: self._exporting.rejected(preview.heads, preview.rejected(), self._say),
+            lambda _ticket: self.exporting.rejected(preview.heads, preview.rejected(), self._say),
         )
 
     def _apply(self, wish: sheets.ApplyImport, caller: Caller) -> Job:

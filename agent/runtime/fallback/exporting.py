@@ -27,6 +27,7 @@ from agent.model.writing import Change, Verb
 from agent.ports import Clock
 from agent.runtime.fallback.files import Files
 from agent.runtime.fallback.jobs import Ticket
+from agent.sync.reconcile import native_key
 
 PAGE = 500
 DATED: Mapping[Stream, str] = {
@@ -54,6 +55,9 @@ class Practice(Protocol):
 
     def pages(self, stream: Stream) -> Iterator[Sequence[tuple[Key, bytes]]]:
         """(key, canonical content), keys ascending. The Pms errors; AgentError."""
+
+    def some(self, stream: Stream, keys: Sequence[Key]) -> list[tuple[Key, bytes]]:
+        """The same of these keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ class Exporting:
     # -- records ----------------------------------------------------------------------------------
 
     def _dated(self, stream: Stream, wish: ExportSheet) -> Iterator[dict[str, Any]]:
-        records = self._records(stream)
+        records = self.records(stream)
         if not wish.first and not wish.last:
             return records
         field = DATED.get(stream)
@@ -149,7 +153,18 @@ class Exporting:
         zone = ZoneInfo(self.zone() or "UTC")
         return (r for r in records if first <= _local_day(r.get(field), zone) <= last)
 
-    def _records(self, stream: Stream) -> Iterator[dict[str, Any]]:
+    def some(self, stream: Stream, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Records of these keys, by key; AgentError where they cannot be had."""
+        asked = [native_key(key) for key in keys]
+        if self.practice.keeps(stream):
+            kept = self.journal.contents_by(stream, asked)
+            found = [(key, canon) for key, (canon, _) in kept.items()]
+        else:
+            found = self.practice.some(stream, asked)
+        return {str(key): _fields(key, canon, 0) for key, canon in found}
+
+    def records(self, stream: Stream) -> Iterator[dict[str, Any]]:
+        """Every record of a stream; AgentError where they cannot be had."""
         if not self.practice.keeps(stream):
             for page in self.practice.pages(stream):
                 for key, canon in page:

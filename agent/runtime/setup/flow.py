@@ -381,7 +381,7 @@ class Setup:
         self._need(Step.PROOF)
         settings, held = self._load(), self._held()
         known = {group.name: group for group in groups_of(site_map(settings))}
-        edits: dict[tuple[Stream, str], Mapping[str, Any]] = {}
+        edits: dict[tuple[Stream, str], Mapping[str, Any] | None] = {}
         for choice in wish.choices:
             group = known.get(choice.group)
             try:

@@ -9,6 +9,7 @@ from contextlib import closing
 from agent.sandbox.crm import CrmServer
 from agent.sandbox.crm.digests import recompute
 from agent.sandbox.crm.schema import TYPE_ID, connect
+from agent.sandbox.crm.work import bucket_of
 from tests.sandbox.crm.desk import Desk, canon, content_hash
 
 
@@ -74,6 +75,45 @@ def test_digests_survive_a_restart(desk: Desk, server: CrmServer) -> None:
     before = desk.http.get("/v1/sync/digests?type=patient").json()
     server.core.intake.digests.reload()
     assert desk.http.get("/v1/sync/digests?type=patient").json() == before
+
+
+def test_what_was_changed_behind_the_door_shows_by_content_alone(
+    desk: Desk, server: CrmServer
+) -> None:
+    desk.push(*[desk.change("recall", str(n), {"n": n}) for n in range(40)])
+    kept = desk.http.get("/v1/sync/digests?type=recall").json()
+    assert kept["basis"] == "kept"
+    told = desk.http.get("/v1/sync/digests?type=recall&basis=content").json()
+    assert (told["basis"], told["buckets"]) == ("content", kept["buckets"])
+    with closing(connect(server.db)) as store, store:
+        store.execute("DELETE FROM record WHERE type = ? AND key = '3'", (TYPE_ID["recall"],))
+        store.execute(
+            "UPDATE body SET json = '{}' WHERE rid ="
+            " (SELECT rid FROM record WHERE type = ? AND key = '7')",
+            (TYPE_ID["recall"],),
+        )
+        store.execute(
+            "UPDATE record SET bucket = bucket + 1 WHERE type = ? AND key = '9'",
+            (TYPE_ID["recall"],),
+        )
+    assert desk.http.get("/v1/sync/digests?type=recall").json() == kept
+    told = desk.http.get("/v1/sync/digests?type=recall&basis=content").json()
+    assert sum(b["count"] for b in told["buckets"]) == 39
+    assert desk.http.get("/v1/sync/digests?type=recall").json()["buckets"] == told["buckets"]
+    bucket = bucket_of("7")
+    listed = desk.http.get(f"/v1/sync/digests/recall/{bucket}").json()
+    assert listed["7"] == content_hash(b"{}")
+    assert "9" in desk.http.get(f"/v1/sync/digests/recall/{bucket_of('9')}").json()
+    assert desk.http.get("/v1/sync/digests?type=recall&basis=guess").status_code == 400
+    with closing(connect(server.db, read_only=True)) as store:
+        derived = recompute(store)
+    for b in told["buckets"]:
+        true = derived.get((TYPE_ID["recall"], b["bucket"]), (0, 0, 0))
+        assert (b["count"], b["sum48"], b["xor64"]) == true
+    again = desk.outcomes(
+        desk.change("recall", "7", {"n": 7}), desk.change("recall", "3", {"n": 3})
+    )
+    assert again == ["applied", "applied"]
 
 
 def test_wrong_types_and_buckets(desk: Desk) -> None:

@@ -1,0 +1,24 @@
+"""What the load lane computes of what it saw; the lane itself is run by hand (minutes to hours)."""
+
+from __future__ import annotations
+
+from tests.load.__main__ import figures
+from tests.load.lane import Memory, plan
+
+
+def test_flat_memory_is_flat_and_the_first_third_may_warm_up() -> None:
+    assert Memory([50, 80, 100, 100, 100, 100, 100, 100, 100]).growth == 0.0
+    assert round(Memory([100, 100, 100, 100, 110, 110]).growth, 2) == 0.1
+    assert Memory([100, 101]).growth == 0.0  # nothing to compare
+
+
+def test_rows_are_visits_and_procedures() -> None:
+    made = plan(10, 100)
+    assert (made.bulk_appointments, made.bulk_procedures) == (25, 75)
+
+
+def test_a_part_left_out_has_no_figures() -> None:
+    found = {"offline": {"days": 30, "edits": 6000, "drained_s": 4.0, "agrees": False}}
+    made = figures(found)
+    assert made["differences after offline"].value == 1
+    assert "edits a second" not in made
