@@ -32,7 +32,7 @@ from gui.shell import Shell
 from gui.theme import set_tone
 from gui.widgets.parts import GAP, button, card, column, label, row
 from gui.widgets.progress import Progress
-from gui.widgets.table import table
+from gui.widgets.table import table, widest
 from gui.windows.manual import save_as
 from gui.windows.tab import Tab
 
@@ -101,7 +101,9 @@ class Support(Tab):
             lambda c: c.topic,
         )
         self.shell.theme.changed.connect(self.steps.repaint)
-        self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths={0: 165, 1: 80})
+        titles = (say(f"support.steps.{name}") for name in say.names("support.steps"))
+        widths = {0: widest(self, titles), 1: 80}
+        self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths=widths)
         self.list.selectionModel().currentRowChanged.connect(self._choose)
         self.detail = label("", "", wrap=True)
         self.detail.setTextInteractionFlags(
