@@ -41,6 +41,7 @@ _TONES = {Severity.OK: "good", Severity.NOTE: "good", Severity.WARNING: "warn",
 _HELP = ("front-desk", "install", "support", "incident", "data-map", "privacy")
 _HELP_KEYS = ("front", "install", "support", "incident", "map", "privacy")
 PLACES = ("doctor", "bundle")  # of ``show_at``
+_STEP_PX = 216  # at most: what was found wants the rest
 _SIDE_PX = 290
 _THUMB_PX = 280
 _DAYS = (1, 3, 7, 14, 30)
@@ -102,7 +103,7 @@ class Support(Tab):
         )
         self.shell.theme.changed.connect(self.steps.repaint)
         titles = (say(f"support.steps.{name}") for name in say.names("support.steps"))
-        widths = {0: widest(self, titles), 1: 80}
+        widths = {0: min(widest(self, titles), _STEP_PX), 1: 80}
         self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths=widths)
         self.list.selectionModel().currentRowChanged.connect(self._choose)
         self.detail = label("", "", wrap=True)
@@ -377,13 +378,17 @@ class Support(Tab):
 
     def _help(self) -> QWidget:
         say = self.texts
-        links = []
+        ours: list[QWidget] = []
+        english: list[QWidget] = []
         for page, key in zip(_HELP, _HELP_KEYS, strict=True):
-            title = say(f"support.help.{key}")
-            if not is_in(page, say.language):
-                title = say("support.help.in_english", title=title)
-            links.append(button(title, partial(open_help, page, say.language), "link"))
-        return card(column(label(say("support.help.title"), "subtitle"), *links, gap=4))
+            link = button(
+                say(f"support.help.{key}"), partial(open_help, page, say.language), "link"
+            )
+            (ours if is_in(page, say.language) else english).append(link)
+        if english:
+            english.insert(0, label(say("support.help.in_english"), "caption"))
+        parts = (label(say("support.help.title"), "subtitle"), *ours, *english)
+        return card(column(*parts, gap=4))
 
     # -- all --------------------------------------------------------------------------------------
 
