@@ -45,7 +45,7 @@ def wheels_step(pin: Interpreter) -> Step:
     def make(folder: Path) -> None:
         call(
             [
-                _uv(), "pip", "install", "--quiet", "--no-config", "--require-hashes",
+                uv(), "pip", "install", "--quiet", "--no-config", "--require-hashes",
                 "--only-binary", ":all:", "--python-platform", "x86_64-pc-windows-msvc",
                 "--python-version", pin.python, "--target", folder / "site", "-r", LOCK,
             ],
@@ -56,7 +56,7 @@ def wheels_step(pin: Interpreter) -> Step:
     return Step("wheels", {"lock": digest_of([LOCK]), "python": pin.python}, make)
 
 
-def _uv() -> str:
+def uv() -> str:
     beside = Path(sys.executable).with_name("uv")
     return str(beside) if beside.exists() else need("uv", "(from the package index) pip install uv")
 

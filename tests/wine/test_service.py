@@ -197,11 +197,12 @@ def test_an_upgrade_with_work_waiting_loses_and_doubles_nothing(
     assert (_visits(office, "req-wine-1"), _visits(office, "req-wine-2")) == (1, 1)
 
 
-def test_an_older_version_is_refused_in_words(computer: Computer, msis: tuple[Path, Path]) -> None:
+def test_an_older_version_is_refused(computer: Computer, msis: tuple[Path, Path]) -> None:
     before = computer.reg(PRODUCT)["Version"]
     done = computer.msiexec("/i", msis[0])
     assert done.code == FAILED
-    assert "A newer version of Bridgework is already installed." in done.log
+    # Wine does not write a condition's words into its log: tests/installer reads them.
+    assert "InstallInitialize" not in done.log.partition("LaunchConditions.")[2]
     assert computer.reg(PRODUCT)["Version"] == before
     assert computer.service_state() == "RUNNING"
 
