@@ -32,7 +32,7 @@ from gui.shell import Shell
 from gui.theme import set_tone
 from gui.widgets.parts import GAP, button, card, column, label, row
 from gui.widgets.progress import Progress
-from gui.widgets.table import table, widest
+from gui.widgets.table import table
 from gui.windows.manual import save_as
 from gui.windows.tab import Tab
 
@@ -41,7 +41,6 @@ _TONES = {Severity.OK: "good", Severity.NOTE: "good", Severity.WARNING: "warn",
 _HELP = ("front-desk", "install", "support", "incident", "data-map", "privacy")
 _HELP_KEYS = ("front", "install", "support", "incident", "map", "privacy")
 PLACES = ("doctor", "bundle")  # of ``show_at``
-_STEP_PX = 216  # at most: what was found wants the rest
 _SIDE_PX = 290
 _THUMB_PX = 280
 _DAYS = (1, 3, 7, 14, 30)
@@ -94,7 +93,7 @@ class Support(Tab):
         self.verdict = label(say("support.doctor.wait"), "soft", wrap=True)
         self.steps = RowsModel[Checked](
             [
-                Column(say("support.doctor.step"), self._title),
+                Column(say("support.doctor.step"), self._title, tip=self._title),
                 Column(say("support.doctor.result"), self._result, tone=self._tone),
                 Column(say("support.doctor.found"), self._found, tip=self._found),
             ],
@@ -102,9 +101,7 @@ class Support(Tab):
             lambda c: c.topic,
         )
         self.shell.theme.changed.connect(self.steps.repaint)
-        titles = (say(f"support.steps.{name}") for name in say.names("support.steps"))
-        widths = {0: min(widest(self, titles), _STEP_PX), 1: 80}
-        self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths=widths)
+        self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths={0: 165, 1: 80})
         self.list.selectionModel().currentRowChanged.connect(self._choose)
         self.detail = label("", "", wrap=True)
         self.detail.setTextInteractionFlags(
