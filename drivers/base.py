@@ -10,10 +10,10 @@ import functools
 import operator
 import struct
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from agent.errors import PmsDrift
 from agent.model.reading import (
@@ -41,6 +41,7 @@ _SIGN = 1 << 63
 _HASH = struct.Struct(">Qq")  # 16 bytes of MD5: first 48 bits in the upper part, last 64 signed
 
 Row = tuple[Any, ...]
+Held = TypeVar("Held")
 
 
 class Effort(StrEnum):
@@ -57,6 +58,32 @@ class RowTrouble(Exception):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+def deliverable(
+    keys: Sequence[Key], read: Callable[[Sequence[Key]], tuple[list[Row], list[BadRow]]]
+) -> tuple[list[Row], list[BadRow]]:
+    """The rows with these keys, though some cannot be delivered: the keys are halved until what
+    ``read`` raises RowTrouble for stands alone. Good rows, bad rows."""
+    if not keys:
+        return [], []
+    try:
+        return read(keys)
+    except RowTrouble as trouble:
+        if len(keys) == 1:
+            return [], [BadRow(keys[0], trouble.reason)]
+    middle = len(keys) // 2
+    rows, bad = deliverable(keys[:middle], read)
+    more, more_bad = deliverable(keys[middle:], read)
+    return rows + more, bad + more_bad
+
+
+def known(held: Mapping[Stream, Held], stream: Stream, code: str) -> Held:
+    """What is held for a stream. Raises PmsDrift with ``code`` where nothing is."""
+    found = held.get(stream)
+    if found is None:
+        raise PmsDrift(code, stream=stream.value)
+    return found
 
 
 class UndecodableText(RowTrouble):
@@ -268,16 +295,10 @@ class TableReader:
         self._session.close()
 
     def _text(self, stream: Stream) -> StreamText:
-        found = self._texts.get(stream)
-        if found is None:
-            raise PmsDrift("pms.stream_unreadable", stream=stream.value)
-        return found
+        return known(self._texts, stream, "pms.stream_unreadable")
 
     def _bound_to(self, stream: Stream) -> BoundStream:
-        found = self._bound.get(stream)
-        if found is None:
-            raise PmsDrift("pms.stream_unbound", stream=stream.value)
-        return found
+        return known(self._bound, stream, "pms.stream_unbound")
 
     def _keys(self, sql: str, effort: Effort = Effort.PAGE) -> list[Key]:
         return [int(row[0]) for row in self._session.rows(sql, effort)]
@@ -298,7 +319,7 @@ class TableReader:
             return self._read_raw(bound, where, limit)
         except RowTrouble:
             keys = self._keys(bound.keys(where, limit))
-            rows, bad = self._bisect(bound, keys)
+            rows, bad = deliverable(keys, functools.partial(self._read_exactly, bound))
             return rows, bad, len(keys)
         rows, bad = split_hashes(fetched)
         return rows, bad, len(fetched)
@@ -318,20 +339,11 @@ class TableReader:
         rows, unhashed = split_hashes(whole)
         return rows, bad + unhashed, len(fetched)
 
-    def _bisect(self, bound: BoundStream, keys: list[Key]) -> tuple[list[Row], list[BadRow]]:
-        """Halve the keys until what cannot be delivered stands alone."""
-        if not keys:
-            return [], []
-        try:
-            fetched = self._session.rows(bound.read(bound.among(keys), len(keys)))
-        except RowTrouble as trouble:
-            if len(keys) == 1:
-                return [], [BadRow(keys[0], trouble.reason)]
-            middle = len(keys) // 2
-            left, left_bad = self._bisect(bound, keys[:middle])
-            right, right_bad = self._bisect(bound, keys[middle:])
-            return left + right, left_bad + right_bad
-        return split_hashes(fetched)
+    def _read_exactly(
+        self, bound: BoundStream, keys: Sequence[Key]
+    ) -> tuple[list[Row], list[BadRow]]:
+        """Raises RowTrouble."""
+        return split_hashes(self._session.rows(bound.read(bound.among(keys), len(keys))))
 
 
 class TableSource:

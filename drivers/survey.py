@@ -15,7 +15,7 @@ from decimal import Decimal, InvalidOperation
 
 import msgspec
 
-from agent.errors import AgentError, PmsError
+from agent.errors import AgentError, PmsDrift, PmsError
 from agent.model.reading import Finding, Severity, SourceFacts
 from agent.model.streams import Stream
 from drivers.base import Effort, Row, RowTrouble
@@ -29,6 +29,7 @@ from drivers.vendor import named
 
 CANARY_ROWS = 200
 STREAM_ROWS = 2000
+_ABSENT = "bridgework_asks"  # no table and no column of anybody
 FEW_CODES = 12  # a column with more distinct values than this is no list of codes
 
 _Fact = str | int | float | None
@@ -50,6 +51,20 @@ class Streaming(msgspec.Struct, frozen=True):
     rows: int = 0
     first_ms: float = 0.0
     all_ms: float = 0.0
+
+
+class Mistake(msgspec.Struct, frozen=True):
+    """What the driver says of a statement that is wrong on purpose, and what we take it for:
+    anything but "pms.schema_drift" means that errors of this driver are not understood."""
+
+    asked: str
+    state: str = ""
+    native: int = 0
+    taken_for: str = ""
+
+    @property
+    def is_understood(self) -> bool:
+        return self.taken_for == PmsDrift.code
 
 
 class TableLine(msgspec.Struct, frozen=True):
@@ -98,6 +113,7 @@ class Survey(msgspec.Struct, frozen=True):
     tables: tuple[TableLine, ...] = ()
     canary: Canary = Canary()
     streaming: Streaming = Streaming()
+    mistakes: tuple[Mistake, ...] = ()
     clock: Clock = Clock()
     codes: tuple[Codes, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -198,6 +214,12 @@ def _looked(
     if canary.wrong:
         told: dict[str, _Fact] = {"table": canary.table, "rows": canary.wrong}
         findings.append(Finding("pms.decimal_wrong", Severity.ERROR, told))
+    mistakes = _mistakes(look)
+    findings += [
+        Finding("pms.errors_unlike", Severity.WARNING, {"asked": m.asked, "state": m.state})
+        for m in mistakes
+        if not m.is_understood
+    ]
     return Survey(
         kind=source.kind,
         at=at,
@@ -211,6 +233,7 @@ def _looked(
         tables=lines,
         canary=canary,
         streaming=_streaming(look, site.tables),
+        mistakes=mistakes,
         clock=_clock(look, facts.zone),
         codes=tuple(asks(look)),
         findings=tuple(findings),
@@ -267,6 +290,31 @@ def _streaming(look: Look, tables: Mapping[str, LiveTable]) -> Streaming:
     rows = look.rows(f"SELECT TOP {STREAM_ROWS} {columns} FROM {largest.real} t")
     all_ms = (time.perf_counter() - started) * 1000
     return Streaming(largest.name, len(rows), round(first_ms, 1), round(all_ms, 1))
+
+
+def _mistakes(look: Look) -> tuple[Mistake, ...]:
+    """Vendors say little of their SQLSTATEs; after an upgrade everything hangs on these two."""
+    live = next(iter(look.site.tables.values()), None)
+    if live is None:
+        return ()
+    owner = live.real.rpartition(".")[0]
+    absent = f"{owner}.{_ABSENT}" if owner else _ABSENT
+    return (
+        _mistake(look, "table", f"SELECT TOP 1 t.{_ABSENT} FROM {absent} t"),
+        _mistake(look, "column", f"SELECT TOP 1 t.{_ABSENT} FROM {live.real} t"),
+    )
+
+
+def _mistake(look: Look, asked: str, sql: str) -> Mistake:
+    try:
+        look.session.rows(sql, Effort.PROBE)
+    except PmsError as error:
+        said = error.facts
+        state, native = str(said.get("state") or ""), int(said.get("native") or 0)
+        return Mistake(asked, state, native, error.code)
+    except RowTrouble as trouble:
+        return Mistake(asked, taken_for=trouble.reason)
+    return Mistake(asked, taken_for="nothing")
 
 
 def _clock(look: Look, zone: str) -> Clock:

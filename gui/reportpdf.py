@@ -1,34 +1,51 @@
 """Print a report's HTML page to PDF, without a screen: ``python -m gui --print IN.html OUT.pdf``.
 
-The agent has no Qt; ``bridgework report --pdf`` runs this program of the desktop.
+The agent has no Qt; ``bridgework report --pdf`` runs this program of the desktop. Qt's text knows
+little CSS and no pixels of paper, so the page's own styles give way to the ones here.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
-from PySide6.QtCore import QMarginsF
+from PySide6.QtCore import QMarginsF, QSizeF
 from PySide6.QtGui import QGuiApplication, QPageLayout, QPageSize, QPdfWriter, QTextDocument
 
 PRINT = "--print"
 _MARGIN_MM = 16.0
-_POINTS = 10.0
+_DPI = 96  # a pixel of the layout is one of CSS; the PDF's text stays text at any size
+_OWN_STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
+_STYLE = """
+body, td, p { font-size: 9pt; color: #1c2733; }
+h1 { font-size: 18pt; color: #10324a; margin-bottom: 0; }
+h2 { font-size: 12pt; color: #10324a; margin-top: 18px; margin-bottom: 0; }
+td { border-bottom: 1px solid #dde4ea; }
+.name { font-weight: 600; }
+.figure { font-weight: 600; color: #0b5f8a; }
+.what, .sub { color: #4a5a68; margin-top: 0; }
+.note { color: #8a4b00; }
+.foot { font-size: 8pt; color: #6b7a87; margin-top: 24px; }
+"""
 
 
 def print_page(html: str, file: Path) -> None:
     """A4, with margins. Needs a QGuiApplication."""
     writer = QPdfWriter(str(file))
+    writer.setResolution(_DPI)
     writer.setPageSize(QPageSize(QPageSize.PageSizeId.A4))
     margins = QMarginsF(_MARGIN_MM, _MARGIN_MM, _MARGIN_MM, _MARGIN_MM)
     writer.setPageMargins(margins, QPageLayout.Unit.Millimeter)
     writer.setTitle("Bridgework")
     document = QTextDocument()
-    font = document.defaultFont()
-    font.setPointSizeF(_POINTS)
-    document.setDefaultFont(font)
-    document.setHtml(html)
+    document.setDocumentMargin(0)
+    document.setDefaultStyleSheet(_STYLE)
+    document.setHtml(_OWN_STYLE.sub("", html))
+    area = writer.pageLayout().paintRectPixels(_DPI)
+    # With its own page size the document is printed as laid out: no second margin, no number.
+    document.setPageSize(QSizeF(area.size()))
     document.print_(writer)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from agent.cli.render import WIDTH, findings_lines
 from agent.model.reading import Severity
-from agent.runtime.surveys import Codes, Survey
+from agent.runtime.surveys import Codes, Mistake, Survey
 
 _NAMES = {"dentrix": "Dentrix", "eaglesoft": "Eaglesoft"}
 SHOWN_CODES = 8
@@ -78,7 +78,15 @@ def _server(found: Survey) -> Iterator[str]:
             f"  Reading     first row after {flow.first_ms:.1f} ms, {flow.rows:,} rows of "
             f"{flow.table} in {flow.all_ms:.0f} ms"
         )
+    if found.mistakes:
+        yield f"  Errors      {', '.join(map(_mistake, found.mistakes))}"
     yield f"  Clock       {_clock(found)}"
+
+
+def _mistake(made: Mistake) -> str:
+    said = " ".join(str(part) for part in (made.state, made.native) if part) or "no code"
+    verdict = "" if made.is_understood else ", NOT understood"
+    return f"{made.asked} missing: {said}{verdict}"
 
 
 def _clock(found: Survey) -> str:

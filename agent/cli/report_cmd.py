@@ -19,6 +19,7 @@ from agent.errors import AgentError, ConfigError, ExitCode
 from agent.model.kpi import MakeWeek, WeekMade, WeekReport
 
 _BESIDE = "bridgework-tray.exe"
+_SOURCES = {"": "source not said", "person": "sent by a person"}
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -93,7 +94,7 @@ def _short(made: WeekReport) -> str:
         reached = f"{made.leads.reached} of {made.leads.came} reached"
         lines.append(f"  first contact of a lead        {hours} ({reached})")
     lines += [
-        f"  production, {source.name or 'source not said':<19}{source.amount:>14}"
+        f"  production, {_SOURCES.get(source.name, source.name):<19}{source.amount:>14}"
         for source in made.sources
     ]
     if made.missing:

@@ -167,6 +167,13 @@ class PmsSettings:
         "string is stored; what it prints is stored, and dropped when the database refuses it.",
         shape=Shape.PATH,
     )
+    product: str = _setting("", "Eaglesoft: product name in its maker's programme, for pms.token.")
+    token: str = _setting(
+        "",
+        "Eaglesoft: token of the maker's programme. With it Eaglesoft's own settings object is "
+        "asked for the connection string where none is set (Windows; not verified at a site).",
+        secret=True,
+    )
     signature: str = _setting(
         "",
         "Signature of the maker's programme for an authenticated Eaglesoft database. Without it "

@@ -46,7 +46,12 @@ _WHOSE: dict[str, tuple[str, ...]] = {
     "emails": ("emails", "email", "email address", "correo"),
 }  # fmt: skip
 _TEXT = ("note", "notes", "text", "message", "body", "comment", "nota", "notas", "texto", "mensaje")
-_WHEN = ("at", "sent at", "time", "timestamp", "date", "date time", "when", "created at", "fecha")
+_WHEN: dict[str, tuple[str, ...]] = {
+    "at": ("at", "sent at", "timestamp", "date time", "datetime", "when", "created at",
+           "fecha y hora"),
+    "date": ("date", "day", "fecha"),
+    "time": ("time", "hora"),
+}  # fmt: skip
 NAMES: dict[Kind, dict[str, tuple[str, ...]]] = {
     Kind.PATIENTS: {
         **_SHARED,
@@ -107,8 +112,8 @@ NAMES: dict[Kind, dict[str, tuple[str, ...]]] = {
     Kind.MESSAGES: {
         **_WHOSE,
         "note": _TEXT,
-        "at": _WHEN,
-        "mode": ("mode", "channel", "medium", "type", "canal", "medio"),
+        **_WHEN,
+        "mode": ("mode", "channel", "medium", "canal", "medio"),
         "direction": ("direction", "sent or received", "direccion", "sentido"),
     },
     Kind.NOTES: {
@@ -122,7 +127,7 @@ NAMES: dict[Kind, dict[str, tuple[str, ...]]] = {
         "channel": ("channel", "medium", "mode", "canal", "medio"),
         "consent": ("consent", "consent status", "opt in", "subscribed", "consentimiento"),
         "source": ("source", "how", "origin", "origen"),
-        "at": _WHEN,
+        **_WHEN,
     },
     Kind.RECALLS: {
         **_SHARED,
@@ -146,7 +151,7 @@ _SIGNS: tuple[tuple[Kind, frozenset[str]], ...] = (
     (Kind.CONSENTS, frozenset({"channel", "consent"})),
     (Kind.RECALLS, frozenset({"key", "due"})),
     (Kind.MESSAGES, frozenset({"note", "direction"})),
-    (Kind.MESSAGES, frozenset({"note", "mode", "at"})),
+    (Kind.MESSAGES, frozenset({"note", "mode"})),
     (Kind.CUSTOM, frozenset({"name", "value"})),
 )
 

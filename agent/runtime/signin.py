@@ -1,10 +1,10 @@
-"""The sign-in program a maker registered: run it, keep what it prints, drop that when refused.
+"""A maker's own way to the connection string: ask for it, keep it, drop it when refused.
 
-Dentrix gives its connection string only to a program whose signature it knows, once, with
-somebody at the screen; any other program may use the string afterwards. The program is given by
-``pms.sign_in`` and prints one line of JSON:
-``{"result": 0, "version": 16.2, "connection": "..."}``, ``result`` being what the maker's own
-function returned. Never imports ``agent.crm``.
+Dentrix gives its string only to a program whose signature it knows, once, with somebody at the
+screen; any other program may use the string afterwards. The program is given by ``pms.sign_in`` and
+prints one line of JSON: ``{"result": 0, "version": 16.2, "connection": "..."}``, ``result`` being
+what the maker's own function returned. Eaglesoft's settings object gives it for the maker's token
+(``drivers.eaglesoft.settings_object``). Never imports ``agent.crm``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import contextlib
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import PureWindowsPath
 
 import msgspec
 import structlog
@@ -23,6 +23,7 @@ from agent.errors import ConfigError, PmsError, PmsRefused, PmsSetup
 from agent.model.reading import Column, Finding, SourceFacts
 from agent.model.streams import Stream
 from agent.ports import PmsReader
+from drivers.eaglesoft import settings_object
 from drivers.registry import Diagnosable
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,9 @@ CODES = {
     7: "pms.licence_revoked",
     8: "pms.sign_in_key",
     9: "pms.exclusive",
+    settings_object.NO_OBJECT: "pms.eaglesoft_no_settings",
+    settings_object.NO_TOKEN: "pms.eaglesoft_token",
+    settings_object.NO_STRING: "pms.eaglesoft_no_settings",
 }
 
 
@@ -56,10 +60,43 @@ class Told(msgspec.Struct, frozen=True):
         return f"Told({self.result})"
 
 
-class SignIn:
-    """``program``: its path. ``secrets``: where the string is kept."""
+class Program(msgspec.Struct, frozen=True):
+    """What is run, what it is given to read, and how its answer is understood: ``read`` raises
+    ValueError for none."""
 
-    def __init__(self, program: str, secrets: Secrets) -> None:
+    command: tuple[str, ...]
+    given: bytes
+    read: Callable[[bytes], Told]
+
+    def __repr__(self) -> str:
+        return f"Program({self.command[0]})"
+
+
+def registered(path: str) -> Program:
+    """The program registered with the maker of Dentrix."""
+
+    def read(printed: bytes) -> Told:
+        return msgspec.json.decode((printed.strip().splitlines() or [b""])[-1], type=Told)
+
+    return Program((path,), b"", read)
+
+
+def eaglesoft_settings(command: Sequence[str], product: str, token: str, driver: str) -> Program:
+    """Eaglesoft's settings object. ``driver``: of ODBC, where IT named one."""
+
+    def read(printed: bytes) -> Told:
+        told = settings_object.answer(printed)
+        if told.result or not told.connection:
+            return Told(told.result or settings_object.NO_STRING)
+        return Told(0, 0.0, settings_object.completed(told.connection, told.drivers, driver))
+
+    return Program(tuple(command), settings_object.question(product, token), read)
+
+
+class SignIn:
+    """``secrets``: where the string is kept."""
+
+    def __init__(self, program: Program, secrets: Secrets) -> None:
         self._program = program
         self._secrets = secrets
 
@@ -88,10 +125,11 @@ class SignIn:
         return True
 
     def _run(self) -> Told:
-        file = Path(self._program).name
+        program = self._program
+        file = PureWindowsPath(program.command[0]).name  # takes either slash
         try:
             done = subprocess.run(
-                [self._program], capture_output=True, timeout=WAIT_S, stdin=subprocess.DEVNULL,
+                program.command, capture_output=True, timeout=WAIT_S, input=program.given,
                 check=False,
             )  # fmt: skip
         except OSError as error:
@@ -100,14 +138,14 @@ class SignIn:
         except subprocess.TimeoutExpired:
             raise ConfigError("config.sign_in_failed", file=file, why="no answer") from None
         try:
-            return msgspec.json.decode(done.stdout.strip().splitlines()[-1], type=Told)
-        except (msgspec.DecodeError, IndexError):
+            return program.read(done.stdout)
+        except ValueError:
             # Never what it printed: the string may be in it.
             raise ConfigError("config.sign_in_failed", file=file, why="said nothing") from None
 
 
 class SignedSource:
-    """``agent.ports.PmsSource`` whose connection string comes from a sign-in program.
+    """``agent.ports.PmsSource`` whose connection string comes from the maker's own program.
 
     A refused string is dropped and asked for once more; a second refusal is told.
     """

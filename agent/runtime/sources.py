@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,9 +14,19 @@ from agent.config.secrets import Secrets, read_secret
 from agent.errors import ConfigError, PmsError
 from agent.model.reading import Finding, Severity
 from agent.ports import PmsWriter
-from agent.runtime.signin import CONNECTION, SIGNED_IN, SignedSource, SignIn, Told
+from agent.runtime.signin import (
+    CONNECTION,
+    SIGNED_IN,
+    Program,
+    SignedSource,
+    SignIn,
+    Told,
+    eaglesoft_settings,
+    registered,
+)
 from agent.sync.datamap import DataMap, load_map
 from agent.sync.maprows import Way
+from drivers.eaglesoft import settings_object
 from drivers.opendental.discovery import SEARCH_FOLDERS, read_config, usual_files
 from drivers.registry import (
     Diagnosable,
@@ -34,7 +45,8 @@ def open_source(settings: Settings, secrets: Secrets) -> Diagnosable:
     With ``pms.config_file`` Open Dental's own file says host, port, database and login; what is
     set here wins over it.
     """
-    if _signs_in(settings, secrets):
+    program = _sign_in_program(settings, secrets)
+    if program is not None:
         plain = source_settings(settings, secrets)
 
         def signed(told: Told) -> Diagnosable:
@@ -44,25 +56,36 @@ def open_source(settings: Settings, secrets: Secrets) -> Diagnosable:
                 )
             )
 
-        return SignedSource(SignIn(settings.pms.sign_in, secrets), signed, plain.kind)
+        return SignedSource(SignIn(program, secrets), signed, plain.kind)
     return make_source(source_settings(settings, secrets))
 
 
-def _signs_in(settings: Settings, secrets: Secrets) -> bool:
-    """Whether a sign-in program gives the connection string: not where IT gave one."""
-    if settings.pms.kind != "dentrix" or not settings.pms.sign_in:
-        return False
-    given = read_secret(settings, secrets, CONNECTION)
-    return not given or secrets.get(SIGNED_IN) is not None
+def _sign_in_program(settings: Settings, secrets: Secrets) -> Program | None:
+    """What gives the connection string here; None where IT gave one, or nothing can."""
+    pms = settings.pms
+    if read_secret(settings, secrets, CONNECTION) and secrets.get(SIGNED_IN) is None:
+        return None
+    if pms.kind == "dentrix" and pms.sign_in:
+        return registered(pms.sign_in)
+    token = read_secret(settings, secrets, "pms.token") or ""
+    if pms.kind == "eaglesoft" and token:
+        command = [pms.sign_in] if pms.sign_in else settings_object.command(_windows())
+        return eaglesoft_settings(command, pms.product, token, pms.odbc_driver)
+    return None
+
+
+def _windows() -> str:
+    return os.environ.get("SYSTEMROOT", r"C:\Windows")
 
 
 def open_writer(settings: Settings, secrets: Secrets) -> PmsWriter:
     """What ``pms.writer`` asks for; nothing is contacted yet. A site that may not be written gets
     a writer without abilities, which says why. Raises ConfigError."""
     pms = settings.pms
-    if _signs_in(settings, secrets):
+    program = _sign_in_program(settings, secrets)
+    if program is not None:
         try:
-            SignIn(pms.sign_in, secrets).told()
+            SignIn(program, secrets).told()
         except PmsError as error:
             return NoWriter(error.code, Severity.WARNING)
     return make_writer(

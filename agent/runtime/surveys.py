@@ -10,9 +10,9 @@ from agent.errors import ConfigError
 from agent.runtime.signin import SignedSource
 from agent.runtime.sources import open_source
 from drivers.odbc.source import OdbcSource
-from drivers.survey import Asks, Codes, Survey, survey
+from drivers.survey import Asks, Codes, Mistake, Survey, survey
 
-__all__ = ["SURVEYED", "Codes", "Survey", "run_survey"]
+__all__ = ["SURVEYED", "Codes", "Mistake", "Survey", "run_survey"]
 
 SURVEYED = ("dentrix", "eaglesoft")
 

@@ -102,7 +102,7 @@ class Weekly:
             links=Links(
                 linked=acts.get("contact.linked", 0),
                 asked=acts.get("contact.suspect", 0),
-                taken_back=acts.get("contact.unlinked", 0) + acts.get("contact.rejected_by_crm", 0),
+                taken_back=self._journal.links_taken_back(since, until),
             ),
             alerts=acts.get("alert.told", 0),
             outage_s=self._outages(since, until),

@@ -138,8 +138,9 @@ def day_of(value: Any) -> date | None:
 
 def load_rules(home: Path) -> tuple[list[Rule], list[Finding]]:
     """Ours with the practice's own over them, and the lines that cannot be used."""
-    rules = {rule.code: rule for rule in _read(assets_dir() / "rules" / "quality.csv", [])}
     problems: list[Finding] = []
+    ours = assets_dir() / "rules" / "quality.csv"
+    rules = {rule.code: rule for rule in _read(ours, problems)}
     own = home / OWN_FILE
     if own.exists():
         try:

@@ -98,8 +98,9 @@ def _source(source: Source, say: _Say) -> Message:
 
 def _section(head: Message, rows: Sequence[Row]) -> str:
     cells = "".join(
-        f"<tr><td class='name'>{_e(said.title)}</td><td class='figure' align='right'>{_e(figure)}"
-        f"</td><td class='what'>{_e(said.body)}</td></tr>"
+        f"<tr><td class='name' width='28%'>{_e(said.title)}</td>"
+        f"<td class='figure' width='27%' align='right'>{_e(figure)}</td>"
+        f"<td class='what'>{_e(said.body)}</td></tr>"
         for said, figure in rows
     )
     table = f"<table width='100%' cellspacing='0' cellpadding='6'>{cells}</table>"
@@ -145,8 +146,8 @@ h1{font-size:26px;margin:0;color:#10324a}
 h2{font-size:17px;margin:24px 0 0;color:#10324a}
 table{border-collapse:collapse;width:100%;margin-top:4px}
 td{border-bottom:1px solid #dde4ea;vertical-align:top}
-.name{width:30%;font-weight:600}
-.figure{width:26%;font-weight:600;color:#0b5f8a;white-space:nowrap}
+.name{font-weight:600}
+.figure{font-weight:600;color:#0b5f8a;white-space:nowrap}
 .what{color:#4a5a68}
 .sub{margin:2px 0 0;color:#4a5a68}
 .note{color:#8a4b00}

@@ -21,6 +21,7 @@ from drivers.odbc.page import Assembly, found
 from drivers.odbc.values import text_of
 
 FETCH_ROWS = 200
+PART_ROWS = 400  # each part wakes the parent
 MAX_TEXT = 2000
 _NATIVE = re.compile(r"\((-?\d+)\)")
 _STATE = re.compile(r"^[A-Z0-9]{5}$")
@@ -119,6 +120,7 @@ class Link:
             left_out=left_out,
             bits=struct.calcsize("P") * 8,
             python=sys.version.split()[0],
+            protocol=wire.PROTOCOL,
         )
 
     def _info(self, what: int) -> str:
@@ -144,7 +146,7 @@ class Link:
             for rows in self._pieces(cursor, wanted.limit):
                 with self._said("value"):
                     assembly.take(rows)
-                    part = assembly.part() if self._tell is not None else None
+                    part = assembly.part(PART_ROWS) if self._tell is not None else None
                 if self._tell is not None and part is not None:
                     self._tell(part)
         for gather, sql, params in assembly.asks():

@@ -90,11 +90,11 @@ class Assembly:
             self._hung.append([])
         self._hung[gather].extend(rows)
 
-    def part(self) -> wire.Records | None:
+    def part(self, least: int = 1) -> wire.Records | None:
         """The rows taken since the last part, for the parent to unpack while more are fetched.
-        None where something must still hang on them."""
+        None while they are fewer than ``least``, and where something must still hang on them."""
         wanted = self._wanted
-        if wanted.gathers or wanted.what != "rows" or not self._codes:
+        if wanted.gathers or wanted.what != "rows" or len(self._codes) < least:
             return None
         told = self._told([])
         self._sent += self._codes

@@ -8,10 +8,13 @@ shared over a fork is closed by whichever side ends first.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -49,6 +52,49 @@ def command(reader: str) -> list[str]:
     return [reader or sys.executable, "-X", "utf8", "-m", "drivers.odbc.child"]
 
 
+class Watchdog:
+    """Calls ``kill`` when a statement is overdue. One thread for the life of a child: starting one
+    for each statement cost more than a page's way through the pipe.
+
+    It is not woken for a deadline later than the one it sleeps for, nor when a statement ends in
+    time: it finds that out when it wakes."""
+
+    def __init__(self, kill: Callable[[], None]) -> None:
+        self.bit = False
+        self._kill = kill
+        self._bell = threading.Condition()
+        self._due_mono = math.inf
+        self._wakes_mono = math.inf
+        self._left = False
+        threading.Thread(target=self._stand, name="odbc-watchdog", daemon=True).start()
+
+    def watch(self, for_s: float) -> None:
+        with self._bell:
+            self._due_mono = time.monotonic() + for_s
+            if self._due_mono < self._wakes_mono:
+                self._bell.notify()
+
+    def rest(self) -> None:
+        with self._bell:
+            self._due_mono = math.inf
+
+    def leave(self) -> None:
+        with self._bell:
+            self._left = True
+            self._bell.notify()
+
+    def _stand(self) -> None:
+        with self._bell:
+            while not self._left:
+                wait_s = self._due_mono - time.monotonic()
+                if wait_s <= 0:
+                    self.bit = True
+                    self._kill()
+                    return
+                self._wakes_mono = self._due_mono
+                self._bell.wait(None if wait_s == math.inf else wait_s)
+
+
 class Child:
     """One child process. Used by one thread at a time; ``kill`` from any."""
 
@@ -66,7 +112,7 @@ class Child:
             pipesize=PIPE_BYTES,  # a page passes in one go, where the system lets it
             creationflags=_NO_WINDOW if os.name == "nt" else 0,
         )
-        self._overdue = threading.Event()
+        self._watchdog = Watchdog(self._process.kill)
 
     @property
     def pid(self) -> int:
@@ -74,29 +120,24 @@ class Child:
 
     def ask(self, request: wire.Request, deadline_s: float) -> wire.Reply:
         """Raises ChildDied or ChildOverdue; the child is gone then."""
-        watchdog = threading.Timer(deadline_s, self._give_up)
-        watchdog.daemon = True
-        watchdog.start()
+        self._watchdog.watch(deadline_s)
         try:
             wire.send(self._stdin, request)
             return wire.receive_reply(self._stdout)
         except wire.Ended:
             self.kill()
-            if self._overdue.is_set():
+            if self._watchdog.bit:
                 log.warning("odbc.child_overdue", pid=self.pid, deadline_s=deadline_s)
                 raise ChildOverdue from None
             ended = self._process.returncode or 0
             log.warning("odbc.child_died", pid=self.pid, code=ended)
             raise ChildDied(ended) from None
         finally:
-            watchdog.cancel()
-
-    def _give_up(self) -> None:
-        self._overdue.set()
-        self._process.kill()
+            self._watchdog.rest()
 
     def kill(self) -> None:
         """End it now; nothing it holds needs a farewell: connections read in autocommit."""
+        self._watchdog.leave()
         self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(REAP_S)

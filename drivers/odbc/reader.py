@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 
-from agent.errors import PmsDrift
+from agent.errors import PmsDrift, PmsUnavailable
 from agent.model.reading import (
     BadRow,
     Digest,
@@ -21,7 +22,7 @@ from agent.model.reading import (
     Tail,
 )
 from agent.model.streams import Stream
-from drivers.base import MAX_KEYS, Effort, Row, RowTrouble
+from drivers.base import MAX_KEYS, Effort, Row, RowTrouble, deliverable, known
 from drivers.odbc import wire
 from drivers.odbc.keyring import Keyring, keyring
 from drivers.odbc.lanes import stamped_since
@@ -174,16 +175,10 @@ class OdbcReader:
     # -- pieces ---------------------------------------------------------------------------------
 
     def _plan(self, stream: Stream) -> StreamPlan:
-        found = self._plans.get(stream)
-        if found is None:
-            raise PmsDrift("pms.stream_unreadable", stream=stream.value)
-        return found
+        return known(self._plans, stream, "pms.stream_unreadable")
 
     def _bound_to(self, stream: Stream) -> BoundPlan:
-        found = self._bound.get(stream)
-        if found is None:
-            raise PmsDrift("pms.stream_unbound", stream=stream.value)
-        return found
+        return known(self._bound, stream, "pms.stream_unbound")
 
     def _ring(self, stream: Stream) -> Keyring:
         if stream not in self._rings:
@@ -210,7 +205,8 @@ class OdbcReader:
                 found = self._fetched(asked)
             except RowTrouble:
                 keys = self._session.keys(bound.list_keys(where, limit)).codes
-                good, broken = self._bisect(bound, sorted(set(keys)))
+                exactly = functools.partial(self._read_exactly, bound)
+                good, broken = deliverable(sorted(set(keys)), exactly)
                 rows, seen = rows + good, seen + len(keys)
                 bad += broken
                 continue
@@ -235,37 +231,30 @@ class OdbcReader:
             if times < (DEATHS_ON_ONE_PAGE if died else SILENCES_ON_ONE_PAGE):
                 raise
             del self._suspects[mark]
-            self.clock()  # is the server there at all? Raises if not.
-            raise RowTrouble("row.kills_driver" if died else "row.never_answered") from None
+            raise self._accused(error) from None
         assert isinstance(found, wire.Records)
         self._suspects.pop(mark, None)
         return found
 
-    def _bisect(self, bound: BoundPlan, keys: list[int]) -> tuple[list[Row], list[BadRow]]:
-        """Halve the keys until what cannot be delivered stands alone."""
-        if not keys:
-            return [], []
+    def _read_exactly(
+        self, bound: BoundPlan, keys: Sequence[Key]
+    ) -> tuple[list[Row], list[BadRow]]:
+        """Raises RowTrouble."""
         rows: list[Row] = []
-        trouble: RowTrouble | None = None
-        for where in self._ring(bound.stream).among(keys):
+        for where in self._ring(bound.stream).among([int(key) for key in keys]):
             try:
                 found = self._session.fetch(bound.fetch(where, spread=True))
-            except RowTrouble as caught:
-                trouble = caught
-                break
-            except (ReaderDied, ReaderOverdue):
-                trouble = RowTrouble("row.kills_driver")
-                break
+            except (ReaderDied, ReaderOverdue) as error:
+                raise self._accused(error) from None
             assert isinstance(found, wire.Records)
             rows += found.rows
-        if trouble is None:
-            return rows, []
-        if len(keys) == 1:
-            return [], [BadRow(keys[0], trouble.reason)]
-        middle = len(keys) // 2
-        left, left_bad = self._bisect(bound, keys[:middle])
-        right, right_bad = self._bisect(bound, keys[middle:])
-        return left + right, left_bad + right_bad
+        return rows, []
+
+    def _accused(self, error: PmsUnavailable) -> RowTrouble:
+        """A row is to blame only while the server is there. Raises the Pms errors if it is not."""
+        self.clock()
+        died = isinstance(error, ReaderDied)
+        return RowTrouble("row.kills_driver" if died else "row.never_answered")
 
     def _digest_of_readable(self, stream: Stream, lo: Key | None, hi: Key | None) -> Digest:
         """Where a row cannot be read: the digest of the others, which the mirror can hold. The

@@ -121,6 +121,9 @@ class Door:
             raise ReaderDied(host=self.where, ended=death.ended) from None
         self._deaths = 0
         if isinstance(reply, wire.Opened):
+            if reply.protocol != wire.PROTOCOL:
+                child.kill()
+                raise PmsSetup("pms.reader_version", reader=reply.protocol, agent=wire.PROTOCOL)
             return child, msgspec.structs.replace(reply, pid=child.pid)
         child.kill()
         assert isinstance(reply, wire.Failed)

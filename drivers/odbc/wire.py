@@ -1,7 +1,7 @@
 """What parent and child say to each other: typed messages in length-prefixed frames. No pickle.
 
 Imported by the child, which may be a 32-bit interpreter with little installed: only msgspec and the
-standard library here.
+standard library here. Nothing in a message depends on the width of either side.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import itertools
 import operator
 import struct
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
+PROTOCOL = 1  # a packed reader may be older than the agent: raised when a message changes meaning
 MAX_FRAME = 256 * 1024 * 1024
 _LENGTH = struct.Struct(">I")
 
@@ -159,6 +160,7 @@ class Opened(msgspec.Struct, frozen=True, tag=True):
     bits: int = 64
     python: str = ""
     pid: int = 0
+    protocol: int = 0
 
 
 class Rows(msgspec.Struct, frozen=True, tag=True):
@@ -240,6 +242,7 @@ def joined(parts: Sequence[Records], last: Records) -> Records:
     return msgspec.structs.replace(last, rows=rows, mixed=False)
 
 
+Said = TypeVar("Said")
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
 _replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 _encoder = msgspec.msgpack.Encoder()
@@ -251,17 +254,18 @@ class Ended(Exception):
 
 def send(pipe: BinaryIO, message: Request | Reply) -> None:
     """Raises Ended."""
-    body = _encoder.encode(message)
+    frame = bytearray(_LENGTH.size)
+    _encoder.encode_into(message, frame, _LENGTH.size)
+    _LENGTH.pack_into(frame, 0, len(frame) - _LENGTH.size)
     try:
-        pipe.write(_LENGTH.pack(len(body)))
-        pipe.write(body)
+        pipe.write(frame)  # in one go: each write wakes the other side
         pipe.flush()
     except (OSError, ValueError):
         raise Ended from None
 
 
 def receive_request(pipe: BinaryIO) -> Request:
-    return _requests.decode(_frame(pipe))
+    return _decoded(_requests, pipe)
 
 
 def receive_reply(pipe: BinaryIO) -> Reply:
@@ -269,12 +273,19 @@ def receive_reply(pipe: BinaryIO) -> Reply:
     failure."""
     parts: list[Records] = []
     while True:
-        reply = _replies.decode(_frame(pipe))
+        reply = _decoded(_replies, pipe)
         if not isinstance(reply, Records):
             return reply
         if not reply.more:
             return joined(parts, reply) if parts else reply
         parts.append(reply)
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[Said], pipe: BinaryIO) -> Said:
+    try:
+        return decoder.decode(_frame(pipe))
+    except msgspec.DecodeError:  # a program that is no reader of ours
+        raise Ended from None
 
 
 def _frame(pipe: BinaryIO) -> bytes:

@@ -93,7 +93,8 @@ def proof_view(s: Snapshot | None, now: datetime, texts: Texts) -> ProofView:
     if proof is None:
         return ProofView(texts("overview.proof.none"), "", "idle")
     when = texts.when(proof.at, now)
-    said = [texts("overview.proof.last", when=when, rows=texts.number(proof.rows))]
+    rows, short = texts.number(proof.rows), proof.root[:12]
+    said = [texts("overview.proof.last", when=when, rows=rows, short=short)]
     if proof.excepted:
         said.append(texts("overview.proof.aside", count=texts.number(proof.excepted)))
     tip = texts("overview.proof.tip", since=texts.when(proof.since, now), root=proof.root)

@@ -91,7 +91,14 @@ class DataMap(Tab):
             self.model,
             texts("map.table"),
             stretch=3,
-            widths={0: 100, 1: 146, 2: 162, 4: self._widest("ways", _WAYS), 5: 130, 6: 90},
+            widths={
+                0: 100,
+                1: 146,
+                2: 162,
+                4: self._widest("ways", _WAYS),
+                5: 130,
+                6: 90,
+            },
         )
         across = self.table.horizontalHeader()
         for at in (0, 1, 2, 4, 5, 6):  # a language with longer heads gets wider columns

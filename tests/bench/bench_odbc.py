@@ -44,7 +44,7 @@ from tests.bench.rig import LOGIN, PASSWORD, ZONE, emit, options, percentile, ro
 from tests.e2e.vendor_rig import VendorRig
 from tests.support.servers import Postgres
 
-TURNS = 5
+TURNS = 9
 PAGE_ROWS = 1000
 TARGET_MS = 1500.0
 SCHEDULE = {"book", "move", "confirm", "break", "complete"}

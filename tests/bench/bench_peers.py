@@ -1,6 +1,6 @@
 """Ours beside what others would use: the same table of the same server, in one run.
 
-``python -m tests.bench.bench_peers [--rows N] [--peers a,b] [--venvs DIR] [--markdown] [--keep]``
+``python -m tests.bench.bench_peers [--rows N] [--peers a,b] [--venvs DIR] [--markdown]``
 
 Each peer gets an environment of its own (made here, thrown away unless ``--venvs`` names a folder)
 and a login of its own, so that the server's statistics tell them apart. Measured: the first load of
@@ -34,7 +34,6 @@ from typing import Any
 import psutil
 
 from agent.sandbox.practice.create import PracticePlan
-from tests import artefact
 from tests.bench.edits import Editor
 from tests.bench.rig import (
     DATABASE,
@@ -353,7 +352,6 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     plan = PracticePlan(patients=500, years=1, zone=ZONE, bulk_appointments=rows)
     wanted = [name for name in asked.peers.split(",") if name]
     venvs = asked.venvs or Path(tempfile.mkdtemp(prefix="bw-peers-"))
-    began = time.monotonic()
     try:
         with Rig(
             engine=asked.engine or "myisam", plan=plan, kept=asked.kept, server_options=BINLOG
@@ -376,9 +374,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         if asked.venvs is None:
             shutil.rmtree(venvs, ignore_errors=True)
     _show(results, count, asked)
-    if asked.keep:
-        _keep(results, count, time.monotonic() - began)
-    return {"rows": count, "results": [vars(found) for found in results]}
+    return {"rows": count, **{found.name: _report(found) for found in results}}
 
 
 def _grant(rig: Rig) -> None:
@@ -421,23 +417,16 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _keep(results: list[Found], count: int, took: float) -> None:
-    figures: dict[str, tuple[float, str]] = {"rows": (count, "")}
-    for found in results:
-        for name, value, unit in (
-            ("first load", found.rows_s, "rows/s"), ("CPU", found.cpu_s, "s"),
-            ("peak memory", found.peak_mb, "MB"), ("server CPU", found.server_cpu_s, "s"),
-            ("longest statement", found.longest_ms, "ms"),
-            ("next run, 100 edits", found.next_run_s, "s"),
-            ("edit to there, p50", percentile(found.latency_ms, 0.5), "ms"),
-            ("edit to there, p99", percentile(found.latency_ms, 0.99), "ms"),
-        ):  # fmt: skip
-            if math.isfinite(value):
-                figures[f"{found.name}: {name}"] = (round(value, 2), unit)
-    artefact.keep(
-        "bench-peers", command=f"python -m tests.bench.bench_peers --rows {count}",
-        seconds=took, figures=figures,
-    )  # fmt: skip
+def _report(found: Found) -> dict[str, float]:
+    """What was measured of it."""
+    held = {
+        "rows_per_s": found.rows_s, "load_s": found.load_s, "cpu_s": found.cpu_s,
+        "peak_mb": found.peak_mb, "server_cpu_s": found.server_cpu_s,
+        "longest_statement_ms": found.longest_ms, "next_run_s": found.next_run_s,
+        "edit_p50_ms": percentile(found.latency_ms, 0.5),
+        "edit_p99_ms": percentile(found.latency_ms, 0.99),
+    }  # fmt: skip
+    return {name: round(value, 2) for name, value in held.items() if math.isfinite(value)}
 
 
 def main() -> None:
@@ -446,7 +435,7 @@ def main() -> None:
     parser.add_argument("--venvs", type=Path, help="keep the peers' environments here")
     parser.add_argument("--markdown", action="store_true", help="the table for a page, as well")
     asked = parser.parse_args()
-    emit(measure(asked), asked, is_kept=True)
+    emit(measure(asked), asked)
 
 
 if __name__ == "__main__":

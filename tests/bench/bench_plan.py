@@ -1,6 +1,6 @@
 """The planner alone: rows a second of comparing a page with the mirror, merges a second.
 
-``python -m tests.bench.bench_plan [--rows N] [--json] [--keep]``. Pages of 1,000 rows, best of five
+``python -m tests.bench.bench_plan [--rows N] [--json]``. Pages of 1,000 rows, best of five
 rounds, no database and no journal. Baseline of the same run: SHA-256 over the same records, which
 is what hashing them costs at least.
 """
@@ -19,8 +19,7 @@ from agent.sync.datamap import load_map
 from agent.sync.merge import merge, rules_of
 from agent.sync.plan import make_changes, plan_page
 from agent.sync.streammap import Observation
-from tests import artefact
-from tests.bench.rig import emit, show
+from tests.bench.rig import can_keep, emit, show
 
 PAGE_ROWS, ROUNDS = 1000, 5
 #: share of the rows whose content differs from the mirror's
@@ -85,7 +84,6 @@ def merge_all(count: int) -> Callable[[], None]:
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
-    began = time.monotonic()
     rows = observations(asked.rows)
     pages = [rows[at : at + PAGE_ROWS] for at in range(0, len(rows), PAGE_ROWS)]
     bare = best_s(lambda: hash_all(pages))
@@ -104,23 +102,16 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
             for name, one in each.items()
         ],
     )
-    if asked.keep:
-        artefact.keep(
-            "bench-plan",
-            command=f"python -m tests.bench.bench_plan --rows {asked.rows}",
-            seconds=time.monotonic() - began,
-            figures={name: (int(1 / one), "per second") for name, one in each.items()},
-        )
-    return {"us": {name: one * 1e6 for name, one in each.items()}}
+    return {"rows": asked.rows, "per second": {name: int(1 / one) for name, one in each.items()}}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--json", action="store_true", help="one JSON object at the end")
-    parser.add_argument("--keep", action="store_true", help="write tests/artefacts/")
+    can_keep(parser)
     asked = parser.parse_args()
-    emit(measure(asked), as_json=asked.json)
+    emit(measure(asked), asked)
 
 
 if __name__ == "__main__":

@@ -590,12 +590,11 @@ def _lane() -> str:
     return Path(sys.argv[0]).stem.replace("_", "-")
 
 
-def emit(report: Mapping[str, Any], asked: argparse.Namespace, *, is_kept: bool = False) -> None:
-    """Show the report as JSON, keep its numbers, or neither, as asked. ``is_kept``: by the bench,
-    in its own words."""
+def emit(report: Mapping[str, Any], asked: argparse.Namespace) -> None:
+    """Show the report as JSON, keep its numbers, or neither, as asked."""
     if asked.json:
         print(json.dumps(report, indent=1))
-    if asked.keep and not is_kept:
+    if asked.keep:
         command = f"python -m tests.bench.{Path(sys.argv[0]).stem} {_said(sys.argv[1:])}".strip()
         seconds = time.time() - psutil.Process().create_time()
         keep(_lane(), command=command, seconds=seconds, figures=dict(figures_of(report)))
@@ -603,8 +602,9 @@ def emit(report: Mapping[str, Any], asked: argparse.Namespace, *, is_kept: bool 
 
 def _said(words: Sequence[str]) -> str:
     """The arguments that matter to who runs it again; no folder of this computer."""
-    told = re.sub(r"--kept[= ]\S+", "", " ".join(words))
-    return " ".join(word for word in told.split() if word not in ("--keep", "--json"))
+    told = re.sub(r"--(kept|venvs)[= ]\S+", "", " ".join(words))
+    shown = ("--keep", "--json", "--markdown")
+    return " ".join(word for word in told.split() if word not in shown)
 
 
 def figures_of(

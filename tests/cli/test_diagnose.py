@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -78,6 +79,8 @@ def test_one_page_and_one_file_without_a_patient_in_it(
     assert told["canary"]["rows"] > 0
     assert told["canary"]["wrong"] == 0
     assert told["unreadable"] == []
+    assert [line["taken_for"] for line in told["mistakes"]] == ["pms.schema_drift"] * 2
+    assert "NOT understood" not in done.output
     assert {"appointment", "patient"} <= set(told["streams"])
     assert all(line["page_ms"] >= 0 for line in told["tables"])
     assert max(line["rows"] for line in told["tables"]) > 100
@@ -114,6 +117,30 @@ def test_a_table_that_is_gone_is_said(practice: Path, run: Run, tmp_path: Path) 
     assert done.exit_code == 1
     assert "not there, or not granted" in done.output
     assert "Cannot be read" in done.output
+
+
+@pytest.mark.parametrize("practice", ["eaglesoft"], indirect=True)
+def test_errors_named_in_a_drivers_own_way_are_said(
+    practice: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver whose SQLSTATEs nobody knows: a reader of ours that changes what is said."""
+    reader = tmp_path / "reader"
+    reader.write_text(
+        f"#!{sys.executable}\n"
+        "from drivers.odbc import child, link, wire\n"
+        "told = link.failed\n"
+        "def failed(phase, args, kind):\n"
+        "    if 'bridgework_asks' in str(args):\n"
+        "        return wire.Failed(phase, 'I9999', -20000, 'odd', kind)\n"
+        "    return told(phase, args, kind)\n"
+        "link.failed = failed\n"
+        "child.main()\n"
+    )
+    reader.chmod(0o755)
+    monkeypatch.setenv("BRIDGEWORK_PMS_ODBC_READER", str(reader))
+    done = run("diagnose", "--pms", practice.stem)
+    assert "table missing: I9999 -20000, NOT understood" in done.output
+    assert "names a missing column in its own way (I9999)" in done.output
 
 
 @pytest.mark.parametrize("practice", ["dentrix"], indirect=True)

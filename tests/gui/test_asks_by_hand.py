@@ -101,13 +101,18 @@ def test_an_own_field_a_row(desk: Desk) -> None:
 
 
 def test_whose_a_row_is_may_be_told_by_name(desk: Desk) -> None:
-    who = next(p for p in patients(desk).values() if p.get("birthdate"))
+    """Only where it is certain: a name and a birth date alone may be two people."""
+    key, who = next(
+        (k, p) for k, p in patients(desk).items() if p.get("birthdate") and p.get("phone_mobile")
+    )
     names = f"{who['last_name']},{who['first_name']},{who['birthdate']}"
-    text = f"Last name,First name,DOB,Message,At,Mode\n{names},Called,2026-03-02 09:15,phone\n"
-    _, (row,) = desk.preview(text)
-    assert (row.verdict, str(row.key)) == (NEW, str(who["key"]))
-    stranger = text.replace(names, "Nobody,Nora,1990-01-01")
-    assert verdicts(desk, stranger) == [(2, NO, "sheet.no_such_patient")]
+    head = "Last name,First name,DOB,Mobile,Message,At,Mode\n"
+    rest = "Called,2026-03-02 09:15,phone\n"
+    _, (row,) = desk.preview(f"{head}{names},{who['phone_mobile']},{rest}")
+    assert (row.verdict, row.key) == (NEW, key)
+    assert verdicts(desk, f"{head}{names},,{rest}") == [(2, NO, "sheet.may_exist")]
+    stranger = "Nobody,Nora,1990-01-01,+17205550111"
+    assert verdicts(desk, f"{head}{stranger},{rest}") == [(2, NO, "sheet.no_such_patient")]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +125,8 @@ def test_whose_a_row_is_may_be_told_by_name(desk: Desk) -> None:
         ("Patient No;Field;Value", Kind.CUSTOM),
         ("Last name;First name;Mobile;Note", Kind.PATIENTS),
         ("Last name;First name;Date;Time;Length;Room;Note", Kind.APPOINTMENTS),
+        ("Patient No;Date;Time;Type;Notes", Kind.APPOINTMENTS),
+        ("Patient No;Date;Time;Channel;Text", Kind.MESSAGES),
     ],
 )
 def test_what_the_rows_are_is_seen_by_the_heads(heads: str, kind: Kind) -> None:

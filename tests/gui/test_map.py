@@ -105,6 +105,6 @@ def test_a_field_of_the_practices_own_is_tried_then_added(
     tab.table.selectRow(0)
     assert tab.back.text() == "Take this field out"
     qtbot.mouseClick(tab.back, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: tab.model.rows == [], timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: tab.model.rows == (), timeout=WAIT_MS)
     assert "custom.ward" not in untouched.read_text(encoding="utf-8")
     assert tab.pending.isHidden()  # the map that runs is the one that is saved again

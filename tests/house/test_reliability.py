@@ -49,7 +49,7 @@ def test_numbers_are_spelled_for_people() -> None:
 def test_no_measured_number_is_typed_into_the_scoreboard() -> None:
     for row in SCOREBOARD:
         for part in row.ours:
-            assert not re.search(r"\d", re.sub(r"\{[^}]*\}|p50|p99", "", part.text)), part
+            assert not re.search(r"\d", re.sub(r"\{[^}]*\}|p50|p99|kill -9", "", part.text)), part
 
 
 def test_every_lane_named_by_the_scoreboard_knows_its_figures() -> None:

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=50.0, help="edits a second")
     parser.add_argument("--rows", type=int, default=0, help="bulk rows beside the practice's own")
     parser.add_argument(
-        "--patients", type=int, default=4000, help="few patients meet the brake on mass changes"
+        "--patients", type=int, default=2000, help="few patients meet the brake on mass changes"
     )
     parser.add_argument("--days", type=int, default=30, help="offline, by the agent's clock")
     parser.add_argument("--edits-a-day", type=int, default=200)

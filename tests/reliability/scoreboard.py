@@ -120,8 +120,8 @@ SCOREBOARD: tuple[Row, ...] = (
         (
             Part(
                 "bench-restart",
-                "first sync at worst {first sync, in order, worst} (stopped in order),"
-                " {first sync, killed, worst} (killed) with {rows in the journal} rows",
+                "{rows} records in the journal: {in order first_sync_worst_s} to the first sync"
+                " after a stop, {killed first_sync_worst_s} after a kill",
             ),
         ),
     ),

@@ -134,7 +134,7 @@ def first_disappearance_is_believed() -> Iterator[None]:
         yield
 
 
-@plants
+@plants_shown_by(Kind.NO_STAMP)
 def sweep_trusts_the_servers_old_digest() -> Iterator[None]:
     """A chunk is compared with what the server said last time, not with the mirror as it is now."""
     remembered: dict[Any, Digest] = {}

@@ -10,7 +10,9 @@ from tests.sim.test_seeds import sim
 #: each dies within a few seeds
 QUICK = (
     "hints-are-skipped",
-    "older-reads-win",
+    "refused-records-are-asked-again-at-once",
+    "the-log-names-people",
+    "a-stop-is-heard-late",
     "half-built-rows-leave",
     "any-database-is-believed",
     "a-lost-table-stays-lost",

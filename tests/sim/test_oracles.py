@@ -81,7 +81,13 @@ def test_who_goes_on_after_a_stop_is_seen_unless_it_waits_for_a_server() -> None
             kernel.sleep(10.0)
         kernel.sleep(10.0)
 
+    def ticks() -> None:
+        for _ in range(60):
+            kernel.sleep(0.5)
+
     kernel.spawn("lane", waits, process="agent")
+    for name in ("tick", "tock"):  # a task alone would run on to its end
+        kernel.spawn(name, ticks)
     kernel.run(lambda: False, most_s=9.0)
     world.oracles.promises.check_stop(0.0)
     kernel.run(lambda: False, most_s=11.0)

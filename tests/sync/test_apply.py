@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -99,27 +98,6 @@ def test_a_taken_place_is_refused_with_others(desk: Desk) -> None:
     desk.work()
     told = desk.outcome(again)
     assert state_of(told) is EndState.APPLIED
-
-
-def test_a_schedule_that_cannot_be_read_is_not_an_empty_one(desk: Desk) -> None:
-    """A crashed table takes the stream away for a while: the booking waits, and then is judged by
-    what stands there."""
-    desk.booked()
-    whole = desk.session
-    maps = {stream: m for stream, m in whole.maps.items() if stream is not Stream.APPOINTMENT}
-    desk.session = replace(whole, maps=maps, held=frozenset({Stream.APPOINTMENT}))
-    ident = desk.book(who=desk.patient(1))
-    desk.work()
-    assert desk.outcome(ident) is None
-    assert not desk.effects(ident)
-    assert len(desk.visits()) == 1
-    desk.session = whole
-    desk.clock.advance(60)
-    desk.work()
-    outcome = desk.outcome(ident)
-    assert outcome is not None
-    assert (outcome.state, outcome.reason_code) == (EndState.REJECTED, Reason.SLOT_TAKEN)
-    assert len(desk.visits()) == 1
 
 
 def test_a_patient_the_practice_does_not_schedule(desk: Desk) -> None:

@@ -64,8 +64,8 @@ ASKS: dict[Kind, Ask] = {
     ),
     Kind.CONSENTS: Ask(
         CommandType.CONSENT_SET,
-        {"channel": Cell.words(_CHANNEL), "consent": Cell.words(_CONSENT), "source": Cell.TEXT,
-         "at": Cell.MOMENT},
+        {"channel": Cell.words(_CHANNEL), "consent": Cell.words(_CONSENT),
+         "source": Cell.SOURCE, "at": Cell.MOMENT},
         needs=("channel", "consent", "source", "at"), of=Stream.PATIENT,
     ),
     Kind.RECALLS: Ask(
@@ -108,6 +108,9 @@ class Asks:
 
     def judge(self, number: int, said: dict[str, str], clouds: Mapping[str, Key]) -> Judged:
         ask = self._ask
+        if said.get("date") and not said.get("at"):
+            at = self._spelling.start("", said["date"], said.get("time") or "00:00")
+            said = {**said, "at": at}
         for name in ask.needs:
             if not said.get(name):
                 raise Bad(name, "sheet.missing")

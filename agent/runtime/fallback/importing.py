@@ -37,6 +37,7 @@ from agent.runtime.fallback.spelling import Spelling, day_first_of
 BATCH_ROWS = 4000
 SAMPLE_ROWS = 5
 DATE_SAMPLE = 500
+_DATES = ("birthdate", "date", "start", "at", "due", "disabled_until")
 PORTION = 100
 MOST_UNDER_WAY = 300  # commands of a file that wait at once; the CRM's own are not held up
 WATCH_S = 0.25
@@ -203,7 +204,7 @@ class Importing:
     def _day_first(self, file: BinaryIO, shape: Shape, found: Heads, reading: Reading) -> bool:
         if reading.day_first is not None:
             return reading.day_first
-        at = [found.fields[n] for n in ("birthdate", "date", "start") if n in found.fields]
+        at = [found.fields[n] for n in _DATES if n in found.fields]
         sample = islice(rows(file, shape), DATE_SAMPLE)
         said = day_first_of(line.cells[n] for line in sample if not line.code for n in at)
         return bool(said)

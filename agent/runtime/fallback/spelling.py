@@ -70,6 +70,7 @@ class Cell:
     PERIOD: ClassVar[Cell]
     KEY: ClassVar[Cell]
     FLAG: ClassVar[Cell]
+    SOURCE: ClassVar[Cell]
 
     @classmethod
     def words(cls, known: Mapping[str, str], own: type[StrEnum] | None = None) -> Cell:
@@ -78,6 +79,7 @@ class Cell:
 
 Cell.TEXT, Cell.MOMENT, Cell.DAY = Cell("text"), Cell("moment"), Cell("day")
 Cell.PERIOD, Cell.KEY, Cell.FLAG = Cell("period"), Cell("key"), Cell("flag")
+Cell.SOURCE = Cell("source")
 
 
 class Spelling:
@@ -129,6 +131,9 @@ class Spelling:
                 return str(payloads.as_key(text, field))
             case "flag":
                 return _word(field, text, _FLAG, ()) == "true"
+            case "source":  # ``Web form: implants`` as ``web_form: implants``
+                head, colon, rest = text.partition(":")
+                return f"{fold(head).replace(' ', '_')}{colon}{rest}"[:200]
             case "words":
                 return _word(field, text, what.known, what.own or ())
             case _:

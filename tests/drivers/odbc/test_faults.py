@@ -23,8 +23,10 @@ from agent.sync.guards import Verdict, judge_source
 from drivers.odbc.contract import Setting
 from drivers.odbc.login import OdbcLogin
 from drivers.odbc.process import ROOT
+from drivers.odbc.reader import OdbcReader
 from drivers.odbc.session import Door, Limits, OdbcSession, ReaderDied, ReaderOverdue
-from tests.drivers.odbc.layouts import CODED, PASSWORD, PLAIN, READER
+from drivers.odbc.source import OdbcSource
+from tests.drivers.odbc.layouts import CODED, PASSWORD, PLAIN, READER, ZONE
 from tests.drivers.odbc.offices import LIMITS, PostgresOffice, bind_all
 from tests.support.proxy import Proxy
 from tests.support.servers import Postgres, driver
@@ -43,6 +45,8 @@ def failed(phase, args, kind):
     return told(phase, args, kind)
 room.failed = failed
 """
+READER_32 = os.environ.get("ODBC_TEST_READER_32", "")
+DRIVER_32 = os.environ.get("ODBC_TEST_DRIVER_32", "")
 SLOW_SQL = "SELECT COUNT(*) FROM (SELECT PG_SLEEP(20) AS z) s"
 
 
@@ -182,6 +186,47 @@ def test_a_driver_that_dies_at_once_is_not_started_in_a_hurry(
         codes.append(caught.value.code)
     assert codes == ["pms.reader_died"] * 3 + ["pms.reader_resting"] * 2
     session.close()
+
+
+def test_a_reader_of_another_version_is_refused(office: PostgresOffice, tmp_path: Path) -> None:
+    old = _reader_with(tmp_path, "from drivers.odbc import wire\nwire.PROTOCOL = 0")
+    session = office.source(reader=old).session()
+    with pytest.raises(PmsSetup) as caught:
+        session.connect()
+    assert caught.value.code == "pms.reader_version"
+    session.close()
+
+
+def test_a_program_that_is_no_reader_is_ended(office: PostgresOffice, tmp_path: Path) -> None:
+    other = _reader_with(tmp_path, r"os.write(1, b'\0\0\0\1x'); time.sleep(60)")
+    session = office.source(reader=other).session()
+    with pytest.raises(ReaderDied) as caught:
+        session.connect()
+    assert caught.value.facts["ended"] == -signal.SIGKILL
+    session.close()
+
+
+@pytest.mark.skipif(not READER_32, reason="no 32-bit reader on this machine")
+def test_a_32_bit_reader_says_the_same(office: PostgresOffice) -> None:
+    """``ODBC_TEST_READER_32``: a program that runs ``drivers.odbc.child`` in a 32-bit Python;
+    ``ODBC_TEST_DRIVER_32``: its psqlodbcw.so."""
+    office.plan(1, 1, 2)
+    office.note(2, "Zoë")
+    own = office.reader()
+    text = office.login().text().replace(driver("psqlodbcw.so"), DRIVER_32)
+    source = OdbcSource(office.contract, OdbcLogin(connection=text, reader=READER_32), zone=ZONE)
+    bind_all(source, source.probe())
+    narrow = source.open()
+    assert isinstance(narrow, OdbcReader)
+    try:
+        assert narrow.session.connect().bits == 32
+        for stream in (Stream.APPOINTMENT, Stream.PATIENT):
+            page = narrow.read_range(stream, None, None, 99)
+            assert page.rows == own.read_range(stream, None, None, 99).rows
+            assert page.rows
+            assert narrow.digest(stream, None, None) == own.digest(stream, None, None)
+    finally:
+        narrow.close()
 
 
 # --- the server ---------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from agent.sandbox.practice.vendors.dentrix import (
     STATUSES,
     UNIT_MINUTES,
 )
-from agent.sandbox.practice.vendors.front import VendorFront, done
+from agent.sandbox.practice.vendors.front import VendorFront, done, on_a_visit
 
 _VISIT = ("apptid", "patid", "opid", "provid", "apptdate", "timehr", "timemin", "apptlen", "status")
 
@@ -48,11 +48,10 @@ class DentrixFront(VendorFront):
         self.update(table, column, key, {**changes, **moved})
 
     def some_patient(self) -> int | None:
-        found = self.db.rows("SELECT patid FROM {o}patient")
-        return int(self.pick(found)[0]) if found else None
+        found = self.some("SELECT patid FROM {o}patient")
+        return None if found is None else int(found)
 
     def some_visit(self) -> dict[str, Any] | None:
-        """A visit still to come, on the schedule."""
         found = self.db.rows(
             f"SELECT {','.join(_VISIT)} FROM {{o}}appt WHERE apptdate>=? AND apptbrokenclass=0"
             " AND pinboard=0 AND status NOT IN (150,-106)",
@@ -131,10 +130,8 @@ def _change(front: DentrixFront, visit: Mapping[str, Any], changes: dict[str, Va
     return _visit(visit["apptid"], changes)
 
 
-def move(front: DentrixFront) -> Outcome | None:
-    visit = front.some_visit()
-    if visit is None:
-        return None
+@on_a_visit
+def move(front: DentrixFront, visit: dict[str, Any]) -> Outcome | None:
     place = front.place(int(visit["apptlen"]))
     if place is None:
         return None
@@ -144,43 +141,33 @@ def move(front: DentrixFront) -> Outcome | None:
     })  # fmt: skip
 
 
-def confirm(front: DentrixFront) -> Outcome | None:
-    visit = front.some_visit()
-    if visit is None:
-        return None
+@on_a_visit
+def confirm(front: DentrixFront, visit: dict[str, Any]) -> Outcome | None:
     return _change(front, visit, {"status": front.pick(STATUSES[1:-1])[0]})
 
 
-def break_(front: DentrixFront) -> Outcome | None:
-    visit = front.some_visit()
-    if visit is None:
-        return None
+@on_a_visit
+def break_(front: DentrixFront, visit: dict[str, Any]) -> Outcome | None:
     changes: dict[str, Value] = {"apptbrokenclass": 1, "brokendate": front.today().isoformat()}
     return _change(front, visit, changes)
 
 
-def complete(front: DentrixFront) -> Outcome | None:
-    visit = front.some_visit()
-    if visit is None:
-        return None
+@on_a_visit
+def complete(front: DentrixFront, visit: dict[str, Any]) -> Outcome | None:
     return _change(front, visit, {"status": front.pick((COMPLETE, COMPLETE_SIGNED))})
 
 
-def park(front: DentrixFront) -> Outcome | None:
+@on_a_visit
+def park(front: DentrixFront, visit: dict[str, Any]) -> Outcome | None:
     """Dragged to the pinboard: off the schedule although its day and time still stand."""
-    visit = front.some_visit()
-    if visit is None:
-        return None
     return _change(front, visit, {
         "pinboard": 1, "workstationid": "WS1", "orgdate": str(visit["apptdate"]),
         "orgtimehr": visit["timehr"], "orgtimemin": visit["timemin"],
     })  # fmt: skip
 
 
-def delete_appointment(front: DentrixFront) -> Outcome | None:
-    visit = front.some_visit()
-    if visit is None:
-        return None
+@on_a_visit
+def delete_appointment(front: DentrixFront, visit: dict[str, Any]) -> Outcome | None:
     front.delete("appt", "apptid", visit["apptid"])
     front.history(visit, "deleted")
     return done(Stream.APPOINTMENT, "appt", visit["apptid"], gone=True)
@@ -250,10 +237,10 @@ def note(front: DentrixFront) -> Outcome | None:
 
 
 def aging(front: DentrixFront) -> Outcome | None:
-    found = front.db.rows("SELECT guarid FROM {o}aging")
-    if not found:
+    key = front.some("SELECT guarid FROM {o}aging")
+    if key is None:
         return None
-    key, owed = int(front.pick(found)[0]), int(front.rng.random() * 90_000) / 100
+    owed = int(front.rng.random() * 90_000) / 100
     front.touch("aging", "guarid", key, {"aging0to30": owed})
     return done(Stream.BALANCE, "aging", key)
 
@@ -293,10 +280,9 @@ def silent_edit(front: DentrixFront) -> Outcome | None:
 
 def hard_delete(front: DentrixFront) -> Outcome | None:
     """A row of the journal that simply is not there any more."""
-    found = front.db.rows("SELECT contactid FROM {o}contact")
-    if not found:
+    key = front.some("SELECT contactid FROM {o}contact")
+    if key is None:
         return None
-    key = int(front.pick(found)[0])
     front.delete("contact", "contactid", key)
     return done(Stream.COMMUNICATION, "contact", key, gone=True, traceless=True)
 

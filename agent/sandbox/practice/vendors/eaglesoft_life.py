@@ -16,7 +16,7 @@ from agent.sandbox.practice.front import DeedKind, Outcome, Touch
 from agent.sandbox.practice.names import address, email, first_name, last_name, phone
 from agent.sandbox.practice.vendors.db import Value
 from agent.sandbox.practice.vendors.eaglesoft import BLOCKS_FROM, PARKING
-from agent.sandbox.practice.vendors.front import VendorFront, done
+from agent.sandbox.practice.vendors.front import VendorFront, done, on_a_visit
 
 _VISIT = ("appointment_id", "patient_id", "location_id", "start_time", "end_time")
 
@@ -32,13 +32,13 @@ class EaglesoftFront(VendorFront):
             "SELECT provider_id FROM {o}provider"))  # fmt: skip
 
     def some_patient(self) -> str | None:
-        found = self.db.rows("SELECT patient_id FROM {o}patient")
-        return str(self.pick(found)[0]) if found else None
+        found = self.some("SELECT patient_id FROM {o}patient")
+        return None if found is None else str(found)
 
-    def some_visit(self) -> dict[str, Any] | None:
+    def some_visit(self, also: str = "") -> dict[str, Any] | None:
         found = self.db.rows(
             f"SELECT {','.join(_VISIT)} FROM {{o}}appointment WHERE start_time>=?"
-            " AND patient_id IS NOT NULL AND walkout_time IS NULL AND location_id<>?",
+            f" AND patient_id IS NOT NULL AND walkout_time IS NULL AND location_id<>?{also}",
             f"{self.today()} 00:00:00",
             PARKING,
         )
@@ -106,10 +106,8 @@ def _change(front: EaglesoftFront, visit: Mapping[str, Any], **changes: Value) -
     return _visit(key, values=changes)
 
 
-def move(front: EaglesoftFront) -> Outcome | None:
-    visit = front.some_visit()
-    if visit is None:
-        return None
+@on_a_visit
+def move(front: EaglesoftFront, visit: dict[str, Any]) -> Outcome | None:
     long = moment(visit["end_time"]) - moment(visit["start_time"])
     place = front.place(int(long.total_seconds()) // 60)
     if place is None:
@@ -122,7 +120,8 @@ def move(front: EaglesoftFront) -> Outcome | None:
 
 
 def confirm(front: EaglesoftFront) -> Outcome | None:
-    visit = front.some_visit()
+    """Somebody not yet confirmed: the CRM is told that it was done, not when."""
+    visit = front.some_visit(" AND date_confirmed IS NULL")
     if visit is None:
         return None
     now = front.now().isoformat(" ", "seconds")
@@ -135,10 +134,8 @@ def park(front: EaglesoftFront) -> Outcome | None:
     return None if visit is None else _change(front, visit, location_id=PARKING)
 
 
-def delete_appointment(front: EaglesoftFront) -> Outcome | None:
-    visit = front.some_visit()
-    if visit is None:
-        return None
+@on_a_visit
+def delete_appointment(front: EaglesoftFront, visit: dict[str, Any]) -> Outcome | None:
     front.delete("appointment_provider", "appointment_id", visit["appointment_id"])
     front.delete("appointment", "appointment_id", visit["appointment_id"])
     return _visit(visit["appointment_id"], gone=True)
@@ -149,11 +146,9 @@ def break_(front: EaglesoftFront) -> Outcome | None:
     return delete_appointment(front) if front.chance(0.5) else park(front)
 
 
-def complete(front: EaglesoftFront) -> Outcome | None:
+@on_a_visit
+def complete(front: EaglesoftFront, visit: dict[str, Any]) -> Outcome | None:
     """Walked out: its times, and what was done on the ledger."""
-    visit = front.some_visit()
-    if visit is None:
-        return None
     start, end = moment(visit["start_time"]), moment(visit["end_time"])
     number = _ledger(front, str(visit["patient_id"]), "S", 120.5, service="0120", fee=120.5)
     made = _change(
@@ -296,13 +291,13 @@ def schedule_day(front: EaglesoftFront) -> Outcome | None:
 
 def silent_edit(front: EaglesoftFront) -> Outcome | None:
     """An edit far from today, where only the sweep looks."""
-    found = front.db.rows(
+    key = front.some(
         "SELECT appointment_id FROM {o}appointment WHERE start_time<? AND patient_id IS NOT NULL",
         f"{front.today() - timedelta(days=120)} 00:00:00",
     )
-    if not found:
+    if key is None:
         return None
-    key, text = int(front.pick(found)[0]), f"silent {int(front.rng.random() * 1e6)}"
+    text = f"silent {int(front.rng.random() * 1e6)}"
     front.update("appointment", "appointment_id", key, {"appointment_notes": text})
     return done(
         Stream.APPOINTMENT, "appointment", key, traceless=True, values={"appointment_notes": text}
@@ -310,10 +305,9 @@ def silent_edit(front: EaglesoftFront) -> Outcome | None:
 
 
 def hard_delete(front: EaglesoftFront) -> Outcome | None:
-    found = front.db.rows("SELECT claim_id FROM {o}insurance_claim")
-    if not found:
+    key = front.some("SELECT claim_id FROM {o}insurance_claim")
+    if key is None:
         return None
-    key = int(front.pick(found)[0])
     front.delete("insurance_claim", "claim_id", key)
     return done(Stream.CLAIM, "insurance_claim", key, gone=True, traceless=True)
 

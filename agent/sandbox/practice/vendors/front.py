@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from agent.model.streams import Stream
@@ -22,6 +23,10 @@ class VendorFront:
         self.db, self.rng = db, rng
         self._zone = ZoneInfo(zone)
         self._next: dict[str, int] = {}
+
+    def some_visit(self) -> dict[str, Any] | None:
+        """A visit still to come, on the schedule."""
+        raise NotImplementedError
 
     def now(self) -> datetime:
         """The office's wall clock: naive local time."""
@@ -48,6 +53,11 @@ class VendorFront:
             self._next[table] = max(int(found[0][0] or 0), floor)
         self._next[table] += 1
         return self._next[table]
+
+    def some(self, sql: str, *params: Value) -> Any | None:
+        """The first column of any row found; None where there is none."""
+        found = self.db.rows(sql, *params)
+        return self.pick(found)[0] if found else None
 
     def insert(self, table: str, row: dict[str, Value]) -> None:
         names, marks = ",".join(row), ",".join("?" * len(row))
@@ -76,6 +86,22 @@ class VendorFront:
             if all(minute + minutes <= start or minute >= end for start, end in taken)
         ]
         return int(self.pick(starts)) if starts else None
+
+
+Desk = TypeVar("Desk", bound=VendorFront)
+
+
+def on_a_visit(
+    deed: Callable[[Desk, dict[str, Any]], Outcome | None],
+) -> Callable[[Desk], Outcome | None]:
+    """A deed on a visit still to come; nothing is done where there is none."""
+
+    @functools.wraps(deed)
+    def done_on_one(front: Desk) -> Outcome | None:
+        visit = front.some_visit()
+        return None if visit is None else deed(front, visit)
+
+    return done_on_one
 
 
 def done(
