@@ -50,7 +50,7 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin
 
     def GetAcceptedControls(self) -> int:  # noqa: N802 - pywin32's name
         more = win32service.SERVICE_ACCEPT_POWEREVENT | win32service.SERVICE_ACCEPT_SHUTDOWN
-        return int(super().GetAcceptedControls()) | more
+        return int(super().GetAcceptedControls() | more)
 
     def SvcStop(self) -> None:  # noqa: N802
         self.ReportServiceStatus(win32service.SERVICE_STOP_PENDING, waitHint=_STOP_HINT_MS)
