@@ -1,7 +1,7 @@
 """Print a report's HTML page to PDF, without a screen: ``python -m gui --print IN.html OUT.pdf``.
 
 The agent has no Qt; ``bridgework report --pdf`` runs this program of the desktop. Qt's text knows
-little CSS and no pixels of paper, so the page's own styles give way to the ones here.
+little CSS and no pixels of paper, so the page's own styles give way to ``assets/print.css``.
 """
 
 from __future__ import annotations
@@ -14,21 +14,12 @@ from pathlib import Path
 from PySide6.QtCore import QMarginsF, QSizeF
 from PySide6.QtGui import QGuiApplication, QPageLayout, QPageSize, QPdfWriter, QTextDocument
 
+from agent.config.paths import assets_dir
+
 PRINT = "--print"
 _MARGIN_MM = 16.0
 _DPI = 96  # a pixel of the layout is one of CSS; the PDF's text stays text at any size
 _OWN_STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
-_STYLE = """
-body, td, p { font-size: 9pt; color: #1c2733; }
-h1 { font-size: 18pt; color: #10324a; margin-bottom: 0; }
-h2 { font-size: 12pt; color: #10324a; margin-top: 18px; margin-bottom: 0; }
-td { border-bottom: 1px solid #dde4ea; }
-.name { font-weight: 600; }
-.figure { font-weight: 600; color: #0b5f8a; }
-.what, .sub { color: #4a5a68; margin-top: 0; }
-.note { color: #8a4b00; }
-.foot { font-size: 8pt; color: #6b7a87; margin-top: 24px; }
-"""
 
 
 def print_page(html: str, file: Path) -> None:
@@ -41,7 +32,7 @@ def print_page(html: str, file: Path) -> None:
     writer.setTitle("Bridgework")
     document = QTextDocument()
     document.setDocumentMargin(0)
-    document.setDefaultStyleSheet(_STYLE)
+    document.setDefaultStyleSheet((assets_dir() / "print.css").read_text(encoding="utf-8"))
     document.setHtml(_OWN_STYLE.sub("", html))
     area = writer.pageLayout().paintRectPixels(_DPI)
     # With its own page size the document is printed as laid out: no second margin, no number.

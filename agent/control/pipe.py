@@ -282,9 +282,10 @@ if sys.platform == "win32":
         if not group:
             return None
         try:
-            return win32security.LookupAccountName(None, group)[0]
+            sid: object = win32security.LookupAccountName(None, group)[0]
         except pywintypes.error:
             return None
+        return sid
 
     def _is_in(kind: int) -> bool:
         sid = win32security.CreateWellKnownSid(kind, None)

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from PySide6.QtCore import QAbstractItemModel, Qt
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from gui import a11y
 
 ROW_PX = 34
-
-
-_CELL_PAD = 28  # left and right of a cell's text
-
-
-def widest(view: QWidget, words: Iterable[str]) -> int:
-    """Room for each of these words in a column, in this language and type."""
-    reach = view.fontMetrics().horizontalAdvance
-    return max(map(reach, words)) + _CELL_PAD
 
 
 def table(

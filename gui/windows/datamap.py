@@ -3,7 +3,7 @@ and (for the administrator) this site's own rows over it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from gui.presenter import mapping
 from gui.shell import Shell
 from gui.theme import set_tone
 from gui.widgets.parts import GAP, button, card, clear, column, label, row
-from gui.widgets.table import table, widest
+from gui.widgets.table import table
 from gui.windows.mapnew import NewField
 from gui.windows.tab import Tab
 
@@ -49,6 +49,7 @@ _CONFLICTS = ("ask", "pms", "crm", "set_merge", "append")
 _WAYS = ("to_crm", "both", "none")
 _TYPED_MS = 150
 _NONE = "–"  # noqa: RUF001
+_CELL_PAD = 28  # left and right of a cell's text
 _NOTES = 12  # of what the live schema says beside missing columns
 
 
@@ -94,7 +95,7 @@ class DataMap(Tab):
                 0: 100,
                 1: 146,
                 2: 162,
-                4: widest(self, (texts(f"map.ways.{word}") for word in _WAYS)),
+                4: self._widest("ways", _WAYS),
                 5: 130,
                 6: 90,
             },
@@ -114,6 +115,11 @@ class DataMap(Tab):
         self.body.addWidget(holder)
         self.table.selectionModel().selectionChanged.connect(lambda *_: self._chosen())
         shell.theme.changed.connect(self.model.repaint)
+
+    def _widest(self, kind: str, words: Sequence[str]) -> int:
+        """Room for each word of a column, in this language."""
+        reach = self.fontMetrics().horizontalAdvance
+        return max(reach(self.texts(f"map.{kind}.{word}")) for word in words) + _CELL_PAD
 
     def _filters(self) -> None:
         texts = self.texts

@@ -32,7 +32,7 @@ from gui.shell import Shell
 from gui.theme import set_tone
 from gui.widgets.parts import GAP, button, card, column, label, row
 from gui.widgets.progress import Progress
-from gui.widgets.table import table, widest
+from gui.widgets.table import table
 from gui.windows.manual import save_as
 from gui.windows.tab import Tab
 
@@ -93,7 +93,7 @@ class Support(Tab):
         self.verdict = label(say("support.doctor.wait"), "soft", wrap=True)
         self.steps = RowsModel[Checked](
             [
-                Column(say("support.doctor.step"), self._title),
+                Column(say("support.doctor.step"), self._title, tip=self._title),
                 Column(say("support.doctor.result"), self._result, tone=self._tone),
                 Column(say("support.doctor.found"), self._found, tip=self._found),
             ],
@@ -101,9 +101,7 @@ class Support(Tab):
             lambda c: c.topic,
         )
         self.shell.theme.changed.connect(self.steps.repaint)
-        titles = (say(f"support.steps.{name}") for name in say.names("support.steps"))
-        widths = {0: widest(self, titles), 1: 80}
-        self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths=widths)
+        self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths={0: 165, 1: 80})
         self.list.selectionModel().currentRowChanged.connect(self._choose)
         self.detail = label("", "", wrap=True)
         self.detail.setTextInteractionFlags(
@@ -377,13 +375,17 @@ class Support(Tab):
 
     def _help(self) -> QWidget:
         say = self.texts
-        links = []
+        ours: list[QWidget] = []
+        english: list[QWidget] = []
         for page, key in zip(_HELP, _HELP_KEYS, strict=True):
-            title = say(f"support.help.{key}")
-            if not is_in(page, say.language):
-                title = say("support.help.in_english", title=title)
-            links.append(button(title, partial(open_help, page, say.language), "link"))
-        return card(column(label(say("support.help.title"), "subtitle"), *links, gap=4))
+            link = button(
+                say(f"support.help.{key}"), partial(open_help, page, say.language), "link"
+            )
+            (ours if is_in(page, say.language) else english).append(link)
+        if english:
+            english.insert(0, label(say("support.help.in_english"), "caption"))
+        parts = (label(say("support.help.title"), "subtitle"), *ours, *english)
+        return card(column(*parts, gap=4))
 
     # -- all --------------------------------------------------------------------------------------
 

@@ -121,7 +121,7 @@ SCOREBOARD: tuple[Row, ...] = (
             Part(
                 "bench-restart",
                 "{rows} records in the journal: {in order first_sync_worst_s} to the first sync"
-                " after a stop, {killed first_sync_worst_s} after kill -9",
+                " after a stop, {killed first_sync_worst_s} after a kill",
             ),
         ),
     ),

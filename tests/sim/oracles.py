@@ -273,9 +273,16 @@ class Oracles:
         self.doubled += [(k, key) for k, row in rows.items() if k != key and _place(row) == place]
 
     def _check_places(self) -> None:
-        """What was put where somebody stood already has left that place again."""
+        """What was put where somebody stood already has left that place again, or the CRM was told
+        that nobody knows and a person must look."""
+        told = {
+            str(outcome.pms_key)
+            for asked in self.world.crm.asked.values()
+            for outcome in asked.outcomes[-1:]
+            if outcome.state is EndState.UNKNOWN
+        }
         for other, ours in self.doubled:
-            if self._share_a_place(other, ours):
+            if str(ours) not in told and self._share_a_place(other, ours):
                 raise Violation("S7", f"visit {ours} was put where {other} stands, and stays")
 
     def _share_a_place(self, other: int, ours: int) -> bool:
@@ -413,6 +420,8 @@ class Oracles:
     def _commands(self, process: Process) -> list[str]:
         found = []
         for ident, asked in self.world.crm.asked.items():
+            if not asked.is_acked:
+                found.append(f"C4: {ident} is still to be fetched")
             if not asked.outcomes:
                 row = process.journal.command(ident)
                 state = "not here" if row is None else row.state.value

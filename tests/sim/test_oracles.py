@@ -112,11 +112,11 @@ def test_every_cell_is_aimed_at_in_its_turn() -> None:
 
 def test_a_moment_strikes_in_the_state_its_run_aims_at() -> None:
     seed = next(
-        n for n in range(1, 5000) if n % 5 and seeds_plan(n).aim == (Kind.KILL, "loading", "fate")
+        n for n in range(1, 5000) if n % 5 and seeds_plan(n).aim == (Kind.KILL, "steady", "fate")
     )
     try:
         result = run(seed)
     finally:
         structlog.reset_defaults()
     assert Strike(Kind.KILL, AIMED) in result.fired
-    assert result.hits["kill", "loading", "fate"]
+    assert result.hits["kill", "steady", "fate"]

@@ -121,8 +121,8 @@ class Computer:
     def service_process(self) -> psutil.Process:
         """Of the service itself, as the host sees it."""
         for process in psutil.process_iter(["cmdline"]):
-            words = " ".join(process.info["cmdline"] or [])
-            if words.startswith(PROGRAM) and words.endswith("service run"):
+            words = [word for word in process.info["cmdline"] or [] if word]  # Wine leaves blanks
+            if words[:1] == [PROGRAM] and words[-2:] == ["service", "run"]:
                 return process
         raise LookupError("the service has no process")
 

@@ -21,6 +21,7 @@ from tests.wine.office import Office
 
 pytestmark = [pytest.mark.wine, pytest.mark.mariadb]
 
+KEEP = "BRIDGEWORK_KEEP_PICTURES" in os.environ  # no test sees the environment of who runs it
 FONTS = ("Segoe UI", "MS Shell Dlg 2", "MS Shell Dlg", "Tahoma", "MS Sans Serif")
 ICON = "1268 780"  # where the panel puts the only icon
 
@@ -56,7 +57,7 @@ def screen(computer: Computer, office: Office) -> Iterator[Callable[[str], Path]
     def take(name: str) -> Path:
         computer.box.run(f"import -window root /w/{name}.png", "take a picture")
         picture = computer.box.work / f"{name}.png"
-        if os.environ.get("BRIDGEWORK_KEEP_PICTURES"):
+        if KEEP:
             shutil.copy(picture, ROOT / "assets" / "help" / picture.name)
         return picture
 

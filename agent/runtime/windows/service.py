@@ -13,6 +13,8 @@ import sys
 if sys.platform != "win32":
     raise ImportError("the service runs on Windows only")
 
+import logging
+import os
 import threading
 from typing import Any
 
@@ -48,7 +50,7 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin
 
     def GetAcceptedControls(self) -> int:  # noqa: N802 - pywin32's name
         more = win32service.SERVICE_ACCEPT_POWEREVENT | win32service.SERVICE_ACCEPT_SHUTDOWN
-        return int(super().GetAcceptedControls()) | more
+        return int(super().GetAcceptedControls() | more)
 
     def SvcStop(self) -> None:  # noqa: N802
         self.ReportServiceStatus(win32service.SERVICE_STOP_PENDING, waitHint=_STOP_HINT_MS)
@@ -105,9 +107,15 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin
 
 
 def serve(paths: Paths) -> None:
-    """Called by the system's service manager through ``bridgework service run``; returns when the
-    service has stopped."""
+    """Called by the system's service manager through ``bridgework service run``; ends the process
+    when the service has stopped.
+
+    An installer deletes or replaces our files as soon as the system says "stopped": taking the
+    interpreter down in order would hold them for a second more, and nothing is left to be done.
+    """
     Service.paths = paths
     servicemanager.Initialize(NAME, None)
     servicemanager.PrepareToHostSingle(Service)
     servicemanager.StartServiceCtrlDispatcher()
+    logging.shutdown()
+    os._exit(0)
