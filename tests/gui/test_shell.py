@@ -175,6 +175,7 @@ def test_another_language_holds_at_once_and_everything_stays_where_it_was(
     window.open_at("log")
     window.resize(1000, 700)
     desktop.do("setup:hours")
+    qtbot.waitUntil(lambda: desktop.wizard.page.name == "hours")  # the agent is asked first
     desktop.do("settings")
     dialog = desktop.dialog
     assert isinstance(dialog, Settings)
