@@ -111,6 +111,15 @@ def close_trays() -> ExitCode:
     return ExitCode.OK
 
 
+@service.command("await-end")
+def await_end() -> ExitCode:
+    """Wait until the service's process is gone, before files are deleted."""
+    from agent.runtime.windows import setup
+
+    setup.await_end()
+    return ExitCode.OK
+
+
 @service.command()
 @click.pass_obj
 def purge(app: App) -> ExitCode:

@@ -149,7 +149,7 @@ class Apply:
         mode = self._safety.now.mode
         if mode in (SafetyMode.STOPPED, SafetyMode.READ_ONLY):
             return sorted(HARMLESS)
-        facts = self.writer_line.facts
+        facts = self.writer_line.offered
         offered = set(HARMLESS)
         if facts is not None:
             by_desk = facts.kind == "none" or facts.rest_by_desk

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import structlog
 
 from agent.errors import AgentError
@@ -22,6 +23,7 @@ SETTINGS_EVERY_S = 15.0  # refused keys: whether others were set meanwhile
 AWAY_S = 5.0  # before a writer that could not be reached is tried again
 NO_WRITER = WriterFacts("none")
 WRITER_SEEN = "writer:kind"  # journal mark: the kind of writer that last answered
+WRITER_OFFER = "writer:offer"  # journal mark: what the writer could do when it last answered
 UNREACHABLE = "write.api_unreachable"  # drivers.writers.IfAnyAnswers
 KEY_REFUSED = "write.api_key_refused"  # drivers.opendental.api.writer
 #: how long a write may still take effect after its answer was lost: the vendor's API works on a
@@ -30,7 +32,11 @@ WINDOW_S = {"api": 65.0, "sql": 5.0}
 
 
 class WriterLine:
-    """``facts``: None until the writer has answered once. ``on_facts``: they changed."""
+    """``facts``: None until the writer has answered once. ``on_facts``: they changed.
+
+    ``offered``: what the CRM may count on. From a start until the first answer that is what the
+    writer could do before it: an agent started anew refuses nothing that was offered a moment ago.
+    """
 
     def __init__(
         self,
@@ -53,6 +59,11 @@ class WriterLine:
         self._compared_mono = 0.0
         self.writer: PmsWriter | None = None
         self.facts: WriterFacts | None = None
+        self._promised = _read(journal.mark(WRITER_OFFER))
+
+    @property
+    def offered(self) -> WriterFacts | None:
+        return self.facts or self._promised
 
     @property
     def is_away(self) -> bool:
@@ -105,8 +116,19 @@ class WriterLine:
     def _keep(self, facts: WriterFacts) -> None:
         if facts != self.facts:
             self.facts = facts
+            self._promise(facts)
             log.info("writer.probed", kind=facts.kind, abilities=len(facts.abilities))
             self._on_facts()
+
+    def _promise(self, facts: WriterFacts) -> None:
+        promised = WriterFacts(
+            facts.kind, abilities=facts.abilities, rest_by_desk=facts.rest_by_desk
+        )
+        if promised != self._promised:
+            with self._journal.turn() as turn:
+                told = msgspec.json.encode(promised, order="deterministic")
+                turn.set_mark(WRITER_OFFER, told.decode())
+            self._promised = promised
 
     def failed(self, error: AgentError) -> None:
         now = self._clock.mono()
@@ -153,3 +175,10 @@ class WriterLine:
                     turn.set_mark(WRITER_SEEN, facts.kind)
         elif known == "api" and UNREACHABLE in facts.missing.values():
             raise WriterAway(UNREACHABLE)
+
+
+def _read(mark: str | None) -> WriterFacts | None:
+    try:
+        return None if mark is None else msgspec.json.decode(mark, type=WriterFacts)
+    except msgspec.DecodeError:  # another version's
+        return None

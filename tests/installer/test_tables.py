@@ -97,8 +97,8 @@ def test_the_order_of_what_is_done(msi: Path) -> None:
         "AppSearch", "LaunchConditions", "CostFinalize", "InstallValidate",
         # The old version goes before anything is copied: a reused component loses no file.
         "RemoveExistingProducts", "InstallInitialize", "CloseTrays", "StopServices",
-        "DeleteServices", "Purge", "RemoveFiles", "InstallFiles", "InstallServices", "Prepare",
-        "StartServices", "SetUp", "InstallFinalize", "LaunchTray",
+        "DeleteServices", "AwaitEnd", "Purge", "RemoveFiles", "InstallFiles", "InstallServices",
+        "Prepare", "StartServices", "SetUp", "InstallFinalize", "LaunchTray",
     ]  # fmt: skip
     assert [name for name in sorted(order, key=order.__getitem__) if name in expected] == expected
 
@@ -118,7 +118,7 @@ def test_single_user_mode_has_no_service_and_data_stays_unless_it_is_to_go(msi: 
 def test_our_own_program_works_as_the_system_and_only_what_may_fail_may(msi: Path) -> None:
     actions = read_table(msi, "CustomAction").by("Action")
     deferred, as_system, may_fail = 0x400, 0x800, 0x40
-    for name in ("CloseTrays", "Prepare", "SetUp", "Purge"):
+    for name in ("CloseTrays", "Prepare", "SetUp", "AwaitEnd", "Purge"):
         kind = int(actions[name]["Type"])
         assert kind & deferred
         assert kind & as_system

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
@@ -15,6 +16,7 @@ from agent.sync.switches import HARMLESS
 from agent.sync.writerline import PROBE_EVERY_S, SETTINGS_EVERY_S
 from drivers.opendental.api.writer import ApiWriter
 from drivers.registry import SourceSettings, WriterSettings, make_writer
+from drivers.writers import NoWriter
 from tests.support.odapi import Database, Permission, StandIn
 from tests.sync.pullrig import ZONE, Desk
 from tests.sync.pullsite import open_desk, site_template
@@ -246,3 +248,16 @@ def test_a_value_that_is_wrong_is_still_refused(desk: Desk, api: StandIn) -> Non
     )  # fmt: skip
     assert state_of(outcome) is EndState.REJECTED
     assert desk.journal.tasks() == []
+
+
+def test_an_agent_started_anew_offers_what_it_could_do_before(desk: Desk, api: StandIn) -> None:
+    assert desk.two.apply.writer_line.facts is not None
+    with closing(desk.again()) as anew:
+        line = anew.two.apply.writer_line
+        assert line.facts is None
+        assert anew.two.offer[0] == desk.two.offer[0]
+        anew.writer.inner = NoWriter("write.switched_off")  # meanwhile
+        anew.work()
+        assert line.offered is line.facts
+        assert line.facts is not None
+        assert not line.facts.abilities

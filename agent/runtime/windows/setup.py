@@ -12,6 +12,7 @@ if sys.platform != "win32":
     raise ImportError("set-up of the service is for Windows only")
 
 import contextlib
+import os
 import shutil
 import time
 from pathlib import Path
@@ -22,13 +23,14 @@ import win32security
 import win32service
 
 from agent.control.sids import folder_sddl
-from agent.runtime.windows import NAME, TRAY
+from agent.runtime.windows import EXECUTABLE, NAME, TRAY
 
 log = structlog.get_logger(__name__)
 
 _RESTARTS_MS = (5_000, 30_000, 120_000)
 _FORGET_AFTER_S = 24 * 3600
 _CLOSE_WITHIN_S = 5.0
+_END_WITHIN_S = 15.0
 
 
 def protect_folder(home: Path) -> None:
@@ -86,6 +88,23 @@ def close_trays() -> int:
             tray.terminate()
     psutil.wait_procs(trays, timeout=_CLOSE_WITHIN_S)
     return len(trays)
+
+
+def await_end() -> int:
+    """Wait until nobody runs our program any more; how many still do.
+
+    A service is "stopped" a moment before its process is gone, and a program that is loaded cannot
+    be deleted: the installer would leave it behind.
+    """
+    others = [
+        process
+        for process in psutil.process_iter(["name"])
+        if (process.info["name"] or "").lower() == EXECUTABLE and process.pid != os.getpid()
+    ]
+    _, running = psutil.wait_procs(others, timeout=_END_WITHIN_S)
+    if running:
+        log.warning("program.still_runs", count=len(running))
+    return len(running)
 
 
 def purge(home: Path) -> None:
