@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -18,6 +17,7 @@ from agent.config import load_settings
 from agent.errors import ExitCode
 from agent.runtime.host import build
 from agent.support.quality import OWN_FILE, BadRule, Rule, is_broken, load_rules, parse_rule
+from tests.support.until import until
 
 ROOT = Path(__file__).resolve().parents[2]
 TODAY = date(2026, 5, 4)
@@ -120,10 +120,10 @@ def test_what_is_wrong_in_a_practice_is_listed_by_its_numbers(
         host = build(load_settings((), home=stage.paths.home), stage.paths)
         host.start()
         try:
-            deadline = time.monotonic() + 60
-            while host.report().snapshot.load is not None or host.journal.batches_waiting():
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            until(
+                lambda: host.report().snapshot.load is None and not host.journal.batches_waiting(),
+                60,
+            )
 
             def ask(*words: str) -> tuple[int, str]:
                 command = ["--home", str(stage.paths.home), "audit", "quality", *words]

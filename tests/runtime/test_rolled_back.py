@@ -6,10 +6,10 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from agent.cli.stage import Stage
+from tests.support.until import until
 
 
 def audit(home: Path, *words: str) -> tuple[int, str]:
@@ -40,7 +40,6 @@ def test_an_older_copy_of_everything_is_noticed_with_the_crms_help(tmp_path: Pat
         code, told = audit(home, "--json")
         assert (code, json.loads(told)["findings"] != []) == (1, True)
         stage.start_agent()
-        deadline = time.monotonic() + 30
-        while "journal.chain_broken" not in codes(stage):
-            assert time.monotonic() < deadline, codes(stage)
-            time.sleep(0.1)
+        until(
+            lambda: "journal.chain_broken" in codes(stage), every_s=0.1, said=lambda: codes(stage)
+        )

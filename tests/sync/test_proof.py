@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -25,6 +24,7 @@ from agent.sandbox.crm.schema import TYPE_ID, connect
 from agent.sandbox.crm.work import bucket_of
 from agent.sync.proofs import full_due, last_full, last_lines, proof_findings
 from agent.sync.reconcile import digest_of, root_of
+from tests.support.until import until
 
 ZONE = ZoneInfo("America/New_York")
 
@@ -42,16 +42,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 def host(stage: Stage) -> Iterator[Host]:
     made = build(load_settings((), home=stage.paths.home), stage.paths)
     made.start()
-    until(lambda: last_full(made.journal) is not None)
+    until(lambda: last_full(made.journal) is not None, 60)
     yield made
     made.stop()
-
-
-def until(look: Callable[[], object], timeout_s: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not look():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
 
 
 def bridgework(stage: Stage, *words: str) -> tuple[int, str]:
@@ -130,7 +123,7 @@ def test_what_is_found_at_night_is_repaired_without_anybody(stage: Stage, host: 
         )
     assert sum(line.repaired for line in found.lines) == 3
     assert found.proof is None
-    until(lambda: not host.journal.batches_waiting())
+    until(lambda: not host.journal.batches_waiting(), 60)
     again = host.engine.proving.audit(session, Basis.CONTENT, None)
     assert again.proof is not None
     assert again.proof.root == first.root
@@ -145,10 +138,10 @@ def test_much_that_is_wrong_waits_for_a_person(stage: Stage, host: Host) -> None
     code, lines, _ = audit(stage, "--repair")
     assert code == ExitCode.ACTION
     assert (lines["procedure"]["missing"], lines["procedure"]["repaired"]) == (gone, 0)
-    until(lambda: "proof.too_many" in {f.code for f in host.report().snapshot.findings})
+    until(lambda: "proof.too_many" in {f.code for f in host.report().snapshot.findings}, 60)
     code, _, told = audit(stage, "--repair", "--many")
     assert code == ExitCode.OK, told
-    until(lambda: "proof.too_many" not in {f.code for f in host.report().snapshot.findings})
+    until(lambda: "proof.too_many" not in {f.code for f in host.report().snapshot.findings}, 60)
 
 
 def test_a_stream_that_was_not_compared_is_red(stage: Stage, host: Host) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from installer.winebox import WineBox
+from tests.support.until import until
 
 PROGRAM = r"C:\Program Files\Bridgework\bridgework.exe"
 HOME = r"C:\ProgramData\Bridgework"
@@ -112,11 +113,10 @@ class Computer:
         return found[1] if found else ""
 
     def wait_service(self, state: str, timeout_s: float = 60.0) -> None:
-        deadline = time.monotonic() + timeout_s
-        while self.service_state() != state:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the service is {self.service_state()!r}, not {state!r}")
-            time.sleep(0.2)
+        until(
+            lambda: self.service_state() == state, timeout_s, every_s=0.2,
+            said=lambda: f"the service is {self.service_state()!r}, not {state!r}",
+        )  # fmt: skip
 
     def service_process(self) -> psutil.Process:
         """Of the service itself, as the host sees it."""

@@ -10,6 +10,7 @@ from typing import Any
 from agent.sandbox.practice.create import PracticePlan
 from tests.bench.rig import DATABASE, LOGIN, PASSWORD, ZONE
 from tests.e2e.two_sided import IMPATIENT, TwoSided
+from tests.support.until import until
 from tests.wine.computer import Computer
 
 
@@ -53,16 +54,16 @@ class Office(TwoSided):
 
     def wait_for(self, *states: str, timeout_s: float, quiet: bool = False) -> float:
         began = time.monotonic()
-        while True:
+
+        def is_so() -> bool:
             report = self.status()
-            if report is not None and report["state"] in states:
-                return time.monotonic() - began
-            if time.monotonic() - began > timeout_s:
-                raise TimeoutError(
-                    f"not {states} after {timeout_s:.0f} s: {self._in_short(report)}\n"
-                    f"{self.computer.log()[-3000:]}"
-                )
-            time.sleep(0.1)
+            return report is not None and report["state"] in states
+
+        def said() -> str:
+            return f"{self._in_short(self.status())}\n{self.computer.log()[-3000:]}"
+
+        until(is_so, timeout_s, every_s=0.1, said=said)
+        return time.monotonic() - began
 
     def close(self, *, keep: bool = False) -> None:
         super().close(keep=False)

@@ -16,6 +16,7 @@ import pytest
 
 from installer.pins import ROOT
 from tests.e2e.two_sided import small_practice
+from tests.support.until import until
 from tests.wine.computer import Computer
 from tests.wine.office import Office
 
@@ -70,17 +71,10 @@ def _windows(computer: Computer) -> str:
     return computer.box.run("xwininfo -root -tree", "look at the windows")
 
 
-def _see(look: Callable[[], bool], timeout_s: float = 90.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not look():
-        assert time.monotonic() < deadline, "never to be seen"
-        time.sleep(0.5)
-
-
 def test_the_window_shows_what_the_service_says(
     computer: Computer, screen: Callable[[str], Path]
 ) -> None:
-    _see(lambda: "Overview" in _windows(computer))
+    until(lambda: "Overview" in _windows(computer), 90, every_s=0.5)
     time.sleep(5)  # what it asked the service for is drawn
     assert screen("windows-window").stat().st_size > 30_000  # a blank one has a tenth of that
 
@@ -89,7 +83,7 @@ def test_the_icon_has_its_menu(computer: Computer, screen: Callable[[str], Path]
     before = _windows(computer).count("bridgework-tray.exe")
     line = f"xdotool mousemove {ICON} click 3 && sleep 2 && xdotool mousemove 1140 560"
     computer.box.run(line, "open the menu")
-    _see(lambda: _windows(computer).count("bridgework-tray.exe") > before, 20)
+    until(lambda: _windows(computer).count("bridgework-tray.exe") > before, 20, every_s=0.5)
     time.sleep(3)  # the icon's own hint goes
     screen("windows-menu")
     computer.box.run("xdotool key Escape", "close the menu")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from agent.sandbox.practice.life import Life
 from tests.e2e.crm_side import CrmDesk
 from tests.e2e.test_agreement import wait_agreed
 from tests.e2e.two_sided import small_practice
+from tests.support.until import until
 from tests.wine.computer import FAILED, Computer
 from tests.wine.office import Office
 
@@ -29,13 +30,6 @@ def office(computer: Computer) -> Iterator[Office]:
         yield made
 
 
-def until(look: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not look():
-        assert time.monotonic() < deadline, f"{what}: did not happen in {timeout_s:.0f} s"
-        time.sleep(0.2)
-
-
 def test_a_silent_install_with_everything_said_ends_with_a_service_that_syncs(
     office: Office, computer: Computer, msis: tuple[Path, Path]
 ) -> None:
@@ -48,7 +42,7 @@ def test_a_silent_install_with_everything_said_ends_with_a_service_that_syncs(
     assert done.code == 0, done.log[-2000:]
     computer.measured["install_s"] = done.took_s
     computer.wait_service("RUNNING")
-    until(lambda: office.crm_count("patient") > 0, "the first record at the CRM", 90)
+    until(lambda: office.crm_count("patient") > 0, 90, every_s=0.2)
     computer.measured["install_to_first_record_s"] = time.monotonic() - began
     office.wait_loaded(120)
     found = wait_agreed(office, 90)
@@ -142,10 +136,10 @@ def test_a_killed_service_loses_nothing_and_starts_in_a_moment(
         deeds = list(Life(desk, seed=22).run(rate=20, changes=20))
     assert deeds
     # Wine knows no recovery actions (only Windows restarts it): started by hand.
-    until(lambda: computer.service_state() != "RUNNING", "the end was noticed")
+    until(lambda: computer.service_state() != "RUNNING", 60, every_s=0.2)
     began = time.monotonic()
     assert computer.wine("net", "start", "Bridgework")[0] == 0
-    until(lambda: _answers(computer), "the pipe answered", 60)
+    until(lambda: _answers(computer), 60, every_s=0.2)
     computer.measured["start_to_answer_s"] = time.monotonic() - began
     found = wait_agreed(office, 90)
     computer.measured["start_to_agreement_s"] = time.monotonic() - began
@@ -180,7 +174,7 @@ def test_an_upgrade_with_work_waiting_loses_and_doubles_nothing(
     with closing(office.desk()) as desk:
         deeds = list(Life(desk, seed=23).run(rate=20, changes=30))
     assert deeds
-    until(lambda: computer.status()["snapshot"]["oldest_unsent_s"] is not None, "work waits")
+    until(lambda: computer.status()["snapshot"]["oldest_unsent_s"] is not None, 60, every_s=0.2)
     done = computer.msiexec("/i", msis[1])
     computer.measured["upgrade_s"] = done.took_s
     assert done.code == 0, done.log[-2000:]
