@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QHelpEvent, QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtGui import QFontMetricsF, QHelpEvent, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QToolTip, QWidget
 
 from gui.i18n import Texts
 from gui.presenter.overview import Bar, duration
 from gui.theme import Theme
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 64, 10, 22
+_LEFT, _TOP, _BOTTOM = 56, 10, 22
+_GAP = 8  # between the room and the words beside it
+_MARKS_MS = (10.0, 1000.0, 60_000.0)
 _HEIGHT = 170
 
 
@@ -53,7 +55,7 @@ class DayChart(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(self._theme.font("caption"))
-        room = QRectF(_LEFT, _TOP, self.width() - _LEFT - _RIGHT, self.height() - _TOP - _BOTTOM)
+        room = self._room()
         most = _round_up(max((b.sent + b.received for b in self._bars), default=0))
         self._paint_scale(painter, room, most)
         if self._bars:
@@ -61,6 +63,13 @@ class DayChart(QWidget):
             self._paint_line(painter, room)
             self._paint_hours(painter, room)
         painter.end()
+
+    def _room(self) -> QRectF:
+        """Where the bars stand; at the right the longest word of the scale fits in any language."""
+        words = QFontMetricsF(self._theme.font("caption"))
+        longest = max(words.horizontalAdvance(duration(ms, self._texts)) for ms in _MARKS_MS)
+        width = self.width() - _LEFT - _GAP - math.ceil(longest) - 1
+        return QRectF(_LEFT, _TOP, width, self.height() - _TOP - _BOTTOM)
 
     # -- parts ------------------------------------------------------------------------------------
 
@@ -91,8 +100,9 @@ class DayChart(QWidget):
         """Time taken on a scale of powers of ten, from 10 ms at the foot to 100 s."""
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         painter.setPen(self._theme.colour("warn"))
-        for ms in (10.0, 1000.0, 60_000.0):
-            box = QRectF(room.right() + 8, _height(ms, room) - 9, _RIGHT - 8, 18)
+        for ms in _MARKS_MS:
+            left = room.right() + _GAP
+            box = QRectF(left, _height(ms, room) - 9, self.width() - left, 18)
             painter.drawText(box, flags, duration(ms, self._texts))
         step = room.width() / len(self._bars)
         path, is_open = QPainterPath(), False
@@ -129,7 +139,7 @@ class DayChart(QWidget):
         return self._texts.form.clock(moment)
 
     def _bar_at(self, x: int) -> int:
-        width = self.width() - _LEFT - _RIGHT
+        width = self._room().width()
         at = int((x - _LEFT) / width * len(self._bars)) if width > 0 and self._bars else -1
         return at if 0 <= at < len(self._bars) and x >= _LEFT else -1
 
