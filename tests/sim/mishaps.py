@@ -315,7 +315,7 @@ class Mishaps:
         while True:
             self.kernel.sleep(20.0)
             process, pms = self.world.process, self.world.pms
-            if process is None:
+            if process is None or self.world.is_asleep:
                 continue
             try:
                 engine = process.engine
@@ -346,8 +346,10 @@ class Mishaps:
         while not world.is_chaos_over:
             self.kernel.sleep(chance.expovariate(1 / 60.0))
             process = world.process
-            if process is None or process.journal._owner is not None or world.is_chaos_over:
+            if process is None or process.journal._owner is not None or world.is_asleep:
                 continue
+            if world.is_chaos_over:
+                return
             armed = process.journal._writer.execute(
                 "SELECT number FROM effect WHERE state = 'verified' AND undo = 'armed'"
                 " ORDER BY number DESC LIMIT 5"

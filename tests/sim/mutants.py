@@ -585,7 +585,27 @@ def an_error_ends_the_pull_lane() -> Iterator[None]:
 def the_wall_clock_is_trusted() -> Iterator[None]:
     """A clock set back puts everything that waits to sleep; as it was before it was found."""
 
-    with patched((Turn, "clock_set_back", lambda *_: None), (waits, "move_back", lambda *_: None)):
+    with patched((Turn, "clock_set", lambda *_: None), (waits, "move_back", lambda *_: None)):
+        yield
+
+
+@plants_shown_by(Kind.AGENT_CLOCK)
+def the_clock_is_noticed_a_moment_late() -> Iterator[None]:
+    """Turns write by a clock set back before what waits is moved; as it was before seed 1173."""
+    true = Journal.heed_clock
+    heeding: set[int] = set()
+
+    def heed(self: Journal) -> None:
+        heeding.add(id(self))
+        true(self)
+        heeding.discard(id(self))
+
+    def look(self: waits.WallWatch) -> tuple[datetime, float]:
+        now, by_s = true_look(self)
+        return now, by_s if heeding else 0.0
+
+    true_look = waits.WallWatch.look
+    with patched((Journal, "heed_clock", heed), (waits.WallWatch, "look", look)):
         yield
 
 

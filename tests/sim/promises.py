@@ -108,6 +108,8 @@ class Promises:
         for task in tasks:
             if task.outside or (task.name == "push" and sending):
                 continue  # a lane waits for its own threads
+            if task.behind is not None and task.behind.outside:
+                continue  # for a session, which one lane opens for all
             if task.name == "bulk" and reading:
                 continue
             if self.world.kernel.now - max(since, task.returned_at) > STOP_S:

@@ -120,6 +120,11 @@ class World:
     def _person_args(self, chance: random.Random) -> tuple[Any, ...]:
         return self.kernel, self.faults, lambda: self.is_chaos_over, chance.uniform(5.0, 30.0)
 
+    @property
+    def is_asleep(self) -> bool:
+        """The agent's machine sleeps: nobody can ask anything of it."""
+        return self.asleep_until > self.kernel.now
+
     def _may_preempt(self) -> bool:
         process = self.process
         return process is None or process.journal._owner is None
