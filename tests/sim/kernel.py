@@ -283,6 +283,10 @@ class SimClock:
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self._kernel.now + self.offset_s)
 
+    def passed_s(self, micros: int) -> float:
+        """When in virtual time this clock, as it is set now, showed so many microseconds."""
+        return micros / 1e6 - self._start.timestamp() - self.offset_s
+
     def mono(self) -> float:
         return 1_000.0 + self._kernel.now
 

@@ -19,7 +19,9 @@ from unittest.mock import patch
 from agent.errors import JournalError
 from agent.journal import database, waits
 from agent.journal.journal import Journal
+from agent.journal.rows import ParkClass
 from agent.journal.turn import Turn
+from agent.model.commands import EndState
 from agent.model.reading import Digest
 from agent.model.writing import ItemOutcome, Outcome
 from agent.sync import capture, carrying, engine, merge, outcomes, plan, plans, push, session, watch
@@ -32,6 +34,7 @@ from agent.sync.pace import Backoff
 from agent.sync.places import Places
 from agent.sync.pull import Pull, Tell
 from agent.sync.push import Dispatcher
+from agent.sync.races import Races
 from agent.sync.recover import Recover
 from agent.sync.sweep import Sweep, Swept
 from agent.sync.undo import Undo
@@ -327,6 +330,24 @@ def refused_deletions_are_forgotten() -> Iterator[None]:
         yield
 
 
+@plants_shown_by(Kind.BAD_ROW)
+def unreadable_counts_as_told() -> Iterator[None]:
+    """A record that cannot be read drops what was still to be sent of it."""
+    true = Turn.park
+
+    def park(self: Turn, stream: Any, key: Any, why: ParkClass, *rest: Any) -> None:
+        true(self, stream, key, why, *rest)
+        if why is ParkClass.DECODE:
+            self._db.execute(
+                "UPDATE record SET batch = NULL, agreed = hash WHERE stream = ? AND key = ?"
+                " AND batch IS NOT NULL",
+                (self._streams[stream], key),
+            )
+
+    with patched((Turn, "park", park)):
+        yield
+
+
 @plants_shown_by(Kind.CRM_SCHEMA)
 def the_poison_is_never_found() -> Iterator[None]:
     """A batch the CRM refuses whole is dropped whole."""
@@ -518,6 +539,17 @@ def races_are_not_noticed() -> Iterator[None]:
     """Nobody looks whether the place was taken meanwhile."""
 
     with patched((Places, "lost", lambda *_: False)):
+        yield
+
+
+@plants_shown_by(Kind.RACING_EDIT)
+def lost_races_are_called_unknown() -> Iterator[None]:
+    """A lost race is not taken back: the CRM is told that nobody knows, and nobody here is."""
+
+    def take_back(self: Races, command: Any, placed: Any, bench: Any) -> None:
+        self._end(command, self._make(EndState.UNKNOWN, "command.unknown", key=placed.key))
+
+    with patched((Races, "take_back", take_back)):
         yield
 
 
