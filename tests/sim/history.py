@@ -88,6 +88,10 @@ class History:
         before = states[: len(states) - len(later)][-1:] or [State(b"", 0.0)]
         return any(state.hash == hash_ for state in (*before, *later))
 
+    def was_gone(self, table: str, key: int, by: float) -> bool:
+        """Whether a record had vanished, once at least, by that time."""
+        return any(not state.hash and state.at <= by for state in self._states[table, key])
+
     def logged_gone(self, table: str, key: int) -> None:
         self._logged.add((table, key))
 

@@ -25,7 +25,7 @@ from tests.sim.kernel import Violation
 from tests.sim.pms import FIRST_VERSION, Backup, Row
 from tests.sim.ports import PATIENT_COLUMN, STREAM_OF, TABLE_OF
 from tests.sim.promises import Promises
-from tests.sim.proofs import check_proofs
+from tests.sim.proofs import MOOT, check_missing, check_proofs
 
 if TYPE_CHECKING:
     from tests.sim.agent import Process
@@ -47,6 +47,7 @@ UNPLAIN = frozenset(
         Kind.WIPED,
         Kind.CRM_RESTORED,
         Kind.JOURNAL_DELETED,
+        Kind.BIT_FLIP,
         Kind.JOURNAL_RESTORED,
     }
 )
@@ -354,8 +355,7 @@ class Oracles:
             if state is State.UP_TO_DATE:
                 self._check_green(process)
             self._check_agreed(process)
-            if not self._columns_moved() and Kind.AGENT_CLOCK not in world.faults.plan.rates:
-                check_proofs(process, self.history, world.clock)
+            self._check_past(process)
             self.promises.check_waits(process)
             late = self.history.overdue(world.kernel.now) if world.is_calm else None
             if late is not None:
@@ -379,6 +379,15 @@ class Oracles:
             held = self.world.crm.records.get((names[number], key))
             if held is None or held.hash != agreed:
                 raise Violation("S5", f"{names[number].value} {key} counts as agreed and is not")
+
+    def _check_past(self, process: Process) -> None:
+        """While there is a history to hold against what the journal says of it."""
+        kinds = self.world.faults.kinds
+        if not kinds & MOOT:
+            check_missing(process, self.history, self.world.clock)
+        # A proof's time is wall time; a flipped bit stays until the next proof.
+        if not kinds & {*MOOT, Kind.AGENT_CLOCK, Kind.BIT_FLIP}:
+            check_proofs(process, self.history, self.world.clock)
 
     def _check_green(self, process: Process) -> None:
         world = self.world

@@ -39,6 +39,7 @@ CANARIES = re.compile(
 REPEATING = frozenset(
     {Kind.KEY_EXPIRED, Kind.CRM_RESTORED, Kind.DDL, Kind.BAD_ROW, Kind.TABLE_AWAY, Kind.WIPED,
      Kind.PMS_RESTORED, Kind.JOURNAL_DELETED, Kind.JOURNAL_RESTORED, Kind.STAMP_STORM,
+     Kind.BIT_FLIP,
      Kind.AGENT_CLOCK}
 )  # fmt: skip
 

@@ -17,13 +17,13 @@ from uuid import UUID
 
 import structlog
 
-from agent.errors import AgentError
+from agent.errors import AgentError, JournalDamaged
 from agent.model.effects import Effect, EffectKind
 from tests.sim.agent import NAME, PATH, Process, empty_journal, stretched
 from tests.sim.coverage import aim_of, lane_of
 from tests.sim.crm import SimCrm
 from tests.sim.disk import SimDisk, SimSides
-from tests.sim.faults import ELSEWHERE, NOT_YET, Faults, Kind, Plan, Strike, drawn_plan
+from tests.sim.faults import ELSEWHERE, Faults, Kind, Plan, Strike, drawn_plan
 from tests.sim.kernel import Kernel, SimClock, Violation
 from tests.sim.oracles import CALM, Oracles
 from tests.sim.people import Caller, FrontDesk, Person, furnish
@@ -92,6 +92,7 @@ class World:
         self.is_chaos_over = False
         self.is_down_on_purpose = False
         self.asleep_until = 0.0
+        self.is_flipped = False  # a bit of what SQLite itself needs, since the last start
         self.backups: list[Backup] = []
         furnish(self.pms, chance, patients=chance.randint(12, 30), visits=chance.randint(5, 25))
         self.faults.racing = self._race
@@ -256,6 +257,21 @@ class World:
                     self._start()
             self.kernel.sleep(1.0)
 
+    def set_aside(self) -> None:
+        """The journal's file was damaged, and is out of the way: the next start makes a new one."""
+        self.kernel.trace("journal set aside")
+        self.is_flipped = False
+        self.disk.replace({str(PATH): empty_journal()})
+        self.journal_forgets()
+
+    def journal_forgets(self) -> None:
+        """Its file is another, older or new."""
+        self.oracles.journal_lost()
+        # The CRM's people ask again for what they were not answered.
+        for asked in self.crm.asked.values():
+            if not any(outcome.state.is_terminal for outcome in asked.outcomes):
+                asked.is_acked = False
+
     def _start(self) -> None:
         self.lives += 1
         try:
@@ -268,9 +284,13 @@ class World:
             return
         except AgentError as error:
             self.kernel.trace(f"start failed {error.code}")
+            if isinstance(error, JournalDamaged) and self.is_flipped:
+                self.set_aside()
+                return
             self.oracles.start_failed(error)
             return
         self.process = process
+        self.is_flipped = False  # what was flipped, SQLite does not need
         self.kernel.trace(f"life {self.lives}")
         self.oracles.started(process)
         process.start()
@@ -281,7 +301,7 @@ def seeds_plan(seed: int) -> Plan:
     kernel = Kernel(seed)
     if seed % CALM_EVERY == 0:
         return drawn_plan(kernel, CALM, swarm=0.6)
-    plan = drawn_plan(kernel, set(Kind) - set(ELSEWHERE) - NOT_YET)
+    plan = drawn_plan(kernel, set(Kind) - set(ELSEWHERE))
     plan.aim = aim_of(seed)
     plan.rates.setdefault(plan.aim[0], 0.0)
     return plan
