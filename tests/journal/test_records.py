@@ -105,6 +105,14 @@ def test_touch_keeps_content_and_ends_a_miss(journal: Journal) -> None:
     assert held[1].seen_lsn == journal.lsn
 
 
+def test_a_row_of_a_turn_still_to_come_is_older_than_any_read(journal: Journal) -> None:
+    """A flipped bit there would keep every later read of the record out for good."""
+    put(journal, 1, 2)
+    journal._writer.execute("UPDATE record SET seen_lsn = seen_lsn | (1 << 39) WHERE key = 2")
+    held = journal.held(PATIENT, [1, 2])
+    assert (held[1].seen_lsn, held[2].seen_lsn) == (journal.lsn, 0)
+
+
 def test_miss_keeps_the_first_moment(journal: Journal, clock: HandClock) -> None:
     put(journal, 1, 2)
     later = START + timedelta(seconds=30)

@@ -65,14 +65,16 @@ class SimDisk(FaultDisk):
         self.files = {name: _File.of(content) for name, content in files.items()}
 
     def flip(self, name: str, share: float) -> None:
-        """One bit of a page's first byte (which kind of page it is), somewhere in the file."""
+        """One bit of some page's first byte, which says what kind of page it is: one of the three
+        that make it none. (Another would make an empty index a head of one, which no check of
+        SQLite's notices.)"""
         file = self.files[name]
         pages = len(file.durable) // PAGE
         if not pages:
             return
         at = int(share * 1000) % pages * PAGE
         for content in (file.durable, file.written):
-            content[at + (100 if at == 0 else 0)] ^= 1 << int(share * 7919) % 8
+            content[at + (100 if at == 0 else 0)] ^= 1 << int(share * 7919) % 3
 
     def unsynced(self) -> list[str]:
         """Files a power cut would take something from that anybody needs: a temporary file of
@@ -98,6 +100,8 @@ def flip_in_the_mirror(db: apsw.Connection, share: float) -> None:
     (held,) = db.execute(
         f"SELECT {column} FROM record WHERE stream = ? AND key = ?", (stream, key)
     ).fetchone()
+    if held is None:
+        return
     bit = int(share * 104_729) % 40
     if isinstance(held, bytes):
         made: bytes | int = bytes((held[0] ^ (1 << bit % 8), *held[1:])) if held else held
