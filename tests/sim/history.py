@@ -76,6 +76,9 @@ class History:
         self._by_table.setdefault(table, {})[key] = None
         if not states or states[-1].hash != made:
             states.append(State(made, now))
+            landed = self._landed.get(place)
+            if landed is not None and states[landed].hash == made:
+                self.due.pop(place, None)  # taken back before anybody looked
 
     def keys(self, table: str) -> list[int]:
         """Of all records there ever were."""

@@ -375,6 +375,7 @@ class Mishaps:
                 if row is not None:
                     told = process.two.undoer.apply([row], actor="manager")
                     self.kernel.trace(f"undo {row.effect.kind.value} {told[0].code or 'done'}")
+                    world.undone["refused" if told[0].code else "done"] += 1
             except Crash:
                 world.crashed()
             except Exception as error:

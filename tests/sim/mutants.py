@@ -2,8 +2,8 @@
 
 A mutant is a patch of the running product for the length of a ``with``. It counts as killed by the
 first seed in which a rule breaks. They stand for mistakes other sync engines have shipped. Where
-only one kind of fault can show a mistake, it strikes often in every seed (``shown_by``): a quarter
-of all seeds has a kind at all, and most of those seldom.
+only certain kinds of fault can show a mistake, they strike often in every seed (``shown_by``): a
+quarter of all seeds has a kind at all, and most of those seldom.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ OFTEN_AN_HOUR, OFTEN_A_POINT = 32.0, 0.3
 @dataclass(frozen=True, slots=True)
 class Mutant:
     planted: Callable[[], AbstractContextManager[None]]
-    shown_by: Kind | None
+    shown_by: tuple[Kind, ...]
 
     def seeds(self) -> Iterator[tuple[int, Plan]]:
         """The runs it must survive, in order. Every other one is calm, where no fault is needed."""
         rough = (n for n in count(1) if n % CALM_EVERY)
-        if self.shown_by is not None:
-            often = OFTEN_AN_HOUR if self.shown_by in MOMENTS else OFTEN_A_POINT
+        if self.shown_by:
             for seed in rough:
                 plan = seeds_plan(seed)
-                plan.rates[self.shown_by] = often
+                for kind in self.shown_by:
+                    plan.rates[kind] = OFTEN_AN_HOUR if kind in MOMENTS else OFTEN_A_POINT
                 yield seed, plan
         for calm in count(CALM_EVERY, CALM_EVERY):
             seed = next(rough)
@@ -70,14 +70,14 @@ class Mutant:
 MUTANTS: dict[str, Mutant] = {}
 
 
-def plants(make: Plant, shown_by: Kind | None = None) -> Plant:
+def plants(make: Plant, *shown_by: Kind) -> Plant:
     """Register under the function's name, dashes for underscores."""
     MUTANTS[make.__name__.replace("_", "-")] = Mutant(contextmanager(make), shown_by)
     return make
 
 
-def plants_shown_by(kind: Kind) -> Callable[[Plant], Plant]:
-    return lambda make: plants(make, kind)
+def plants_shown_by(*kinds: Kind) -> Callable[[Plant], Plant]:
+    return lambda make: plants(make, *kinds)
 
 
 def patched(*changes: tuple[object, str, object]) -> ExitStack:
@@ -621,7 +621,7 @@ def the_wall_clock_is_trusted() -> Iterator[None]:
         yield
 
 
-@plants_shown_by(Kind.AGENT_CLOCK)
+@plants_shown_by(Kind.AGENT_CLOCK, Kind.UNLOGGED_DELETE)
 def the_clock_is_noticed_a_moment_late() -> Iterator[None]:
     """Turns write by a clock set back before what waits is moved; as it was before seed 1173."""
     true = Journal.heed_clock

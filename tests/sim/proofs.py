@@ -27,9 +27,9 @@ _MISSING = "SELECT stream, key, missing_since FROM record WHERE missing_since IS
 _CHUNKS = "SELECT stream, lo, hi, verified_at FROM chunk WHERE verified_at IS NOT NULL"
 #: what vanished and waits for its second look, and what cannot be read, is left out of proofs
 _RECORDS = """
-SELECT key, CASE WHEN gone_at IS NULL THEN hash ELSE x'' END, missing_since IS NOT NULL OR EXISTS
-  (SELECT 1 FROM park p WHERE p.stream = record.stream AND p.key = record.key AND class = 'decode')
-FROM record WHERE stream = ?
+SELECT key, CASE WHEN gone_at IS NULL THEN hash ELSE x'' END, missing_since IS NOT NULL
+FROM record WHERE stream = ?1
+UNION ALL SELECT key, x'', 1 FROM park WHERE stream = ?1 AND class = 'decode'
 """
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -58,6 +59,8 @@ class Result:
     edits: int = 0
     pushed: int = 0
     wrote: int = 0
+    undone: int = 0
+    not_undone: int = 0
     trace: list[str] = field(default_factory=list)
 
     @property
@@ -94,6 +97,7 @@ class World:
         self.asleep_until = 0.0
         self.is_flipped = False  # a bit of what SQLite itself needs, since the last start
         self.backups: list[Backup] = []
+        self.undone: Counter[str] = Counter()  # wishes of the manager's: done, refused
         furnish(self.pms, chance, patients=chance.randint(12, 30), visits=chance.randint(5, 25))
         self.faults.racing = self._race
         self.people: list[Person] = [
@@ -158,6 +162,7 @@ class World:
         result.edits = sum(person.did for person in self.people)
         result.pushed = len(self.crm.effects)
         result.wrote = self.oracles.writes
+        result.undone, result.not_undone = self.undone["done"], self.undone["refused"]
         result.trace = list(self.kernel.trace_lines)
         return result
 
