@@ -86,6 +86,11 @@ class _Took:
     again: bool = False  # deletions the CRM refused before leave once more
 
 
+def _is_still_there(known: Held | None) -> bool:
+    """A key that comes again after its record has gone, or was missed, may be a new record's."""
+    return known is not None and not known.gone and known.missing_since is None
+
+
 class Capture:
     """Thread-safe: lanes call ``take`` from their threads; the journal's turn serialises them."""
 
@@ -283,8 +288,7 @@ class Capture:
             for row in changed:
                 place = (stream, row.key)
                 known = held.get(row.key)
-                # A key that is given away again after its record has gone is a new record's.
-                if needed in row.canon or (known is not None and not known.gone):
+                if needed in row.canon or _is_still_there(known):
                     self._settling.pop(place, None)
                     ready.append(row)
                     continue
