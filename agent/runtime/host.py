@@ -43,7 +43,6 @@ from agent.runtime.memory import give_back, keep_small
 from agent.runtime.metricsdoor import MetricsDoor, open_door
 from agent.runtime.pause import read_pause
 from agent.runtime.power import Wakefulness, booted_at
-from agent.runtime.priority import give_way
 from agent.runtime.proofdesk import proof_answers, with_engine
 from agent.runtime.pulling import Ear, build_twoway
 from agent.runtime.qualitydesk import Review, quality_answers
@@ -147,7 +146,7 @@ class Host:
         gc.set_threshold(20_000, 20, 50)
         self.obey_pause()
         self._lane("watch", self.engine.watch)
-        self._lane("bulk", self._bulk)
+        self._lane("bulk", self.engine.bulk)
         self._lane("push", lambda: self.engine.dispatcher.run(self.engine.stopping))
         for name, run in self.twoway.lanes().items():
             self._lane(name, run)
@@ -395,10 +394,6 @@ class Host:
         self.paths.status_file.unlink(missing_ok=True)
         log.info("agent.stopped", clean=clean)
         return clean
-
-    def _bulk(self) -> None:
-        give_way()  # loads and proofs take minutes; whoever works here must not notice
-        self.engine.bulk()
 
     def _lane(self, name: str, run: Callable[[], None]) -> None:
         thread = threading.Thread(target=run, name=name, daemon=True)
