@@ -44,7 +44,7 @@ def doctor(app: App, as_json: bool) -> ExitCode:
     if failed:
         click.echo(f"{failed} of {len(results)} checks failed.")
     else:
-        click.echo("All well." if not warned else "All works; mind the warnings.")
+        click.echo("Everything works." if not warned else "Everything works; look at the warnings.")
     return code
 
 

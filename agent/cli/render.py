@@ -110,7 +110,7 @@ def status_text(report: Report) -> str:
         (s.tasks_open, "desk task", "desk tasks", "tasks list"),
         (s.effects_unknown, "write of unknown outcome", "writes of unknown outcome",
          "commands list --state unknown"),
-        (s.parked, "parked record", "parked records", "journal parked"),
+        (s.parked, "parked record", "parked records", "parked list"),
     ]  # fmt: skip
     if s.to_review:
         lines += ["", "  Waiting for a person:"]

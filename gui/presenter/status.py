@@ -34,8 +34,10 @@ class StatusView:
     icon: str
     head: str
     body: str
-    last_read: str
+    last_read: str  # a sentence; ``read_when`` is its time alone
     last_write: str
+    read_when: str
+    write_when: str
     to_review: int = 0
     review_queue: str = ""  # of Review, where the first of it waits
     is_calling: bool = False  # nothing was heard yet
@@ -69,8 +71,7 @@ def status_view(
         icon=icon,
         head=head,
         body=body,
-        last_read=_at(s.last_read_at, "read", now, texts),
-        last_write=_at(s.last_write_at, "write", now, texts),
+        **_moments(s, now, texts),
         to_review=s.to_review,
         review_queue=next((name for name, n in review_counts(s).items() if n), ""),
         is_office_open=s.is_office_open,
@@ -81,7 +82,7 @@ def status_view(
 def review_counts(s: Snapshot) -> dict[str, int]:
     """What waits for a person, by the queues of the tab Review, in their order."""
     return {
-        "conflicts": s.open_conflicts,
+        "conflicts": s.in_conflict,
         "people": s.suspects,
         "tasks": s.tasks_open,
         "unsure": s.effects_unknown,
@@ -105,8 +106,7 @@ def _without_report(
         icon=f"tray/{state.value}",
         head=texts(f"status.{key}.head"),
         body=body,
-        last_read=_at(s.last_read_at if s else None, "read", now, texts),
-        last_write=_at(s.last_write_at if s else None, "write", now, texts),
+        **_moments(s, now, texts),
         to_review=s.to_review if s else 0,
         is_calling=not is_silent,
         is_office_open=s.is_office_open if s else True,
@@ -205,10 +205,21 @@ def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _at(text: str | None, what: str, now: datetime, texts: Texts) -> str:
+def _moments(s: Snapshot | None, now: datetime, texts: Texts) -> dict[str, str]:
+    """The two timestamps that are always in view, as sentences and alone."""
+    read = _when(s.last_read_at if s else None, now, texts)
+    write = _when(s.last_write_at if s else None, now, texts)
+    return {
+        "last_read": texts("status.read.at", when=read) if read else texts("status.read.none"),
+        "last_write": texts("status.write.at", when=write) if write else texts("status.write.none"),
+        "read_when": read or texts("status.not_yet"),
+        "write_when": write or texts("status.not_yet"),
+    }
+
+
+def _when(text: str | None, now: datetime, texts: Texts) -> str:
     moment = _moment(text)
     if moment is None:
-        return texts(f"status.{what}.none")
+        return ""
     age_s = (now - moment).total_seconds()
-    word = texts.ago(age_s) if age_s < 3600 else texts.when(moment, now)
-    return texts(f"status.{what}.at", when=word)
+    return texts.ago(age_s) if age_s < 3600 else texts.when(moment, now)

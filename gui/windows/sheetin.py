@@ -30,6 +30,7 @@ from gui import a11y
 from gui.handing import Follower, Sender
 from gui.models.rows import Column, RowsModel
 from gui.presenter.manual import TONES, field_name, intake_ends, summary, what_row
+from gui.presenter.values import person
 from gui.shell import Shell
 from gui.theme import set_tone
 from gui.widgets.parts import GAP, button, card, clear, column, label, row, shrinks
@@ -151,7 +152,10 @@ class SheetIn(QWidget):
                 lambda r: say(f"manual.verdict.{r.verdict.value}"),
                 tone=lambda r: TONES[r.verdict],
             ),
-            Column(say("manual.in.who"), lambda r: r.who or ("" if r.key is None else str(r.key))),
+            Column(
+                say("manual.in.who"),
+                lambda r: person(r.who, self.texts) or ("" if r.key is None else str(r.key)),
+            ),
             Column(
                 say("manual.in.what"), lambda r: what_row(say, r), tip=lambda r: what_row(say, r)
             ),

@@ -41,9 +41,9 @@ def doctor(desktop: Desktop, settle: Settle) -> QWidget:
     window.bring_up("support")
     tab = window.tab
     assert isinstance(tab, Support)
-    if not tab.steps.rows:
+    if not tab.list.held.rows:
         tab.run.click()
-        settle(lambda: tab.run.isEnabled() and bool(tab.steps.rows))
+        settle(lambda: tab.run.isEnabled() and bool(tab.list.held.rows))
         tab.preview.click()
         settle(lambda: bool(tab.parts.rows))
     return window
