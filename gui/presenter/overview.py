@@ -72,7 +72,7 @@ def numbers_view(s: Snapshot | None, texts: Texts) -> tuple[NumberView, ...]:
 
 _PLACES = {
     "unsent": ("activity", ""),
-    "unverified": ("support", "doctor"),
+    "unverified": ("checks", "sides"),
     "conflicts": ("review", "conflicts"),
     "parked": ("review", "parked"),
 }

@@ -71,7 +71,10 @@ def status_view(
         icon=icon,
         head=head,
         body=body,
-        **_moments(s, now, texts),
+        last_read=_at(s.last_read_at, "read", now, texts),
+        last_write=_at(s.last_write_at, "write", now, texts),
+        read_when=_when(s.last_read_at, now, texts),
+        write_when=_when(s.last_write_at, now, texts),
         to_review=s.to_review,
         review_queue=next((name for name, n in review_counts(s).items() if n), ""),
         is_office_open=s.is_office_open,
@@ -100,13 +103,17 @@ def _without_report(
     if trouble and trouble not in {"control.no_agent", "control.lost"}:
         body = texts.message(trouble).title
     s = report.snapshot if report is not None else None
+    read, write = (s.last_read_at, s.last_write_at) if s is not None else (None, None)
     return StatusView(
         state=state,
         tone=TONES[state],
         icon=f"tray/{state.value}",
         head=texts(f"status.{key}.head"),
         body=body,
-        **_moments(s, now, texts),
+        last_read=_at(read, "read", now, texts),
+        last_write=_at(write, "write", now, texts),
+        read_when=_when(read, now, texts),
+        write_when=_when(write, now, texts),
         to_review=s.to_review if s else 0,
         is_calling=not is_silent,
         is_office_open=s.is_office_open if s else True,
@@ -205,21 +212,15 @@ def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _moments(s: Snapshot | None, now: datetime, texts: Texts) -> dict[str, str]:
-    """The two timestamps that are always in view, as sentences and alone."""
-    read = _when(s.last_read_at if s else None, now, texts)
-    write = _when(s.last_write_at if s else None, now, texts)
-    return {
-        "last_read": texts("status.read.at", when=read) if read else texts("status.read.none"),
-        "last_write": texts("status.write.at", when=write) if write else texts("status.write.none"),
-        "read_when": read or texts("status.not_yet"),
-        "write_when": write or texts("status.not_yet"),
-    }
+def _at(text: str | None, what: str, now: datetime, texts: Texts) -> str:
+    if text is None:
+        return texts(f"status.{what}.none")
+    return texts(f"status.{what}.at", when=_when(text, now, texts))
 
 
 def _when(text: str | None, now: datetime, texts: Texts) -> str:
     moment = _moment(text)
     if moment is None:
-        return ""
+        return texts("status.not_yet")
     age_s = (now - moment).total_seconds()
     return texts.ago(age_s) if age_s < 3600 else texts.when(moment, now)

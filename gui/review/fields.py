@@ -166,6 +166,7 @@ class Option(QRadioButton):
 
     def __init__(self, text: str, *, is_moved: bool) -> None:
         super().__init__()
+        self.setFixedWidth(26)  # the circle alone
         self.words = _Words(_breakable(text), self)
         if is_moved:
             font = self.words.font()

@@ -36,7 +36,7 @@ class Queue(QWidget):
         self.shown: object = None  # ident of what the detail shows
         self.is_held = False  # the detail shows something of no line; leave it
         self.view = LineView(shell.theme, self.say("list"), several=self.several)
-        self.view.setMinimumWidth(200)
+        self.view.setMinimumWidth(220)
         self.above = row()
         self.empty = label("", "soft", wrap=True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
