@@ -78,6 +78,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     awake_s: float | None = None  # since the computer woke or the agent started
     proof: FullProof | None = None  # the last full proof of equality
     conflict_records: int | None = None  # records with open conflicts; None = not known
+    language: str = ""  # the practice's; "" = none was chosen
 
     @property
     def to_review(self) -> int:

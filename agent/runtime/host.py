@@ -254,6 +254,7 @@ class Host:
             booking_held=safety.suspended_at is not None,
             is_office_open=self._is_open(),
             awake_s=self.wakefulness.awake_s(self.clock.now()),
+            language=self.settings.practice.language,
         )
         return report(snapshot, pid=os.getpid(), now=self.clock.now())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import shiboken6
 from PySide6.QtCore import QSize
@@ -197,3 +198,26 @@ def test_another_language_holds_at_once_and_everything_stays_where_it_was(
     desktop.window.open_at("activity")
     desktop.shell.tell("Bien", "good")
     assert desktop.window.notice.isVisible()
+
+
+def test_the_practices_language_is_that_of_who_chose_none(
+    window: Window, desktop: Desktop, prefs: Prefs, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(language: str) -> None:
+        report = desktop.link.report
+        assert report is not None
+        snapshot = msgspec.structs.replace(report.snapshot, language=language)
+        spoken = msgspec.structs.replace(report, snapshot=snapshot)
+        monkeypatch.setattr(desktop.link, "report", spoken)
+        desktop._reported()
+
+    assert desktop.texts.language == "en"
+    desktop.link.report_changed.disconnect(desktop._reported)  # the real agent says otherwise
+    told("es")
+    qtbot.waitUntil(lambda: desktop.texts.language == "es")
+    prefs.put("language", "en")  # a person's own choice comes first
+    qtbot.waitUntil(lambda: desktop.texts.language == "en")
+    told("")
+    told("es")
+    qtbot.wait(50)
+    assert desktop.texts.language == "en"
