@@ -110,6 +110,10 @@ class Side(QFrame):
 
     def choose(self, name: str) -> None:
         self.buttons[name].setChecked(True)
+        # One stop for all, the chosen one: Qt sees to that only where a person has clicked.
+        for button in self.buttons.values():
+            policy = Qt.FocusPolicy.StrongFocus if button.isChecked() else Qt.FocusPolicy.ClickFocus
+            button.setFocusPolicy(policy)
 
     def show_status(self, view: StatusView) -> None:
         self._state_icon.setPixmap(self._shell.theme.icon(view.icon).pixmap(24, 24))
