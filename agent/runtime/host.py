@@ -40,7 +40,7 @@ from agent.runtime.fallback.counter import Counter
 from agent.runtime.fallback.outages import OutageBook
 from agent.runtime.mapping import Chart
 from agent.runtime.measured import MeasuredCommands, MeasuredSource
-from agent.runtime.memory import keep_small
+from agent.runtime.memory import give_back, keep_small
 from agent.runtime.metricsdoor import MetricsDoor, open_door
 from agent.runtime.pause import read_pause
 from agent.runtime.power import Wakefulness, booted_at
@@ -71,6 +71,7 @@ HEARTBEAT_EVERY_S = 10.0
 OFFER_LOOK_S = 1.0
 BACKUP_EVERY_S = 6 * 3600.0
 AUTH_EVERY_S = 60.0
+GIVE_BACK_EVERY_S = 30.0
 ROTATION_LOOK_S = 24 * 3600.0
 PRUNE_EVERY_S = 24 * 3600.0
 TOMBSTONES_KEPT = timedelta(days=180)
@@ -154,6 +155,7 @@ class Host:
         self._lane("hints", self.hints.run)
         self._lane("offer", self.offer)
         self.chores.every(STATUS_EVERY_S, "status", self.write_status)
+        self.chores.every(GIVE_BACK_EVERY_S, "memory", give_back)
         self.chores.every(LOOK_S, "alerts", self.alerting.look)
         self.chores.every(HEARTBEAT_EVERY_S, "heartbeat", self.beat)
         self.chores.every(BACKUP_EVERY_S, "backup", self.back_up, first_s=600)

@@ -176,7 +176,8 @@ SCOREBOARD: tuple[Row, ...] = (
             Part(
                 "kill",
                 "put back {practice restored} times (practice, {fenced} of them fenced by the"
-                " agent), {crm restored} (CRM), {journal restored} (journal); {twice} done twice",
+                " agent), {crm restored} (CRM, {sent again} of them so far behind that a person"
+                " had it filled), {journal restored} (journal); {twice} done twice",
             ),
         ),
     ),
