@@ -116,8 +116,9 @@ class PracticeSettings:
     )
     language: str = _setting(
         "",
-        "Language of what is found and what went wrong, in commands and in the sentences the CRM "
-        "shows the front desk: en or es. Empty: English. The window has a choice of its own.",
+        "The practice's language, en or es: of commands that report, of the sentences the CRM "
+        "shows the front desk, and of the window of who chose none. BRIDGEWORK_LANGUAGE and the "
+        "window's own choice come before it. Empty: English; the window follows the computer.",
         choices=("", "en", "es"),
     )
 

@@ -29,6 +29,7 @@ from agent.journal.journal import Journal
 from agent.model.hours import is_open, parse_hours
 from agent.model.metrics import REHEARSED, AlertsTold, MetricsText, ReadMetrics, RehearseAlert
 from agent.model.prepare import prepare_structs
+from agent.model.promises import Checks, ShowChecks
 from agent.model.reading import Finding, Severity, SourceFacts
 from agent.model.streams import Stream
 from agent.ports import PmsSource
@@ -57,6 +58,7 @@ from agent.support.health import Report, heartbeat, report, take_snapshot
 from agent.support.measures import Measures
 from agent.sync.datamap import DataMap
 from agent.sync.engine import Engine
+from agent.sync.proofs import last_full, last_lines
 from agent.sync.session import Tuning
 from agent.sync.sweep import Rotation
 from agent.sync.twoway import TwoWay
@@ -193,6 +195,11 @@ class Host:
                         self.counter.exporting.some,
                     ),
                 ),
+                ShowChecks: lambda _, __: Checks(
+                    self.alerting.promises(),
+                    tuple(last_lines(self.journal).values()),
+                    last_full(self.journal),
+                ),
                 RehearseAlert: lambda _, __: AlertsTold(
                     self.alerting.rehearse(Notice(REHEARSED, self.clock.now(), {})),
                     self.alerting.standing,
@@ -249,6 +256,7 @@ class Host:
             booking_held=safety.suspended_at is not None,
             is_office_open=self._is_open(),
             awake_s=self.wakefulness.awake_s(self.clock.now()),
+            language=self.settings.practice.language,
         )
         return report(snapshot, pid=os.getpid(), now=self.clock.now())
 
