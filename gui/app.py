@@ -18,7 +18,7 @@ from PySide6.QtCore import QLocale, QObject, QTimer
 from PySide6.QtWidgets import QApplication, QDialog, QSystemTrayIcon
 
 from agent import __version__
-from agent.config.paths import Paths
+from agent.config.paths import Paths, is_single_user
 from agent.model.activity import CheckNow
 from agent.model.desk import Pause, Resume
 from agent.model.status import State
@@ -45,6 +45,7 @@ from gui.wizard.window import Wizard
 
 _TICK_MS = 1000
 _STARTED_WITHIN_MS = 20_000
+_OWN_AFTER_MS = 2_000  # in single-user mode; one that runs has answered by then
 _MORNING_HOUR = 7
 
 
@@ -108,6 +109,8 @@ class Desktop(QObject):
     def start(self) -> None:
         self.link.start()
         self.refresh()
+        if is_single_user():
+            QTimer.singleShot(_OWN_AFTER_MS, self, self._start_own)
 
     def refresh(self) -> None:
         now = self.shell.now()
@@ -173,6 +176,11 @@ class Desktop(QObject):
             return
         self.shell.tell(self.texts("shell.starting"))
         QTimer.singleShot(_STARTED_WITHIN_MS, self, self._look_started)
+
+    def _start_own(self) -> None:
+        """No service does it, and it did not outlive the last session."""
+        if self.link.standing is not Standing.UP:
+            self.start_agent()
 
     def close(self) -> None:
         """The icon goes; the agent goes on."""
