@@ -14,6 +14,7 @@ QUIET_FOR = timedelta(minutes=30)  # an update takes one minute, taking it back 
 _STEP = timedelta(minutes=10)
 _NIGHT = (time(1), time(5))  # where no office hours are known
 TOLD_FOR = timedelta(days=7)
+FAILED_FOR = timedelta(hours=20)  # a full disk may have room the next night
 
 
 class Deed(StrEnum):
@@ -53,7 +54,11 @@ def next_deed(known: Known, moment: Moment) -> Deed:
         return Deed.NOTHING
     if moment.is_look_due:
         return Deed.LOOK
-    if known.policy is not UpdatePolicy.AUTO or not is_wanted(known) or not known.can_install:
+    if (
+        known.policy is not UpdatePolicy.AUTO
+        or not is_wanted(known, moment.wall)
+        or not known.can_install
+    ):
         return Deed.NOTHING
     if not known.is_fetched:
         return Deed.FETCH
@@ -61,12 +66,15 @@ def next_deed(known: Known, moment: Moment) -> Deed:
     return Deed.INSTALL if may else Deed.NOTHING
 
 
-def is_wanted(known: Known) -> bool:
-    """Newer than ours, and not one that has already been tried here in vain."""
+def is_wanted(known: Known, now: datetime) -> bool:
+    """Newer than ours, and not one that was tried here and did not work; one that could not even
+    be begun is tried again the next night. ``now``: aware."""
     if known.release is None or not is_newer(known.release.version, known.version):
         return False
     tried = known.outcome
-    return tried is None or tried.ending is Ending.DONE or tried.version != known.release.version
+    if tried is None or tried.ending is Ending.DONE or tried.version != known.release.version:
+        return True
+    return tried.ending is Ending.FAILED and now - tried.at > FAILED_FOR
 
 
 def is_quiet(week: Week, wall: datetime) -> bool:
@@ -90,7 +98,7 @@ def findings(known: Known, now: datetime) -> list[Finding]:
     facts: dict[str, str | int | float | None] = {
         "version": release.version, "current": known.version
     }  # fmt: skip
-    if is_newer(release.version, known.version) and is_wanted(known):
+    if is_newer(release.version, known.version) and is_wanted(known, now):
         by_itself = known.policy is UpdatePolicy.AUTO and known.can_install
         code, severity = ("update.planned", Severity.NOTE) if by_itself else (
             "update.available", Severity.WARNING
