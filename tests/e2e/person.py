@@ -64,10 +64,11 @@ class Person:
                 "SELECT CommlogNum FROM commlog WHERE Note LIKE %s LIMIT 1", f"%{one.token}%"
             )
         else:
-            column = "PatNum" if effect["stream"] == "patient" else "FKey"
+            about = "PermType=108 AND PatNum" if effect["stream"] == "patient" else "FKey"
+            column = about.rpartition(" ")[2]
             since = datetime.fromisoformat(effect["at"]).astimezone(self._zone)
             found = self._rows(
-                f"SELECT {column} FROM securitylog WHERE {column}=%s AND LogSource=%s"
+                f"SELECT {column} FROM securitylog WHERE {about}=%s AND LogSource=%s"
                 " AND LogDateTime>=%s LIMIT 1",
                 int(effect["key"]), BY_API, f"{since:%Y-%m-%d %H:%M:%S}",
             )  # fmt: skip

@@ -192,6 +192,21 @@ def _copy(source: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", str(source), str(target)], check=True)
 
 
+class WitnessPerson(Person):
+    """Knows of an edit by the value it wished: another edit of the same patient says nothing."""
+
+    def __init__(self, rig: Troubled) -> None:
+        super().__init__(rig.rows, rig.bridgework, ZONE)
+        self._rig = rig
+
+    def _made(self, one: Asked, effect: dict[str, Any]) -> int | None:
+        if effect["stream"] != "patient":
+            return super()._made(one, effect)
+        key = str(effect["key"])
+        stood = {w.new for w in self._rig.witnessed() if w.is_ours and w.key == key}
+        return int(key) if one.value in {*stood, self._rig.address(key)} else None
+
+
 class OpenDental(Troubled, TwoSided):
     """``engine``: myisam or innodb."""
 
@@ -229,7 +244,7 @@ class OpenDental(Troubled, TwoSided):
         self.set_up({**IMPATIENT, **SWEPT_S, "pms.port": port, "pms.api_url": api})
 
     def person(self) -> Person:
-        return Person(self.rows, self.bridgework, ZONE)
+        return WitnessPerson(self)
 
     def witnessed(self) -> list[Write]:
         found = self.rows("SELECT k, old, new, who FROM witness.address ORDER BY n")
@@ -265,21 +280,16 @@ TRACED = {kind: weight for kind, weight in MIX.items()
           if kind not in (DeedKind.SILENT_EDIT, DeedKind.HARD_DELETE)}  # fmt: skip
 
 
-class EaglesoftPerson(Person):
-    """Looks into the practice, as its colleague does at Open Dental."""
-
-    def __init__(self, rig: Eaglesoft) -> None:
-        super().__init__(rig.rows, rig.bridgework, ZONE)
-        self._rig = rig
+class EaglesoftPerson(WitnessPerson):
+    """Looks at the visit itself: no trail says who confirmed it."""
 
     def _made(self, one: Asked, effect: dict[str, Any]) -> int | None:
-        key = str(effect["key"])
         if effect["stream"] == "patient":
-            seen = [w for w in self._rig.witnessed() if w.is_ours and w.key == key]
-            return int(key) if any(w.new == one.value for w in seen) else None
+            return super()._made(one, effect)
+        key = int(effect["key"])
         sql = "SELECT date_confirmed FROM {o}appointment WHERE appointment_id=?"
-        found = self._rig.rows(sql, int(key))
-        return int(key) if found and found[0][0] else None
+        found = self._rig.rows(sql, key)
+        return key if found and found[0][0] else None
 
 
 class Eaglesoft(Troubled, VendorRig):
