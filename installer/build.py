@@ -55,7 +55,7 @@ def build(asked: argparse.Namespace) -> int:
     from installer.sign import Signer, test_signer
     from installer.steps import run_step
     from installer.tables import product_code
-    from installer.variants import LANE, USUAL
+    from installer.variants import LANE, USUAL, variant_step
     from installer.winget import winget_files
 
     started = time.monotonic()
@@ -79,20 +79,23 @@ def build(asked: argparse.Namespace) -> int:
     box = winebox.WineBox(run_step(root_step, cache) / "root", cache / "work")
     asked.out.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []
+    frozen_step = freeze.freeze_step(
+        python, wheels, box,
+        version=version, company=pins.product.manufacturer,
+        made_of=python_step.key + wheels_step.key + root_step.key,
+    )  # fmt: skip
+    frozen = run_step(frozen_step, cache)
+    if asked.until == "frozen":
+        return 0
     for variant in (USUAL, *(LANE if asked.lane else ())):
         one = variant.version(version)
-        frozen_step = freeze.freeze_step(
-            python, wheels, box,
-            version=one, company=pins.product.manufacturer, variant=variant,
-            made_of=python_step.key + wheels_step.key + root_step.key,
-        )  # fmt: skip
-        frozen = run_step(frozen_step, cache)
-        if asked.until == "frozen":
-            return 0
+        step = frozen_step
+        if variant is not USUAL:
+            step = variant_step(frozen, box, variant, one, frozen_step.key)
         bundle_step = bundle.bundle_step(
-            frozen, wheels, python,
+            run_step(step, cache), wheels, python,
             product=pins.product, version=one, signer=signer, updates=updates,
-            made_of=frozen_step.key, suffix=variant.suffix,
+            made_of=step.key, suffix=variant.suffix,
         )  # fmt: skip
         bundled = run_step(bundle_step, cache)
         msi_step = msi.msi_step(

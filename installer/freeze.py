@@ -9,7 +9,7 @@ from pathlib import Path
 from installer.icon import write_ico
 from installer.pins import HERE, LOCK, ROOT, Interpreter
 from installer.steps import BuildError, Step, call, digest_of, need
-from installer.variants import USUAL, Variant, set_version
+from installer.variants import set_version
 from installer.winebox import WineBox
 
 PROGRAMS = ("bridgework", "bridgework-tray")
@@ -70,7 +70,6 @@ def freeze_step(
     version: str,
     company: str,
     made_of: str,
-    variant: Variant = USUAL,
 ) -> Step:
     """``<folder>/Bridgework``: both programs and what they need. ``made_of``: the keys of the steps
     before."""
@@ -90,7 +89,6 @@ def freeze_step(
             (source / "installer").mkdir(exist_ok=True)
             shutil.copy(HERE / name, source / "installer")
         set_version(source, version)
-        variant.change(source)
         icons = source / "assets" / "icons"
         write_ico(icons / "bridgework.svg", icons / "bridgework.ico")
         for name in PROGRAMS:
@@ -115,5 +113,4 @@ def freeze_step(
         shutil.copytree(built, folder / "Bridgework")
 
     source = digest_of([*(ROOT / n for n in SOURCE), *(HERE / n for n in RECIPE)])
-    made_from = {"before": made_of, "version": version, "source": source, "variant": variant.key}
-    return Step(f"frozen{variant.suffix}", made_from, make)
+    return Step("frozen", {"before": made_of, "version": version, "source": source}, make)

@@ -1,35 +1,38 @@
-"""The same program as another version, for the Wine lane: the next one, and one that does not work.
+"""The frozen program as other versions, for the Wine lane: the next, and one that does not work.
 
 The latter is what an update must survive: it migrates the journal, then its engine never starts,
-while the service says "running" to Windows.
+while the service says "running" to Windows. Changed modules are exchanged (``swap``), for freezing
+anew takes minutes.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from installer.pins import HERE
-from installer.steps import BuildError, digest_of
+from installer.pins import HERE, ROOT
+from installer.steps import BuildError, Step, digest_of
+from installer.winebox import WineBox
+
+PROGRAMS = ("bridgework.exe", "bridgework-tray.exe")
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """``ahead``: by how many its last number is higher. ``change``: made to the copied source."""
+    """``ahead``: by how many its last number is higher. ``change``: made to a copy of the source;
+    ``modules``: what it changes beside the version."""
 
     name: str
     ahead: int
     change: Callable[[Path], None]
+    modules: tuple[str, ...] = ()
 
     @property
     def suffix(self) -> str:
         return f"-{self.name}" if self.name else ""
-
-    @property
-    def key(self) -> str:
-        return f"{self.name} {digest_of([HERE / 'variants.py'])}"
 
     def version(self, version: str) -> str:
         high, middle, low = version.split(".")
@@ -74,7 +77,37 @@ def _replace(file: Path, pattern: str, text: str) -> None:
     file.write_text(changed, encoding="utf-8")
 
 
+def variant_step(frozen: Path, box: WineBox, variant: Variant, version: str, made_of: str) -> Step:
+    """``<folder>/Bridgework``: the frozen programs of ``frozen``, as the variant."""
+
+    def make(folder: Path) -> None:
+        box.boot()
+        source, programs = box.work / "variant" / "src", box.work / "variant" / "out"
+        shutil.rmtree(source.parent, ignore_errors=True)
+        shutil.copytree(ROOT / "agent", source / "agent")
+        shutil.copytree(frozen / "Bridgework", programs)
+        set_version(source, version)
+        variant.change(source)
+        shutil.copy(HERE / "swap.py", source.parent)
+        modules = ("agent", *variant.modules)
+        told = box.wine(
+            [
+                r"C:\Python\python.exe", "Z:/w/variant/swap.py", "Z:/w/variant/src",
+                *(f"Z:/w/variant/out/{name}" for name in PROGRAMS), "--", *modules,
+            ],
+            f"make the version {variant.name}",
+        )  # fmt: skip
+        if f"bridgework.exe: {len(modules)}" not in told:
+            raise BuildError(f"Not all of {', '.join(modules)} are in the program:\n{told}")
+        shutil.copytree(programs, folder / "Bridgework")
+
+    source = digest_of([HERE / "variants.py", HERE / "swap.py"])
+    return Step(
+        f"variant{variant.suffix}", {"before": made_of, "version": version, "source": source}, make
+    )
+
+
 USUAL = Variant("", 0, _as_it_is)
 NEXT = Variant("next", 1, _as_it_is)
-BROKEN = Variant("broken", 2, _break)
+BROKEN = Variant("broken", 2, _break, ("agent.journal.schema", "agent.runtime.host"))
 LANE = (NEXT, BROKEN)

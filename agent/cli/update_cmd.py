@@ -17,13 +17,14 @@ _LOOK_WITHIN_S = 90.0
 
 
 @click.group(invoke_without_command=True)
+@JSON
 @click.pass_context
-def update(ctx: click.Context) -> ExitCode:
+def update(ctx: click.Context, as_json: bool) -> ExitCode:
     """New versions of Bridgework: what is offered, what came of the last one.
 
     Whether they are installed by themselves says the setting update.policy.
     """
-    return ExitCode.OK if ctx.invoked_subcommand else ctx.invoke(show)
+    return ExitCode.OK if ctx.invoked_subcommand else ctx.invoke(show, as_json=as_json)
 
 
 @update.command("show")

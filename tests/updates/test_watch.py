@@ -124,3 +124,4 @@ def test_the_current_cut_anywhere_ends_the_same(works: set[str]) -> None:
         assert ending is expected, f"cut after {left} acts"
         assert computer.version == whole.version
         assert computer.report() is not None
+        assert computer.acts.count("install 1.2.0") == 1, "what did not work is not tried again"

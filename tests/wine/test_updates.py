@@ -102,7 +102,7 @@ def test_notify_says_so_everywhere_and_does_nothing(
 ) -> None:
     releases.offer(msis.next, msis.version_of(msis.next))
     until(lambda: "update.available" in codes(office), 90, every_s=0.5, said=lambda: codes(office))
-    told = json.loads(computer.wine(*computer.program("update", "--json"))[1])
+    told = json.loads(computer.wine(*computer.program("update", "show", "--json"))[1])
     assert told["release"]["version"] == msis.version_of(msis.next)
     checked = computer.wine(*computer.program("doctor", "--json"), timeout_s=240)[1]
     assert "update.available" in checked

@@ -92,7 +92,7 @@ class Updates:
         self._line: Transport | None = None
         self._looked_at: datetime | None = None
         self._look_mono = time.monotonic() + _FIRST_LOOK_S  # not before
-        self._next_mono = 0.0  # … what failed is tried again
+        self._next_mono = 0.0  # … to fetch or install
         self._insisted = False
         self._trouble = ""
         self._told: list[Finding] = []
@@ -120,24 +120,23 @@ class Updates:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            deed = Deed.NOTHING
             try:
                 with self._lock:
-                    self.round()
+                    deed = self.round()
             except AgentError as error:
                 self._note_trouble(error.code)
             except OSError as error:
                 self._note_trouble("disk", errno=error.errno)
             except Exception as error:  # noqa: BLE001 - updates must never end the agent
                 self._note_trouble("internal", kind=type(error).__name__)
-            self._wake.wait(min(ROUND_S, self._rest_s()))
+            due_s = self._look_mono - time.monotonic()
+            is_idle = deed is Deed.NOTHING
+            self._wake.wait(max(min(due_s, ROUND_S), 1.0) if is_idle else 1.0)
             self._wake.clear()
-
-    def _rest_s(self) -> float:
-        return max(min(self._look_mono, max(self._next_mono, 0.0)) - time.monotonic(), 1.0)
 
     def _note_trouble(self, code: str, **facts: object) -> None:
         self._trouble = code
-        self._next_mono = time.monotonic() + _AGAIN_S
         log.warning("update.round_failed", code=code, **facts)
 
     def round(self) -> Deed:
@@ -155,13 +154,16 @@ class Updates:
             # Set first: a place that does not answer is not asked again at once.
             self._look_mono = now + settings.update.look_s
             self._look(settings)
-        elif deed is not Deed.NOTHING and now < self._next_mono:
-            return Deed.NOTHING
-        elif deed is Deed.FETCH and known.release is not None:
-            self._fetch(settings, known.release)
-        elif deed is Deed.INSTALL and known.release is not None:
+        elif deed is not Deed.NOTHING and known.release is not None:
+            if now < self._next_mono:
+                return Deed.NOTHING
+            # Set first: what fails, or brings no new version about, is not begun again at once.
             self._next_mono = now + _AGAIN_S
-            self._install(known.release)
+            if deed is Deed.INSTALL:
+                self._install(known.release)
+            else:
+                self._fetch(settings, known.release)
+                self._next_mono = 0.0
         return deed
 
     def _moment(self, settings: Settings, now_mono: float) -> Moment:
@@ -193,6 +195,7 @@ class Updates:
         held = self._release()
         if held is None or held != release:
             self._drop_files()
+            self._next_mono = 0.0
             write_atomic(self._paths.updates_dir / OFFER, answer.body)
             log.info("update.offered", version=release.version)
 
