@@ -35,7 +35,7 @@ from gui.presenter.status import StatusView, status_view
 from gui.reportpdf import PRINT
 from gui.reportpdf import main as print_main
 from gui.shell import Shell
-from gui.single import Single, call_first, session_name
+from gui.single import Single, call_first, name_to_windows, session_name
 from gui.theme import Scheme, Theme
 from gui.tray import Tray
 from gui.windows.settings import About, Settings
@@ -284,6 +284,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == [PRINT]:
         return print_main(list(arguments[1:]))  # a report to PDF: no icon, no window
     wish = _parser().parse_args(arguments)
+    name_to_windows()
     app = QApplication.instance() or QApplication(["bridgework"])
     assert isinstance(app, QApplication)
     app.setApplicationName("bridgework")

@@ -86,6 +86,8 @@ def _tell(view: UpdateView, as_json: bool) -> ExitCode:
         click.echo("\n".join(findings_lines([found])))
     elif view.looked_at is not None:
         click.echo("There is no newer one.")
+    if view.code == "update.available":
+        click.echo("To install it now, as an administrator: bridgework update install")
     if view.release is not None and view.release.notes:
         click.echo(f"What is new: {view.release.notes}")
     return ExitCode.FAILED if waits else ExitCode.OK

@@ -9,6 +9,7 @@ import pytest
 
 from agent.config.registry import PROPERTIES
 from agent.runtime.windows import HELPER
+from gui.single import APP_ID
 from installer.msi import REMEMBERED, build_msi, fragment
 from installer.pins import load_pins
 from installer.steps import BuildError
@@ -198,6 +199,12 @@ def test_one_entry_in_the_list_of_programs_and_no_table_we_do_without(msi: Path)
         for table in ("Property", "Registry", "CustomAction", "Shortcut", "LaunchCondition")
         for row in read_table(msi, table).rows
     )
+
+
+def test_the_shortcut_and_the_program_have_one_name_for_windows(msi: Path) -> None:
+    told = read_table(msi, "MsiShortcutProperty").by("Shortcut_")["ShortcutTray"]
+    assert "ShortcutTray" in read_table(msi, "Shortcut").by("Shortcut")
+    assert (told["PropertyKey"], told["PropVariantValue"]) == ("System.AppUserModel.ID", APP_ID)
 
 
 def test_the_same_inputs_give_the_same_codes_and_another_commit_another_product(
