@@ -107,6 +107,16 @@ def test_what_it_weighs(computer: Computer, msis: Installers) -> None:
     assert computer.measured["msi_mb"] <= 60
 
 
+def test_a_stop_is_quick(office: Office, computer: Computer) -> None:
+    began = time.monotonic()
+    assert computer.wine("net", "stop", "Bridgework")[0] == 0
+    computer.wait_service("STOPPED")
+    computer.measured["stop_s"] = time.monotonic() - began
+    assert computer.measured["stop_s"] < 30
+    assert computer.wine("net", "start", "Bridgework")[0] == 0
+    office.wait_loaded(90)
+
+
 def test_a_killed_service_loses_nothing_and_starts_in_a_moment(
     office: Office, computer: Computer
 ) -> None:
