@@ -47,7 +47,7 @@ def put_back(path: Path, now: datetime, known: int = SCHEMA_VERSION) -> str:
         if source.exists():
             source.replace(aside.with_name(aside.name + side))
     draft.replace(path)
-    log.warning("journal.put_back", copy=copies[0].name, aside=aside.name)
+    log.warning("journal.put_back")
     return "put_back"
 
 

@@ -286,7 +286,7 @@ class Host:
 
     def heard(self, event: Event) -> None:
         """The system told us what happens to the computer."""
-        log.info("power.heard", what=event.value)
+        log.info("power.heard", kind=event.value)
         match event:
             case Event.RESUME:
                 self.wakefulness.woke(self.clock.now())

@@ -105,7 +105,7 @@ def test_without_an_installer_to_go_back_to_the_truth_is_told() -> None:
 def test_the_old_installer_failing_too_is_told() -> None:
     computer = Computer(works={"1.1.0"}, codes={"1.1.0": [1603]})
     assert led(computer, plan()) is Ending.STRANDED
-    assert computer.told[0].why == "no_answer, back_1603"
+    assert computer.told[0].why == "no_answer+back_1603"
 
 
 @pytest.mark.parametrize("works", [{"1.1.0", "1.2.0"}, {"1.1.0"}])

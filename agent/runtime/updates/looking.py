@@ -217,7 +217,7 @@ class Updates:
     def _install(self, release: Release) -> None:
         if self._helper is None or not self._helper.is_there():
             raise UpdateError("update.no_helper")
-        log.info("update.installing", version=release.version, current=__version__)
+        log.info("update.installing", version=release.version, from_version=__version__)
         self._helper.start()
 
     @contextlib.contextmanager

@@ -95,10 +95,15 @@ def watch(
     }  # fmt: skip
     while True:
         site.keep(plan)
-        log.info("update.stage", stage=plan.stage.value, version=plan.target, why=plan.why)
+        log.info("update.stage", stage=plan.stage.value, version=plan.target or "unknown")
         led_to = steps[plan.stage](plan, site)
         if isinstance(led_to, Ending):
-            log.info("update.ended", ending=led_to.value, version=plan.target, why=plan.why)
+            log.info(
+                "update.ended",
+                outcome=led_to.value,
+                version=plan.target,
+                why=plan.why or "none",
+            )
             why = "" if led_to is Ending.DONE else plan.why
             site.tell(Outcome(plan.target, plan.before_version, led_to, now(), why))
             return led_to
@@ -172,7 +177,7 @@ def _restore(plan: Plan, site: Site) -> Stage | Ending:
     if site.installed() != plan.before_version:
         code = _patiently(site, lambda: site.install(plan.back, plan.said))
         if code not in _SUCCESS:
-            plan.why = f"{plan.why}, back_{code}"
+            plan.why = f"{plan.why}+back_{code}"
             return Ending.STRANDED
     site.start_agent()
     deadline = site.mono() + plan.settle_s
@@ -181,7 +186,7 @@ def _restore(plan: Plan, site: Site) -> Stage | Ending:
         if report is not None and report.snapshot.agent_version == plan.before_version:
             return Ending.TAKEN_BACK
         site.sleep(_LOOK_S)
-    plan.why = f"{plan.why}, old_silent"
+    plan.why = f"{plan.why}+old_silent"
     return Ending.STRANDED
 
 

@@ -158,7 +158,7 @@ def stand_by(paths: Paths, msi: str = "", target: str = "") -> None:
     )
     (folder / _PLAN).write_bytes(msgspec.json.encode(plan))
     _create_watch(program / WATCH_EXECUTABLE, paths.home)
-    log.info("update.watched", before=__version__, target=target)
+    log.info("update.watched", from_version=__version__, version=target or "unknown")
 
 
 # -- the two services ------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ class WindowsSite:
         record = kept_dir() / "installer.log"
         line = f'msiexec.exe {what} /qn /norestart /l*v "{record}" {properties}'
         code = subprocess.run(line, cwd=kept_dir(), check=False).returncode
-        log.info("update.installer", what=what[:2], code=code)
+        log.info("update.installer", action="install" if what[1] == "i" else "remove", code=code)
         return code
 
     def is_installing(self) -> bool:
