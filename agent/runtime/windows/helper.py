@@ -206,13 +206,16 @@ def serve(name: str, deed: Callable[[threading.Event], None]) -> None:
 
 
 def help_update(paths: Paths, _stopping: threading.Event) -> None:
-    """What ``BridgeworkUpdate`` does: begin the update the folder asks for, or clear away after
-    the last one."""
+    """What ``BridgeworkUpdate`` does: clear away after the last update, or begin the one the folder
+    asks for. Never both: who ends an update wakes us to clear away, and what was taken back a
+    moment ago is still offered."""
+    if (kept_dir() / _PROGRAM).exists():
+        tidy()
+        return
     release = None
     try:
         release = _offered(paths)
         if release is None:
-            tidy()
             return
         stand_by(paths, str(_taken_over(paths, release)), release.version)
     except (AgentError, OSError) as error:
