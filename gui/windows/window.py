@@ -79,7 +79,7 @@ class Window(QMainWindow):
         self.side.choose(name)
         self.pages.setCurrentWidget(tab)
         # Qt hands the focus of a hidden page on to whatever comes next, now or later.
-        now = self.focusWidget()
+        now: QWidget | None = self.focusWidget()  # none where nothing has the keyboard
         if now is None or not tab.isAncestorOf(now):
             self.side.buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
         self.setWindowTitle(
