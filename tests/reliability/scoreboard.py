@@ -246,10 +246,5 @@ SCOREBOARD: tuple[Row, ...] = (
         "Success rate",
         "99.9 % of cycles",
         "Mozilla logins: 95 % to 99 % by one fix",
-        (
-            Part(
-                "load", "{rounds failed} of {rounds of the reading lanes} rounds failed under load"
-            ),
-        ),
     ),
 )
