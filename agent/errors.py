@@ -89,6 +89,9 @@ class CrmError(AgentError):
     exit_code = ExitCode.CRM
 
 
+RESTING = "crm.resting"  # no call was made, for the last ones failed: why is theirs to say
+
+
 class CrmUnavailable(CrmError):
     """Retried with back-off: no route, 5xx, 429, timeout, truncated answer.
 
@@ -139,6 +142,12 @@ class DiskFull(JournalError):
     """No room to commit; reading stops, nothing is lost, we try again."""
 
     code = "disk.full"
+
+
+class UpdateError(AgentError):
+    """A new version cannot be looked for, believed, or installed; the one that runs goes on."""
+
+    code = "update.error"
 
 
 class AgentBusy(AgentError):

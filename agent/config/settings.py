@@ -116,8 +116,9 @@ class PracticeSettings:
     )
     language: str = _setting(
         "",
-        "Language of what is found and what went wrong, in commands and in the sentences the CRM "
-        "shows the front desk: en or es. Empty: English. The window has a choice of its own.",
+        "The practice's language, en or es: of commands that report, of the sentences the CRM "
+        "shows the front desk, and of the window of who chose none. BRIDGEWORK_LANGUAGE and the "
+        "window's own choice come before it. Empty: English; the window follows the computer.",
         choices=("", "en", "es"),
     )
 
@@ -256,7 +257,7 @@ class CrmSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncSettings:
     gate_ms: int = _setting(
-        50, "How often the agent asks whether a table moved.", min=10, max=60_000
+        65, "How often the agent asks whether a table moved.", min=10, max=60_000
     )
     overlap_s: int = _setting(
         1200, "How far a timestamp lane reads back over what it has read.", min=0, max=86_400
@@ -401,6 +402,31 @@ class MapSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateSettings:
+    policy: str = _setting(
+        "notify",
+        "New versions. auto: installed by themselves outside the office hours, and taken back if "
+        "they do not work as well; notify: the window says that there is one; managed: IT's own "
+        "tool sees to it, nothing is asked for.",
+        choices=("auto", "notify", "managed"),
+    )
+    url: str = _setting(
+        "",
+        "Where offers of new versions are asked for, such as a mirror of IT. Empty: the maker's "
+        "place. Only offers signed with the maker's key are believed.",
+        shape=Shape.URL,
+    )
+    look_s: int = _setting(21_600, "How often a new version is looked for.", min=5, max=604_800)
+    settle_s: int = _setting(
+        180,
+        "How long a new version may take to work as well as the old one did; else the old one is "
+        "put back.",
+        min=10,
+        max=1800,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The typed view. Secrets appear only if env or flag gave them; see ``secrets.read_secret``."""
 
@@ -416,6 +442,7 @@ class Settings:
     control: ControlSettings = ControlSettings()
     metrics: MetricsSettings = MetricsSettings()
     alerts: AlertsSettings = AlertsSettings()
+    update: UpdateSettings = UpdateSettings()
     origins: Mapping[str, Origin] = dataclasses.field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
@@ -450,6 +477,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "control": ControlSettings,
     "metrics": MetricsSettings,
     "alerts": AlertsSettings,
+    "update": UpdateSettings,
 }
 
 

@@ -385,19 +385,22 @@ class Reads(PullReads, ActivityReads, FallbackReads, ProofReads, WeekReads):
                 " (SELECT count(*) FROM effect WHERE state IN ('intent', 'written', 'unknown')"
                 "   AND state = 'unknown'),"
                 " (SELECT count(*) FROM chunk WHERE due_at < ?),"
+                " (SELECT count(*) FROM (SELECT DISTINCT stream, key FROM conflict"
+                "   WHERE state = 'open')),"
                 " coalesce(sum(batches), 0), coalesce(sum(operations), 0),"
                 " coalesce(sum(parked), 0), coalesce(sum(chunks), 0), coalesce(sum(unloaded), 0)"
                 " FROM tally",
                 (to_micros(now),),
             )[0]
         unsent, unverified, conflicts, commands, tasks, suspects, unknown, *counts = row
-        overdue, batches, operations, parked, chunks, unloaded = counts
+        overdue, disputed, batches, operations, parked, chunks, unloaded = counts
         return Numbers(
             oldest_unsent_at=opt_from_micros(unsent),
             oldest_unverified_at=opt_from_micros(unverified),
             pending_batches=batches,
             pending_operations=operations,
             open_conflicts=conflicts,
+            conflict_records=disputed,
             parked=parked,
             chunks=chunks,
             chunks_unloaded=unloaded,

@@ -29,6 +29,7 @@ from agent.journal.journal import Journal
 from agent.model.hours import is_open, parse_hours
 from agent.model.metrics import REHEARSED, AlertsTold, MetricsText, ReadMetrics, RehearseAlert
 from agent.model.prepare import prepare_structs
+from agent.model.promises import Checks, ShowChecks
 from agent.model.reading import Finding, Severity, SourceFacts
 from agent.model.streams import Stream
 from agent.ports import PmsSource
@@ -39,10 +40,10 @@ from agent.runtime.fallback.counter import Counter
 from agent.runtime.fallback.outages import OutageBook
 from agent.runtime.mapping import Chart
 from agent.runtime.measured import MeasuredCommands, MeasuredSource
-from agent.runtime.memory import keep_small
+from agent.runtime.memory import give_back, keep_small
 from agent.runtime.metricsdoor import MetricsDoor, open_door
 from agent.runtime.pause import read_pause
-from agent.runtime.power import Wakefulness, booted_at
+from agent.runtime.power import ClockWatch, Event, Wakefulness, booted_at
 from agent.runtime.proofdesk import proof_answers, with_engine
 from agent.runtime.pulling import Ear, build_twoway
 from agent.runtime.qualitydesk import Review, quality_answers
@@ -57,6 +58,7 @@ from agent.support.health import Report, heartbeat, report, take_snapshot
 from agent.support.measures import Measures
 from agent.sync.datamap import DataMap
 from agent.sync.engine import Engine
+from agent.sync.proofs import last_full, last_lines
 from agent.sync.session import Tuning
 from agent.sync.sweep import Rotation
 from agent.sync.twoway import TwoWay
@@ -69,6 +71,7 @@ HEARTBEAT_EVERY_S = 10.0
 OFFER_LOOK_S = 1.0
 BACKUP_EVERY_S = 6 * 3600.0
 AUTH_EVERY_S = 60.0
+GIVE_BACK_EVERY_S = 30.0
 ROTATION_LOOK_S = 24 * 3600.0
 PRUNE_EVERY_S = 24 * 3600.0
 TOMBSTONES_KEPT = timedelta(days=180)
@@ -124,10 +127,12 @@ class Host:
     measures: Measures
     alerting: Alerting
     reload: Callable[[], Settings] | None = None
-    more: Callable[[], list[Offer]] = list  # what else may be asked (the wizard)
+    more: Callable[[], list[Offer]] = list  # what else may be asked (the wizard, updates)
+    updates: Callable[[], list[Finding]] = list  # what is to be said of new versions
     control: ControlService | None = None  # since ``start``
     door: MetricsDoor | None = None  # … where the settings want one
     wakefulness: Wakefulness = field(default_factory=lambda: Wakefulness(booted_at()))
+    clock_watch: ClockWatch = field(default_factory=ClockWatch)
     _anchored: str = ""  # audit head the CRM last acknowledged
     _recalled: bool = False  # the CRM was asked which head it heard last
     _is_chain_broken: bool = False
@@ -152,6 +157,7 @@ class Host:
         self._lane("hints", self.hints.run)
         self._lane("offer", self.offer)
         self.chores.every(STATUS_EVERY_S, "status", self.write_status)
+        self.chores.every(GIVE_BACK_EVERY_S, "memory", give_back)
         self.chores.every(LOOK_S, "alerts", self.alerting.look)
         self.chores.every(HEARTBEAT_EVERY_S, "heartbeat", self.beat)
         self.chores.every(BACKUP_EVERY_S, "backup", self.back_up, first_s=600)
@@ -190,6 +196,11 @@ class Host:
                         self.counter.exporting.records,
                         self.counter.exporting.some,
                     ),
+                ),
+                ShowChecks: lambda _, __: Checks(
+                    self.alerting.promises(),
+                    tuple(last_lines(self.journal).values()),
+                    last_full(self.journal),
                 ),
                 RehearseAlert: lambda _, __: AlertsTold(
                     self.alerting.rehearse(Notice(REHEARSED, self.clock.now(), {})),
@@ -237,7 +248,7 @@ class Host:
             self.journal,
             self.clock,
             pms_kind=self.source.kind,
-            findings=(*self.secrets.findings(), *self._writing()),
+            findings=(*self.secrets.findings(), *self._writing(), *self.updates()),
         )
         safety = self.twoway.safety.view()
         snapshot = msgspec.structs.replace(
@@ -247,6 +258,7 @@ class Host:
             booking_held=safety.suspended_at is not None,
             is_office_open=self._is_open(),
             awake_s=self.wakefulness.awake_s(self.clock.now()),
+            language=self.settings.practice.language,
         )
         return report(snapshot, pid=os.getpid(), now=self.clock.now())
 
@@ -275,6 +287,29 @@ class Host:
         if code is None:
             return found
         return (*found, Finding("booking.suspended", Severity.WARNING, {"code": code}))
+
+    def look(self) -> None:
+        """Twice a second, from the thread that owns the process: chores go by the wall clock and
+        would not notice that it was set."""
+        if self.clock_watch.moved(self.clock.now(), self.clock.mono()):
+            self.heard(Event.CLOCK)
+
+    def heard(self, event: Event) -> None:
+        """The system told us what happens to the computer."""
+        log.info("power.heard", kind=event.value)
+        match event:
+            case Event.RESUME:
+                self.wakefulness.woke(self.clock.now())
+                # What was open before the sleep is dead, and would say so only by silence.
+                self.link.transport.drop_lines()
+                self.chores.clock_moved()
+                self.engine.check_now()
+            case Event.CLOCK:
+                self.chores.clock_moved()
+            case Event.SESSION:
+                self.engine.check_now()  # whoever comes back looks at the icon first
+            case Event.SUSPEND:
+                pass  # nothing is held that a sleep could lose
 
     def obey_pause(self) -> None:
         """Take up what ``bridgework pause`` and ``resume`` left in the agent's folder."""

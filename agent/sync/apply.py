@@ -39,7 +39,7 @@ from agent.sync.session import Session
 from agent.sync.standing import standing
 from agent.sync.switches import BOOKING, HARMLESS
 from agent.sync.writerline import NO_WRITER, WriterLine
-from agent.sync.writing import Failed, Overtaken, Unsettled, WriterAway, Writing
+from agent.sync.writing import ChangedMeanwhile, Failed, Overtaken, Unsettled, WriterAway, Writing
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +115,7 @@ class Apply:
             not_kept=self._not_kept,
         )
         self._stopped = threading.Event()
-        self._was_held_up = False
+        self._hindrances = frozenset({"engine"})  # whatever waited before a restart is due
 
     # -- asked from other threads -----------------------------------------------------------------
 
@@ -174,7 +174,7 @@ class Apply:
         Journal errors of the reader pass through."""
         self._awake.clear()
         if not self._ready(session):
-            self._was_held_up = True
+            self._hindrances |= {"engine"}
             self._refuse_jobs()
             self._awake.wait(IDLE_S)
             return 0.0
@@ -184,7 +184,7 @@ class Apply:
         doubtful = line.facts is None or line.away_s > 0.0
         if doubtful or not self._journal.commands_due(self._clock.now(), 1):
             line.look()  # a routine look never keeps a command waiting
-        self._go_on_when_free()
+        self._go_on_when_free(session)
         looks = Looks(
             reader, session.maps, lambda: self._journal.lsn, self._zone_of(session), session.held
         )
@@ -205,14 +205,18 @@ class Apply:
             self._awake.wait(min(waits))
         return 0.0
 
-    def _go_on_when_free(self) -> None:
-        """What waited for the writer to be reached, or for booking to be offered again, is due at
-        once when that is so, wherever it stands on the ladder."""
-        held_up = self.writer_line.away_s > 0.0 or self._safety.suspended is not None
-        if self._was_held_up and not held_up:
+    def _go_on_when_free(self, session: Session) -> None:
+        """What waited for the writer to be reached, for booking to be offered again or for a stream
+        to be read again is due at once when that is so, wherever it stands on the ladder."""
+        now = {stream.value for stream in session.held}
+        if self.writer_line.away_s > 0.0:
+            now.add("writer")
+        if self._safety.suspended is not None:
+            now.add("booking")
+        if self._hindrances - now:
             with self._journal.turn() as turn:
                 turn.hurry()
-        self._was_held_up = held_up
+        self._hindrances = frozenset(now)
 
     def _run_jobs(self, bench: Bench) -> int:
         done = 0
@@ -287,7 +291,7 @@ class Apply:
             log.warning("command.unsettled", type=command.type.value, code=unsettled.code)
             self._order.hold(command)
             self._look_again()
-        except Overtaken:
+        except (Overtaken, ChangedMeanwhile):
             self._release(command)
         except Unreadable as unreadable:
             self._unreadable(row, unreadable)

@@ -7,6 +7,7 @@ read-back shows, or stays open for ``recover``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
@@ -29,7 +30,7 @@ from agent.ports import Clock
 from agent.sync import effects, outcomes
 from agent.sync.bench import Bench
 from agent.sync.effects import Step, takes_place
-from agent.sync.looks import Looks
+from agent.sync.looks import Looks, Unreadable
 from agent.sync.loops import WINDOW, looping_fields
 from agent.sync.merge import FieldClash, Policy
 from agent.sync.outcomes import Say, kept_fields, record_clashes
@@ -92,7 +93,8 @@ class Carrying:
 
     def prepare(self, looks: Looks) -> None:
         """Called when there is nothing to do."""
-        self._places.prepare(looks)
+        with suppress(Unreadable):  # a booking will be told when it comes
+            self._places.prepare(looks)
 
     def carry(self, command: Command, bench: Bench) -> None:
         """Raises Refuse, Postpone, Failed, Unsettled, Unreadable and the Pms and Journal errors."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from agent.errors import CrmAuthError, CrmError, CrmUnavailable, JournalError
+from agent.errors import RESTING, CrmAuthError, CrmError, CrmUnavailable, JournalError
 from agent.journal.journal import Journal, Turn
 from agent.journal.pulled import (
     CommandRow,
@@ -134,7 +134,9 @@ class Pull:
             self.error, self.is_answered = error.code, False
             return AUTH_WAIT_S
         except CrmUnavailable as error:
-            self.error, self.is_answered = error.code, False
+            if error.code != RESTING or self.error is None:
+                self.error = error.code
+            self.is_answered = False
             wait_s = self._backoff.failed(error.retry_after_s)
             log.info("pull.unavailable", code=error.code, wait_s=round(wait_s, 2))
             return wait_s

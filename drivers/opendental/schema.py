@@ -74,14 +74,30 @@ def unreadable_tables(session: Session, shapes: dict[str, TableShape]) -> dict[s
     found: dict[str, PmsError] = {}
     for name, shape in shapes.items():
         column = shape.primary or next(iter(shape.columns), "")
-        if not column:
-            found[name] = PmsRefused("pms.right_missing", table=name)
-            continue
-        try:
-            session.rows(f"SELECT {quoted(column)} FROM {quoted(name)} LIMIT 1", Effort.PROBE)
-        except (PmsRefused, PmsDrift) as error:
+        error = _refusal(session, name, quoted(column) if column else "1")
+        if error is None and not column:
+            error = PmsRefused("pms.right_missing")
+        if error is not None:
             found[name] = type(error)(error.code, table=name, **error.facts)
     return found
+
+
+def mended(mending: Session, unreadable: dict[str, PmsError]) -> bool:
+    """Open each crashed table: where the server mends such tables it does so when they are opened.
+    Whether any can be read now. Raises PmsUnavailable when that takes too long; the server goes on
+    with it."""
+    crashed = [name for name, error in unreadable.items() if error.code == "pms.table_crashed"]
+    left = [name for name in crashed if _refusal(mending, name, "1") is not None]
+    return len(left) < len(crashed)
+
+
+def _refusal(session: Session, table: str, what: str) -> PmsError | None:
+    """Why one row of a table cannot be read; None when it can."""
+    try:
+        session.rows(f"SELECT {what} FROM {quoted(table)} LIMIT 1", Effort.PROBE)
+    except (PmsRefused, PmsDrift) as error:
+        return error
+    return None
 
 
 def read_rights(session: Session, database: str) -> Rights:

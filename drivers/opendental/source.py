@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agent.errors import PmsDrift, PmsError
+from agent.errors import PmsDrift, PmsError, PmsUnavailable
 from agent.model.reading import Finding, Severity, SourceFacts
 from agent.ports import PmsReader
 from drivers.base import Effort, TableReader, TableSource
@@ -13,6 +13,7 @@ from drivers.opendental.logs import LOGS, usable_logs
 from drivers.opendental.observe import ServerObservatory, preferences_sql
 from drivers.opendental.schema import (
     Rights,
+    mended,
     read_rights,
     read_shapes,
     readable_streams,
@@ -61,12 +62,15 @@ class OpenDentalSource(TableSource):
 
     def _probe(self, session: MySqlSession) -> SourceFacts:
         shapes = read_shapes(session)
+        unreadable = unreadable_tables(session, shapes)
+        if self._mend(unreadable):
+            shapes = read_shapes(session)
+            unreadable = unreadable_tables(session, shapes)
         told = preferences(session, shapes)
         version = told.get("DataBaseVersion", "")
         if not version:
             raise PmsDrift("pms.not_open_dental", database=self._login.database)
         rights = read_rights(session, self._login.database)
-        unreadable = unreadable_tables(session, shapes)
         readable = readable_streams(shapes, unreadable)
         usable = {name: shape for name, shape in shapes.items() if name not in unreadable}
         logs = usable_logs(usable)
@@ -103,6 +107,17 @@ class OpenDentalSource(TableSource):
             random_keys=told.get("RandomPrimaryKeys") == "1",
             clinics=clinics,
         )
+
+    def _mend(self, unreadable: dict[str, PmsError]) -> bool:
+        if not unreadable:
+            return False
+        mending = MySqlSession(self._login, self._statement_limit_ms, mends=True)
+        try:
+            return mended(mending, unreadable)
+        except PmsUnavailable:  # the other tables are not kept waiting for this one
+            return False
+        finally:
+            mending.close()
 
     def _find_zone(self, session: MySqlSession) -> tuple[str, list[Finding]]:
         if self._zone:

@@ -131,6 +131,7 @@ def test_a_dead_server_is_unavailable_and_then_found_again() -> None:
         root = server.connect("od")
         with root.cursor() as cursor:
             cursor.execute("FLUSH TABLES")  # MyISAM would need repair otherwise
+            cursor.execute("INSERT INTO labcase (LabCaseNum,PatNum) VALUES (1,1)")  # as this does
         root.close()
         server.kill()
         for _ in range(2):
@@ -139,6 +140,9 @@ def test_a_dead_server_is_unavailable_and_then_found_again() -> None:
         server.start()
         assert reader.read_range(Stream.PROVIDER, None, None, 10).rows == rows
         assert reader.guard() == before  # the same identity after a restart
+        facts = source.probe()  # opening the table made the server mend it: nobody else is here
+        assert facts.streams[Stream.LAB_CASE].readable
+        assert not [f for f in facts.findings if f.facts.get("table") == "labcase"]
         reader.close()
         with pytest.raises(PmsUnavailable):
             reader.max_key(Stream.PROVIDER)

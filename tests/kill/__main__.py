@@ -75,8 +75,10 @@ def figures(outcomes: list[Outcome]) -> dict[str, Figure]:
         "requests of the CRM": asked.total(),
         "requests applied": asked["applied"],
         "edits witnessed": sum(one.witnessed for one in outcomes),
+        "replaced in the moment of writing": sum(one.raced for one in outcomes),
         "clock steps": sum(one.mishaps["clock step"] for one in outcomes),
         "fenced": sum(one.fenced for one in outcomes),
+        "sent again": sum(one.sent_again for one in outcomes),
         "writes looked up by a person": sum(one.settled for one in outcomes),
         **{f"{act} restored": sum(one.restored[act] for one in outcomes) for act in ACTS},
     }  # fmt: skip

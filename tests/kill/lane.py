@@ -30,6 +30,7 @@ from tests.kill.witness import judge
 
 ACTS = ("practice", "journal", "crm")  # what is put back from its copy
 QUIET_S = 240.0
+TOO_MANY = "proof.too_many"
 SUSPECT = frozenset({"pms.suspect_restored", "pms.wrong_database"})
 
 
@@ -45,6 +46,7 @@ class Outcome:
     left_out: list[str] = field(default_factory=list)
     restored: Counter[str] = field(default_factory=Counter)
     fenced: int = 0  # restored practices a person had to accept
+    sent_again: int = 0  # restored CRMs a person had to have filled
     ended: Counter[int] = field(default_factory=Counter)  # codes of agents that ended by themselves
     deeds: int = 0
     asked: Counter[str] = field(default_factory=Counter)  # ends of what the CRM's people asked for
@@ -52,6 +54,7 @@ class Outcome:
     refused: Counter[str] = field(default_factory=Counter)  # by the CRM, at once
     settled: int = 0  # writes a person had to look up
     witnessed: int = 0
+    raced: int = 0  # typed in the practice in the very moment of writing, and replaced
     compared: int = 0  # records, at the last look
     quiet_s: list[float] = field(default_factory=list)  # from quiet until everything agreed
     wrong: list[Wrong] = field(default_factory=list)
@@ -220,6 +223,7 @@ class Lane:
             found = views(rig, asked, QUIET_S, person)
             self._agree(began)
         out.fenced += bool(tending.accepted)
+        out.sent_again += bool(tending.sent_again)
         out.settled += person.settled.total()
         out.asked.update(view["state"] for view in found.values())
         ends = [(one.kind, found[one.command_id]) for one in asked]
@@ -234,7 +238,9 @@ class Lane:
         writes = rig.witnessed()
         out.witnessed += sum(write.is_ours for write in writes)
         states = {ident: view["state"] for ident, view in found.items()}
-        out.wrong += judge(writes, self._edits, states, rig.address)
+        judged = judge(writes, self._edits, states, rig.address, rig.moment_s)
+        out.wrong += judged.wrong
+        out.raced = max(out.raced, judged.raced)  # a copy put back takes the witness's lines along
 
     def _agree(self, began: float) -> None:
         deadline = time.monotonic() + QUIET_S
@@ -307,6 +313,7 @@ class Tending:
 
     def __init__(self, rig: Troubled, person: Person) -> None:
         self.accepted = 0
+        self.sent_again = 0
         self._rig, self._person = rig, person
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -322,8 +329,17 @@ class Tending:
     def _run(self) -> None:
         while not self._stop.wait(0.5):
             report: dict[str, Any] | None = self._rig.status()
-            if report is not None and report["snapshot"]["pms_error"] in SUSPECT:
-                with suppress(RuntimeError):  # the status of a moment ago
-                    self._rig.bridgework("sync", "--accept-source", "--json")
-                    self.accepted += 1
-                    self._stop.wait(3)
+            if report is None:
+                continue
+            snapshot = report["snapshot"]
+            if snapshot["pms_error"] in SUSPECT:
+                self.accepted += self._does("sync", "--accept-source")
+            if any(found["code"] == TOO_MANY for found in snapshot["findings"]):
+                self.sent_again += self._does("audit", "compare", "--repair", "--many")
+
+    def _does(self, *words: str) -> bool:
+        with suppress(RuntimeError):  # the status of a moment ago
+            self._rig.bridgework(*words, "--json")
+            self._stop.wait(3)
+            return True
+        return False

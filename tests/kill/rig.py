@@ -42,6 +42,7 @@ class Write(NamedTuple):
     old: str
     new: str
     is_ours: bool
+    at: float = 0.0  # seconds, by the server's clock
 
 
 class Troubled(Rig):
@@ -49,6 +50,7 @@ class Troubled(Rig):
 
     engine_name: str
     kinds: tuple[str, ...] = KINDS  # what the CRM's people may ask for here
+    moment_s = 0.0  # see ``witness.judge``
     yesterday: Path
     clock: Clock
     disk: Disk
@@ -192,10 +194,26 @@ def _copy(source: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", str(source), str(target)], check=True)
 
 
+class WitnessPerson(Person):
+    """Knows of an edit by the value it wished: another edit of the same patient says nothing."""
+
+    def __init__(self, rig: Troubled) -> None:
+        super().__init__(rig.rows, rig.bridgework, ZONE)
+        self._rig = rig
+
+    def _made(self, one: Asked, effect: dict[str, Any]) -> int | None:
+        if effect["stream"] != "patient":
+            return super()._made(one, effect)
+        key = str(effect["key"])
+        stood = {w.new for w in self._rig.witnessed() if w.is_ours and w.key == key}
+        return int(key) if one.value in {*stood, self._rig.address(key)} else None
+
+
 class OpenDental(Troubled, TwoSided):
     """``engine``: myisam or innodb."""
 
     api_user = API_USER
+    moment_s = 1.0  # its line may be slow
 
     def __init__(self, engine: str, patients: int, seed: int) -> None:
         super().__init__(engine=engine, plan=small_practice(patients, seed))
@@ -213,13 +231,14 @@ class OpenDental(Troubled, TwoSided):
             for statement in (
                 "CREATE DATABASE witness",
                 f"CREATE TABLE witness.address (n INT AUTO_INCREMENT PRIMARY KEY, k BIGINT,"
-                f" old VARCHAR(255), new VARCHAR(255), who VARCHAR(80)) ENGINE={self.engine}",
+                f" old VARCHAR(255), new VARCHAR(255), who VARCHAR(80), at DOUBLE)"
+                f" ENGINE={self.engine}",
                 f"CREATE USER '{API_USER}'@'127.0.0.1' IDENTIFIED BY ''",
                 f"GRANT ALL ON *.* TO '{API_USER}'@'127.0.0.1'",
                 f"CREATE TRIGGER {DATABASE}.saw AFTER UPDATE ON {DATABASE}.patient FOR EACH ROW"
                 " IF NOT (OLD.Address2 <=> NEW.Address2) THEN INSERT INTO witness.address"
-                " (k, old, new, who) VALUES (NEW.PatNum, OLD.Address2, NEW.Address2, USER());"
-                " END IF",
+                " (k, old, new, who, at) VALUES (NEW.PatNum, OLD.Address2, NEW.Address2, USER(),"
+                " UNIX_TIMESTAMP(SYSDATE(6))); END IF",
             ):
                 cursor.execute(statement)
 
@@ -229,11 +248,14 @@ class OpenDental(Troubled, TwoSided):
         self.set_up({**IMPATIENT, **SWEPT_S, "pms.port": port, "pms.api_url": api})
 
     def person(self) -> Person:
-        return Person(self.rows, self.bridgework, ZONE)
+        return WitnessPerson(self)
 
     def witnessed(self) -> list[Write]:
-        found = self.rows("SELECT k, old, new, who FROM witness.address ORDER BY n")
-        return [Write(str(k), o or "", n or "", who.startswith(API_USER)) for k, o, n, who in found]
+        found = self.rows("SELECT k, old, new, who, at FROM witness.address ORDER BY n")
+        return [
+            Write(str(k), o or "", n or "", who.startswith(API_USER), at)
+            for k, o, n, who, at in found
+        ]
 
     def address(self, key: str) -> str | None:
         found = self.rows("SELECT Address2 FROM patient WHERE PatNum=%s", key)
@@ -265,21 +287,16 @@ TRACED = {kind: weight for kind, weight in MIX.items()
           if kind not in (DeedKind.SILENT_EDIT, DeedKind.HARD_DELETE)}  # fmt: skip
 
 
-class EaglesoftPerson(Person):
-    """Looks into the practice, as its colleague does at Open Dental."""
-
-    def __init__(self, rig: Eaglesoft) -> None:
-        super().__init__(rig.rows, rig.bridgework, ZONE)
-        self._rig = rig
+class EaglesoftPerson(WitnessPerson):
+    """Looks at the visit itself: no trail says who confirmed it."""
 
     def _made(self, one: Asked, effect: dict[str, Any]) -> int | None:
-        key = str(effect["key"])
         if effect["stream"] == "patient":
-            seen = [w for w in self._rig.witnessed() if w.is_ours and w.key == key]
-            return int(key) if any(w.new == one.value for w in seen) else None
+            return super()._made(one, effect)
+        key = int(effect["key"])
         sql = "SELECT date_confirmed FROM {o}appointment WHERE appointment_id=?"
-        found = self._rig.rows(sql, int(key))
-        return int(key) if found and found[0][0] else None
+        found = self._rig.rows(sql, key)
+        return key if found and found[0][0] else None
 
 
 class Eaglesoft(Troubled, VendorRig):

@@ -45,7 +45,14 @@ SCOREBOARD: tuple[Row, ...] = (
         "Silent overwrites",
         "0; every automatic resolution listed",
         "Nextcloud: reports over many years; dogear calls it data loss",
-        (Part("kill", "{silent} of {edits witnessed} edits the practice's database saw"),),
+        (
+            Part(
+                "kill",
+                "{silent} of {edits witnessed} edits the practice's database saw; further"
+                " {replaced in the moment of writing} values typed within one call of Open Dental's"
+                " API, which writes on no condition",
+            ),
+        ),
     ),
     Row("Echoes", "0", "not published", (Part("sim", "{seeds failed} seeds failed any rule"),)),
     Row(
@@ -181,7 +188,8 @@ SCOREBOARD: tuple[Row, ...] = (
             Part(
                 "kill",
                 "put back {practice restored} times (practice, {fenced} of them fenced by the"
-                " agent), {crm restored} (CRM), {journal restored} (journal); {twice} done twice",
+                " agent), {crm restored} (CRM, {sent again} of them so far behind that a person"
+                " had it filled), {journal restored} (journal); {twice} done twice",
             ),
         ),
     ),
