@@ -31,6 +31,7 @@ LANES = {
     ),
     "journal-damage": Lane(("journal/test_bit_flips.py",)),
     "audit": Lane(("journal/test_audit.py",)),
+    "undo": Lane(("sync/test_undo_resolve.py",)),
     "brake": Lane(("e2e/test_faults.py",), "mass_deletion"),
 }
 
@@ -45,7 +46,7 @@ class Told:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed or report.skipped:
             self.missed += 1
-        elif report.when == "call":
+        elif report.when == "teardown":  # fixtures may record as well
             self.passed += 1
             for name, value in report.user_properties:
                 self.figures[name] += value  # type: ignore[assignment]  # numbers, all of them

@@ -209,13 +209,7 @@ SCOREBOARD: tuple[Row, ...] = (
         "Undo",
         "exact, or refused with a reason",
         "SymmetricDS has none",
-        (
-            Part(
-                "sim",
-                "{undos done} taken back, {undos refused} refused with a reason; {seeds failed} of"
-                " {seeds} seeds failed",
-            ),
-        ),
+        (Part("undo", "{taken back} taken back, {refused with a reason} refused with a reason"),),
     ),
     Row(
         "Audit: tampering found",

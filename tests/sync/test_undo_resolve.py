@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from agent.journal.pulled import ConflictState, EffectState, UndoState, Winner
+from agent.journal.pulled import ConflictState, EffectRow, EffectState, UndoState, Winner
 from agent.model.commands import CommandType, EndState, Reason
 from agent.model.desk import SafetyMode
 from agent.model.effects import Effect, EffectKind
@@ -17,7 +18,7 @@ from agent.model.review import UndoStep
 from agent.model.streams import Stream
 from agent.sync.resolve import CannotResolve
 from agent.sync.switches import DESK, Switch
-from agent.sync.undo import overlaid
+from agent.sync.undo import Undo, overlaid
 from tests.sync.pullrig import Desk
 from tests.sync.pullsite import desk, open_desk, site_template
 
@@ -44,6 +45,24 @@ def lane_at_work(desk: Desk) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+@pytest.fixture(autouse=True)
+def counted(
+    monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> Iterator[None]:
+    """What became of every wish, for the lane of tests/reliability."""
+    true, told = Undo.apply, Counter[str]()
+
+    def apply(self: Undo, effects: Sequence[EffectRow], *, actor: str) -> list[UndoStep]:
+        steps = true(self, effects, actor=actor)
+        told.update("refused with a reason" if step.code else "taken back" for step in steps)
+        return steps
+
+    monkeypatch.setattr(Undo, "apply", apply)
+    yield
+    for name, count in told.items():
+        record_property(name, count)
 
 
 def undo(desk: Desk, *numbers: int) -> list[UndoStep]:
