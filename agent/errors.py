@@ -144,6 +144,12 @@ class DiskFull(JournalError):
     code = "disk.full"
 
 
+class UpdateError(AgentError):
+    """A new version cannot be looked for, believed, or installed; the one that runs goes on."""
+
+    code = "update.error"
+
+
 class AgentBusy(AgentError):
     """Another agent process holds this journal."""
 

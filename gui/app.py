@@ -18,7 +18,7 @@ from PySide6.QtCore import QLocale, QObject, QTimer
 from PySide6.QtWidgets import QApplication, QDialog, QSystemTrayIcon
 
 from agent import __version__
-from agent.config.paths import LANGUAGE_ENV, Paths
+from agent.config.paths import LANGUAGE_ENV, Paths, is_single_user
 from agent.model.activity import CheckNow
 from agent.model.desk import Pause, Resume
 from agent.model.status import State
@@ -35,7 +35,7 @@ from gui.presenter.status import StatusView, status_view
 from gui.reportpdf import PRINT
 from gui.reportpdf import main as print_main
 from gui.shell import Shell
-from gui.single import Single, call_first, session_name
+from gui.single import Single, call_first, name_to_windows, session_name
 from gui.theme import Scheme, Theme
 from gui.tray import Tray
 from gui.windows.settings import About, Settings
@@ -45,6 +45,7 @@ from gui.wizard.window import Wizard
 
 _TICK_MS = 1000
 _STARTED_WITHIN_MS = 20_000
+_OWN_AFTER_MS = 2_000  # in single-user mode; one that runs has answered by then
 _MORNING_HOUR = 7
 _PRACTICE_LANGUAGE = "practice/language"  # as the agent said last
 
@@ -109,6 +110,8 @@ class Desktop(QObject):
     def start(self) -> None:
         self.link.start()
         self.refresh()
+        if is_single_user():
+            QTimer.singleShot(_OWN_AFTER_MS, self, self._start_own)
 
     def _reported(self) -> None:
         """The practice's language holds for who chose none, from the next time on as well."""
@@ -181,6 +184,11 @@ class Desktop(QObject):
             return
         self.shell.tell(self.texts("shell.starting"))
         QTimer.singleShot(_STARTED_WITHIN_MS, self, self._look_started)
+
+    def _start_own(self) -> None:
+        """No service does it, and it did not outlive the last session."""
+        if self.link.standing is not Standing.UP:
+            self.start_agent()
 
     def close(self) -> None:
         """The icon goes; the agent goes on."""
@@ -286,6 +294,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == [PRINT]:
         return print_main(list(arguments[1:]))  # a report to PDF: no icon, no window
     wish = _parser().parse_args(arguments)
+    name_to_windows()
     app = QApplication.instance() or QApplication(["bridgework"])
     assert isinstance(app, QApplication)
     app.setApplicationName("bridgework")

@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 VERSION = 1
+APP_ID = "Bridgework.Tray"
 _WAIT_MS = 2000
 _MOST_BYTES = 4096
 
@@ -26,6 +27,15 @@ def session_name(home: str) -> str:
     parts = (getpass.getuser(), _session(), home)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     return f"bridgework-tray-{digest}"
+
+
+def name_to_windows() -> None:
+    """Taskbar and notifications take us for the installed program, whichever way we were started;
+    its shortcut says the same name (installer/tables.py)."""
+    if sys.platform == "win32":
+        import ctypes
+
+        ctypes.windll.shell32.SetCurrentProcessExplicitAppUserModelID(APP_ID)
 
 
 def call_first(name: str, do: str, tab: str = "", place: str = "") -> bool:

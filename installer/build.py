@@ -51,9 +51,11 @@ def main(arguments: Sequence[str]) -> int:
 def build(asked: argparse.Namespace) -> int:
     from installer import bundle, freeze, interpreter, msi, winebox
     from installer.pins import load_pins, product_version
+    from installer.release import OFFER, offer_of, update_key
     from installer.sign import Signer, test_signer
     from installer.steps import run_step
     from installer.tables import product_code
+    from installer.variants import LANE, USUAL, variant_step
     from installer.winget import winget_files
 
     started = time.monotonic()
@@ -66,6 +68,7 @@ def build(asked: argparse.Namespace) -> int:
         if asked.cert
         else test_signer(cache / "test-certificate")
     )
+    updates = update_key(asked.update_key or cache / "test-certificate" / "update.pem")
     print(f"Bridgework {version} ({commit[:12]})")
 
     python_step = interpreter.interpreter_step(pins.interpreter)
@@ -74,6 +77,8 @@ def build(asked: argparse.Namespace) -> int:
     wheels = run_step(wheels_step, cache)
     root_step = winebox.root_step(pins.wine)
     box = winebox.WineBox(run_step(root_step, cache) / "root", cache / "work")
+    asked.out.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
     frozen_step = freeze.freeze_step(
         python, wheels, box,
         version=version, company=pins.product.manufacturer,
@@ -82,24 +87,28 @@ def build(asked: argparse.Namespace) -> int:
     frozen = run_step(frozen_step, cache)
     if asked.until == "frozen":
         return 0
-    bundle_step = bundle.bundle_step(
-        frozen, wheels, python,
-        product=pins.product, version=version, signer=signer, made_of=frozen_step.key,
-    )  # fmt: skip
-    bundled = run_step(bundle_step, cache)
-    asked.out.mkdir(parents=True, exist_ok=True)
-    versions = [version, next_version(version)] if asked.and_next else [version]
-    finals = []
-    for one in versions:
+    for variant in (USUAL, *(LANE if asked.lane else ())):
+        one = variant.version(version)
+        step = frozen_step
+        if variant is not USUAL:
+            step = variant_step(frozen, box, variant, one, frozen_step.key)
+        bundle_step = bundle.bundle_step(
+            run_step(step, cache), wheels, python,
+            product=pins.product, version=one, signer=signer, updates=updates,
+            made_of=step.key, suffix=variant.suffix,
+        )  # fmt: skip
+        bundled = run_step(bundle_step, cache)
         msi_step = msi.msi_step(
             bundled, product=pins.product, version=one, commit=commit, made_of=bundle_step.key
         )
         unsigned = run_step(msi_step, cache) / f"Bridgework-{one}.msi"
-        finals.append(asked.out / unsigned.name)
-        shutil.copy(unsigned, finals[-1])
-        signer.sign(finals[-1], f"Bridgework {one}")
-    final = finals[0]
-    shutil.copy(bundled / "Bridgework" / bundle.SBOM, asked.out)
+        made.append(asked.out / unsigned.name)
+        shutil.copy(unsigned, made[-1])
+        signer.sign(made[-1], f"Bridgework {one}")
+        if variant is USUAL:
+            shutil.copy(bundled / "Bridgework" / bundle.SBOM, asked.out)
+    final = made[0]
+    (asked.out / OFFER).write_bytes(updates.seal(offer_of(final, version, asked.url)))
     digest = hashlib.sha256(final.read_bytes()).hexdigest()
     final.with_suffix(".msi.sha256").write_text(f"{digest}  {final.name}\n")
     manifest = winget_files(
@@ -127,12 +136,17 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", help="a.b.c; the agent's own by default")
     parser.add_argument("--commit", help="enters the product code; HEAD by default")
     parser.add_argument(
-        "--and-next", action="store_true", help="the same as the next version too, to try upgrades"
-    )
+        "--lane", action="store_true",
+        help="for the Wine lane: the next version too, and one that does not work",
+    )  # fmt: skip
     parser.add_argument("--until", choices=["frozen", "msi"], default="msi")
     parser.add_argument(
         "--url", default="https://bridgework.example/download", metavar="FOLDER",
         help="where the MSI will be fetched from; enters the winget manifest",
+    )  # fmt: skip
+    parser.add_argument(
+        "--update-key", type=Path, metavar="PEM",
+        help="ed25519 key that signs the offer of this version; one made for testing by default",
     )  # fmt: skip
     parser.add_argument("--cert", type=Path, help="PEM; a test certificate by default")
     parser.add_argument("--key", default="", help="PEM file or PKCS#11 URI")
@@ -142,11 +156,6 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     if asked.cert and not asked.key:
         parser.error("--cert needs --key")
     return asked
-
-
-def next_version(version: str) -> str:
-    high, middle, low = version.split(".")
-    return f"{high}.{middle}.{int(low) + 1}"
 
 
 def _commit() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from installer.freeze import PROGRAMS
 from installer.pins import LOCK, Product
+from installer.release import SOURCE_FILE, UpdateKey, source_file
 from installer.sign import Signer
 from installer.steps import BuildError, Step, digest_of
 
@@ -61,7 +62,9 @@ def bundle_step(
     product: Product,
     version: str,
     signer: Signer,
+    updates: UpdateKey,
     made_of: str,
+    suffix: str = "",
 ) -> Step:
     """``<folder>/Bridgework``: the frozen programs, lighter and signed, with ``licences/`` and the
     list of parts."""
@@ -77,14 +80,20 @@ def bundle_step(
         (target / SBOM).write_text(
             json.dumps(sbom(parts, product, version), indent=1), encoding="utf-8"
         )
+        (target / "_internal" / "assets" / SOURCE_FILE).write_bytes(
+            source_file(product.update_url, updates.public)
+        )
         _list_files(target / "_internal")
         for program in PROGRAMS:
             signer.sign(target / f"{program}.exe", f"{product.name} {version}")
 
     signed_by = digest_of([signer.certificate])
     source = digest_of([Path(__file__)])
-    made_from = {"before": made_of, "version": version, "signer": signed_by, "source": source}
-    return Step("bundle", made_from, make)
+    made_from = {
+        "before": made_of, "version": version, "signer": signed_by, "source": source,
+        "updates": f"{product.update_url} {updates.public}",
+    }  # fmt: skip
+    return Step(f"bundle{suffix}", made_from, make)
 
 
 def _slim(target: Path) -> None:

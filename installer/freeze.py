@@ -9,6 +9,7 @@ from pathlib import Path
 from installer.icon import write_ico
 from installer.pins import HERE, LOCK, ROOT, Interpreter
 from installer.steps import BuildError, Step, call, digest_of, need
+from installer.variants import set_version
 from installer.winebox import WineBox
 
 PROGRAMS = ("bridgework", "bridgework-tray")
@@ -62,7 +63,13 @@ def uv() -> str:
 
 
 def freeze_step(
-    interpreter: Path, wheels: Path, box: WineBox, *, version: str, company: str, made_of: str
+    interpreter: Path,
+    wheels: Path,
+    box: WineBox,
+    *,
+    version: str,
+    company: str,
+    made_of: str,
 ) -> Step:
     """``<folder>/Bridgework``: both programs and what they need. ``made_of``: the keys of the steps
     before."""
@@ -81,6 +88,7 @@ def freeze_step(
         for name in RECIPE:
             (source / "installer").mkdir(exist_ok=True)
             shutil.copy(HERE / name, source / "installer")
+        set_version(source, version)
         icons = source / "assets" / "icons"
         write_ico(icons / "bridgework.svg", icons / "bridgework.ico")
         for name in PROGRAMS:

@@ -22,6 +22,7 @@ class Product:
     upgrade_code: str
     namespace: uuid.UUID
     oldest_windows_build: int
+    update_url: str
 
     def code(self, kind: str, name: str) -> str:
         """A GUID in the upper case the installer's tables want, always the same for one name."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from installer.steps import BuildError, call, need
 
 SECRET = "ACTIVATIONCODE"
+APP_ID = "Bridgework.Tray"  # as gui/single.py names itself; notifications go by it
 #: Properties IT may set; the installer passes only these on to its elevated half.
 PUBLIC = (
     "ACTIVATIONCODE", "SERVERURL", "INSTALLFOLDER", "DATAFOLDER", "PMS", "TRAYAUTOSTART",
@@ -56,7 +57,8 @@ def table_names(msi: Path) -> set[str]:
 
 def patch(msi: Path) -> None:
     """Secure and hidden properties, the secret's command line, single-user mode, the folder that
-    stays, and that the same version of another build replaces this one."""
+    stays, the shortcut's name to Windows, and that the same version of another build replaces this
+    one."""
     detected = read_table(msi, "Upgrade").by("ActionProperty")
     secure = ";".join((*PUBLIC, *sorted(detected)))
     kinds = read_table(msi, "CustomAction").by("Action")
@@ -83,6 +85,13 @@ def patch(msi: Path) -> None:
             f" WHERE `Action`='{action}'"
             for action in ("InstallServices", "StartServices")
         ),
+    ]
+    statements += [
+        "CREATE TABLE `MsiShortcutProperty` (`MsiShortcutProperty` CHAR(72) NOT NULL,"
+        " `Shortcut_` CHAR(72) NOT NULL, `PropertyKey` CHAR(255) NOT NULL,"
+        " `PropVariantValue` CHAR(255) NOT NULL PRIMARY KEY `MsiShortcutProperty`)",
+        "INSERT INTO `MsiShortcutProperty` (`MsiShortcutProperty`,`Shortcut_`,`PropertyKey`,"
+        f"`PropVariantValue`) VALUES ('TrayId','ShortcutTray','System.AppUserModel.ID','{APP_ID}')",
     ]
     for statement in statements:
         call([need("msibuild", "msitools"), msi, "-q", statement], "patch a table")

@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "alerts": ("agent.cli.alerts_cmd:alerts", "Who is told when a promise is missed."),
     "logs": ("agent.cli.logs_cmd:logs", "Show the log; it holds no patient data."),
     "bundle": ("agent.cli.bundle_cmd:bundle", "One file for support, without patient data."),
+    "update": ("agent.cli.update_cmd:update", "New versions: look, install."),
     "setup": ("agent.cli.setup_cmd:setup", "Set this computer up, step by step."),
     "pair": ("agent.cli.pair_cmd:pair", "Link this computer to the CRM."),
     "config": ("agent.cli.config_cmd:config", "Show and change settings."),

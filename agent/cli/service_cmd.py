@@ -45,15 +45,62 @@ def run(app: App) -> ExitCode:
 
 @service.command()
 @click.option("--mode", default="service", help="service, or user: no service on this computer.")
+@click.option("--msi", default="", help="The installer at work: kept, to go back to.")
 @click.pass_obj
-def prepare(app: App, mode: str) -> ExitCode:
+def prepare(app: App, mode: str, msi: str) -> ExitCode:
     """After the files are there: rights on the folder, start and recovery of the service."""
-    from agent.runtime.windows import setup
+    from agent.runtime.windows import helper, setup
 
     if mode == "user":
         return ExitCode.OK
     setup.protect_folder(app.paths.home)
     setup.tune_service()
+    helper.let_agent_start_helper()
+    if msi:
+        helper.keep_installer(Path(msi))
+    return ExitCode.OK
+
+
+@service.command("stand-by")
+@click.pass_obj
+def stand_by(app: App) -> ExitCode:
+    """Before this version makes way for another: watch whether that one works."""
+    from agent.runtime.windows import helper
+
+    helper.stand_by(app.paths)
+    return ExitCode.OK
+
+
+@service.command()
+@click.pass_obj
+def update(app: App) -> ExitCode:
+    """Be the helper that begins updates: called by the service manager."""
+    from functools import partial
+
+    from agent.runtime.windows import HELPER, helper
+
+    helper.serve(HELPER, partial(helper.help_update, app.paths))
+    return ExitCode.OK
+
+
+@service.command()
+@click.pass_obj
+def watch(app: App) -> ExitCode:
+    """Be the watch over an update: called by the service manager."""
+    from functools import partial
+
+    from agent.runtime.windows import WATCH, helper
+
+    helper.serve(WATCH, partial(helper.lead, app.paths))
+    return ExitCode.OK
+
+
+@service.command()
+def forget() -> ExitCode:
+    """Uninstalled for good: nothing to go back to is kept."""
+    from agent.runtime.windows import helper
+
+    helper.forget()
     return ExitCode.OK
 
 

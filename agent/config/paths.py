@@ -13,7 +13,7 @@ from pathlib import Path
 
 import platformdirs
 
-from agent.config.registry import read_installed, service_home
+from agent.config.registry import SINGLE_USER, program_files, read_installed, service_home
 
 HOME_ENV = "BRIDGEWORK_HOME"
 LANGUAGE_ENV = "BRIDGEWORK_LANGUAGE"  # this person's, in commands and in the window
@@ -98,6 +98,11 @@ class Paths:
         return self.home / "site-map.csv"
 
     @property
+    def updates_dir(self) -> Path:
+        """What is offered as a new version, and its file while it waits to be installed."""
+        return self.home / "updates"
+
+    @property
     def control_socket(self) -> Path:
         return self.home / "control.sock"
 
@@ -117,6 +122,22 @@ def make_private_dir(folder: Path) -> None:
 def assets_dir() -> Path:
     """Messages, maps, OpenAPI … as shipped: beside the ``agent`` package, frozen or not."""
     return Path(__file__).resolve().parents[2] / "assets"
+
+
+def is_single_user() -> bool:
+    """Installed without a service (MODE=user): whoever is signed in has an agent of their own."""
+    return read_installed().get("Mode") == SINGLE_USER
+
+
+def kept_dir() -> Path:
+    """Installers to go back to, and what came of the last update (Windows). Among the programs:
+    written by the system and administrators alone, and nobody else could have made it first."""
+    programs = program_files() or Path(platformdirs.site_data_dir("bridgework"))
+    return programs / "Bridgework Updates"
+
+
+def outcome_file() -> Path:
+    return kept_dir() / "outcome.json"
 
 
 def policy_file(environ: Mapping[str, str]) -> Path | None:

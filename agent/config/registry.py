@@ -13,6 +13,16 @@ INSTALLED_KEY = r"Software\Bridgework"
 POLICY_KEY = r"Software\Policies\Bridgework"
 #: value the installer writes -> the setting it stands for
 INSTALLED = {"ServerUrl": "crm.url", "Pms": "pms.kind", "Proxy": "crm.proxy"}
+#: value the installer writes -> its property; for an update that installs with the same words
+PROPERTIES = {
+    "ServerUrl": "SERVERURL",
+    "Pms": "PMS",
+    "Proxy": "PROXY",
+    "Mode": "MODE",
+    "TrayAutostart": "TRAYAUTOSTART",
+    "InstallFolder": "INSTALLFOLDER",
+    "DataFolder": "DATAFOLDER",
+}
 SINGLE_USER = "user"
 
 
@@ -32,6 +42,12 @@ def service_home(values: Mapping[str, object]) -> Path | None:
 def read_installed() -> dict[str, object]:
     """Everything the installer wrote for this computer."""
     return _values(INSTALLED_KEY)
+
+
+def program_files() -> Path | None:
+    """Where Windows keeps programs, by its own word (an environment is anybody's). Else None."""
+    folder = _values(r"SOFTWARE\Microsoft\Windows\CurrentVersion").get("ProgramFilesDir")
+    return Path(folder) if isinstance(folder, str) and folder else None
 
 
 def read_policies() -> dict[str, object]:

@@ -402,6 +402,31 @@ class MapSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateSettings:
+    policy: str = _setting(
+        "notify",
+        "New versions. auto: installed by themselves outside the office hours, and taken back if "
+        "they do not work as well; notify: the window says that there is one; managed: IT's own "
+        "tool sees to it, nothing is asked for.",
+        choices=("auto", "notify", "managed"),
+    )
+    url: str = _setting(
+        "",
+        "Where offers of new versions are asked for, such as a mirror of IT. Empty: the maker's "
+        "place. Only offers signed with the maker's key are believed.",
+        shape=Shape.URL,
+    )
+    look_s: int = _setting(21_600, "How often a new version is looked for.", min=5, max=604_800)
+    settle_s: int = _setting(
+        180,
+        "How long a new version may take to work as well as the old one did; else the old one is "
+        "put back.",
+        min=10,
+        max=1800,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The typed view. Secrets appear only if env or flag gave them; see ``secrets.read_secret``."""
 
@@ -417,6 +442,7 @@ class Settings:
     control: ControlSettings = ControlSettings()
     metrics: MetricsSettings = MetricsSettings()
     alerts: AlertsSettings = AlertsSettings()
+    update: UpdateSettings = UpdateSettings()
     origins: Mapping[str, Origin] = dataclasses.field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
 
@@ -451,6 +477,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "control": ControlSettings,
     "metrics": MetricsSettings,
     "alerts": AlertsSettings,
+    "update": UpdateSettings,
 }
 
 

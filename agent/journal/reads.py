@@ -51,8 +51,11 @@ from agent.model.streams import Stream
 
 LAST_CHAR = "\U0010ffff"  # above every name that begins with a prefix
 
+# A number no turn can have given yet comes of a damaged disk: no read would ever count as newer.
 _HELD = """
-SELECT key, hash, sum48, xor64, seen_lsn, agreed, batch, missing_since, gone_at IS NOT NULL,
+SELECT key, hash, sum48, xor64,
+  CASE WHEN seen_lsn > (SELECT value + 1 FROM meta WHERE name = 'lsn') THEN 0 ELSE seen_lsn END,
+  agreed, batch, missing_since, gone_at IS NOT NULL,
   EXISTS (SELECT 1 FROM park p WHERE p.stream = record.stream AND p.key = record.key)
 FROM record WHERE stream = ?
 """

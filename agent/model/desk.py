@@ -63,6 +63,7 @@ from agent.model.sheets import (
 )
 from agent.model.status import Report
 from agent.model.streams import Stream
+from agent.model.updates import GetUpdate, InstallUpdate, LookForUpdate
 
 # --- status -----------------------------------------------------------------------------------
 
@@ -249,4 +250,5 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     ListActivity, GetPulse, CheckNow, ReadLog,
     ShowRecord, ShowConflicts, NameThem, ListParked, RetryParked, IgnoreParked, HeedParked,
     ShowMap, EditMap, ExportMap,
+    GetUpdate, LookForUpdate, InstallUpdate,
 )  # fmt: skip

@@ -16,6 +16,7 @@ from agent.model.reading import Finding, Severity
 from agent.runtime import causes
 from agent.runtime.clock import SystemClock
 from agent.runtime.sources import config_file_findings, open_source, open_writer, site_map
+from agent.runtime.updates.looking import Updates, helper_here
 from agent.support.doctor import Check
 from agent.support.machine import LocalMachine, Machine
 
@@ -86,6 +87,7 @@ def all_checks(settings: Settings, paths: Paths, machine: Machine | None = None)
     return [
         Check("machine", "This computer", computer, ExitCode.ACTION),
         Check("program", "Program files", lambda: causes.program_findings(here), ExitCode.ACTION),
+        Check("update", "New versions", lambda: _updates(settings, paths), ExitCode.ACTION),
         Check(
             "agent", "Agent", lambda: causes.agent_findings(here, settings, paths), ExitCode.BUSY
         ),
@@ -112,6 +114,13 @@ def all_checks(settings: Settings, paths: Paths, machine: Machine | None = None)
             "journal", "Sync record", lambda: _journal(settings, paths, secrets), ExitCode.ACTION
         ),
     ]
+
+
+def _updates(settings: Settings, paths: Paths) -> Sequence[Finding]:
+    """What the running agent heard and its helper left; nobody is asked."""
+    known = Updates(lambda: settings, paths, lambda: None, helper=helper_here())
+    facts: dict[str, str | int | float | None] = {"version": __version__}
+    return known.findings() or [Finding("update.current", Severity.OK, facts)]
 
 
 def _journal(settings: Settings, paths: Paths, secrets: Secrets) -> Sequence[Finding]:

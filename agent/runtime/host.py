@@ -43,7 +43,7 @@ from agent.runtime.measured import MeasuredCommands, MeasuredSource
 from agent.runtime.memory import give_back, keep_small
 from agent.runtime.metricsdoor import MetricsDoor, open_door
 from agent.runtime.pause import read_pause
-from agent.runtime.power import Wakefulness, booted_at
+from agent.runtime.power import ClockWatch, Event, Wakefulness, booted_at
 from agent.runtime.proofdesk import proof_answers, with_engine
 from agent.runtime.pulling import Ear, build_twoway
 from agent.runtime.qualitydesk import Review, quality_answers
@@ -127,10 +127,12 @@ class Host:
     measures: Measures
     alerting: Alerting
     reload: Callable[[], Settings] | None = None
-    more: Callable[[], list[Offer]] = list  # what else may be asked (the wizard)
+    more: Callable[[], list[Offer]] = list  # what else may be asked (the wizard, updates)
+    updates: Callable[[], list[Finding]] = list  # what is to be said of new versions
     control: ControlService | None = None  # since ``start``
     door: MetricsDoor | None = None  # … where the settings want one
     wakefulness: Wakefulness = field(default_factory=lambda: Wakefulness(booted_at()))
+    clock_watch: ClockWatch = field(default_factory=ClockWatch)
     _anchored: str = ""  # audit head the CRM last acknowledged
     _recalled: bool = False  # the CRM was asked which head it heard last
     _is_chain_broken: bool = False
@@ -246,7 +248,7 @@ class Host:
             self.journal,
             self.clock,
             pms_kind=self.source.kind,
-            findings=(*self.secrets.findings(), *self._writing()),
+            findings=(*self.secrets.findings(), *self._writing(), *self.updates()),
         )
         safety = self.twoway.safety.view()
         snapshot = msgspec.structs.replace(
@@ -285,6 +287,29 @@ class Host:
         if code is None:
             return found
         return (*found, Finding("booking.suspended", Severity.WARNING, {"code": code}))
+
+    def look(self) -> None:
+        """Twice a second, from the thread that owns the process: chores go by the wall clock and
+        would not notice that it was set."""
+        if self.clock_watch.moved(self.clock.now(), self.clock.mono()):
+            self.heard(Event.CLOCK)
+
+    def heard(self, event: Event) -> None:
+        """The system told us what happens to the computer."""
+        log.info("power.heard", kind=event.value)
+        match event:
+            case Event.RESUME:
+                self.wakefulness.woke(self.clock.now())
+                # What was open before the sleep is dead, and would say so only by silence.
+                self.link.transport.drop_lines()
+                self.chores.clock_moved()
+                self.engine.check_now()
+            case Event.CLOCK:
+                self.chores.clock_moved()
+            case Event.SESSION:
+                self.engine.check_now()  # whoever comes back looks at the icon first
+            case Event.SUSPEND:
+                pass  # nothing is held that a sleep could lose
 
     def obey_pause(self) -> None:
         """Take up what ``bridgework pause`` and ``resume`` left in the agent's folder."""

@@ -22,7 +22,9 @@ from agent.errors import AgentBusy, AgentError
 from agent.model.status import Report
 from agent.runtime.clock import SystemClock
 from agent.runtime.host import Host, build
+from agent.runtime.power import Event
 from agent.runtime.setup.flow import Setup
+from agent.runtime.updates.looking import Updates, helper_here
 from agent.runtime.waiting import Waiting
 
 log = structlog.get_logger(__name__)
@@ -49,6 +51,7 @@ class Runner:
             on_finish=self._again.set,
             restart=self._again.set,
         )
+        self._updates = Updates(load, paths, self._said, helper=helper_here())
 
     @property
     def is_waiting(self) -> bool:
@@ -57,6 +60,10 @@ class Runner:
     def start(self) -> None:
         """Raises what ``build`` raises, and AgentBusy."""
         self._current = self._open(None)
+        self._updates.start()
+
+    def _said(self) -> Report | None:
+        return None if self._current is None else self._current.report()
 
     def report(self) -> Report:
         assert self._current is not None
@@ -65,6 +72,8 @@ class Runner:
     def look(self) -> None:
         """Do what was asked for since the last look."""
         now = time.monotonic()
+        if isinstance(self._current, Host):
+            self._current.look()
         if self.is_waiting and now - self._looked_mono >= READY_LOOK_S:
             self._looked_mono = now
             self._note_readiness()
@@ -75,7 +84,13 @@ class Runner:
             self._ticked_mono = now
             self._current.tick()
 
+    def heard(self, event: Event) -> None:
+        """The computer sleeps, wakes, ...; AgentError of a journal in trouble."""
+        if isinstance(self._current, Host):
+            self._current.heard(event)
+
     def stop(self) -> bool:
+        self._updates.stop()
         return self._current is None or self._current.stop()
 
     def _note_readiness(self) -> None:
@@ -112,12 +127,13 @@ class Runner:
         if trouble is None and self._setup.view().finished:
             host = build(settings, self._paths)
             host.reload = self._load
-            host.more = self._setup.offers
+            host.more = lambda: [*self._setup.offers(), *self._updates.offers()]
+            host.updates = self._updates.told
             host.start()
             self._setup.begun(host.journal)
             return host
         self._setup.begun(None)
-        waiting = Waiting(settings, self._paths, self._setup, trouble)
+        waiting = Waiting(settings, self._paths, self._setup, self._updates, trouble)
         try:
             waiting.start()
         except AgentBusy:

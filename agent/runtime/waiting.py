@@ -27,6 +27,7 @@ from agent.runtime.fallback.files import Files
 from agent.runtime.fallback.jobs import Jobs
 from agent.runtime.helping import build_help
 from agent.runtime.setup.flow import Setup
+from agent.runtime.updates.looking import Updates
 from agent.support.health import offline_report
 from agent.support.health import report as reported
 
@@ -37,8 +38,14 @@ class Waiting:
     """``trouble``: why the engine did not start, where it is set up. ``tick`` it every second."""
 
     def __init__(
-        self, settings: Settings, paths: Paths, setup: Setup, trouble: AgentError | None = None
+        self,
+        settings: Settings,
+        paths: Paths,
+        setup: Setup,
+        updates: Updates,
+        trouble: AgentError | None = None,
     ) -> None:
+        self._updates = updates
         self._settings = settings
         self._paths = paths
         self._trouble = trouble
@@ -48,6 +55,7 @@ class Waiting:
         self._help = HelpCounter(files, Jobs(), help_)
         offers = [
             *setup.offers(),
+            *updates.offers(),
             Offer(ask.GetStatus, self._status),
             Offer(ReadLog, lambda wish, _: read_log(paths.agent_log, wish)),
         ]
@@ -80,7 +88,7 @@ class Waiting:
             pms_kind=self._settings.pms.kind,
             is_set_up=self._trouble is not None,
         )
-        findings = said.snapshot.findings
+        findings = (*said.snapshot.findings, *self._updates.told())
         if self._trouble is not None:
             facts = dict(self._trouble.facts)
             findings = (Finding(self._trouble.code, Severity.ERROR, facts), *findings)

@@ -34,11 +34,11 @@ TEXT_FIELDS: Mapping[str, re.Pattern[str]] = {
     **dict.fromkeys(
         (
             "action", "act", "auth", "cause", "chunk_tier", "class", "code", "column", "command",
-            "decision", "direction", "engine", "error", "function", "grant", "kind", "lane",
-            "level", "log", "logger", "method", "mode", "module", "op", "outcome", "part", "phase",
-            "place", "reason", "run", "severity", "shows", "signal", "sqlstate", "stage", "state",
-            "status", "step", "stream", "table", "thread", "tier", "trigger", "type", "urgency",
-            "verb", "why", "winner", "zone",
+            "decision", "direction", "engine", "error", "from_version", "function", "grant", "kind",
+            "lane", "level", "log", "logger", "method", "mode", "module", "op", "outcome", "part",
+            "phase", "place", "reason", "run", "severity", "shows", "signal", "sqlstate", "stage",
+            "state", "status", "step", "stream", "table", "thread", "tier", "trigger", "type",
+            "urgency", "verb", "why", "winner", "zone",
         ),
         WORD,
     ),

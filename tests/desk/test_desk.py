@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psutil
 import pytest
 
 from agent.control import server as server_room
@@ -267,4 +266,4 @@ def _events(client: Client, count: int) -> list[Event]:
 
 
 def _me() -> str:
-    return pwd.getpwuid(os.getuid()).pw_name
+    return psutil.Process().username()

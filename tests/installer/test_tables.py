@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.config.registry import PROPERTIES
+from agent.runtime.windows import HELPER
+from gui.single import APP_ID
 from installer.msi import REMEMBERED, build_msi, fragment
 from installer.pins import load_pins
 from installer.steps import BuildError
@@ -20,19 +23,51 @@ FORBIDDEN = {
 
 
 def test_the_service_is_there_with_its_own_account_and_waits_for_the_network(msi: Path) -> None:
-    (service,) = read_table(msi, "ServiceInstall").by("Name").values()
-    assert service["Name"] == "Bridgework"
+    service = read_table(msi, "ServiceInstall").by("Name")["Bridgework"]
     assert service["StartName"] == r"NT SERVICE\Bridgework"
     assert service["StartType"] == "2"  # automatic; our own program makes it a delayed one
     assert service["Dependencies"].startswith("Tcpip")
     assert service["Arguments"] == '--home "[DATAFOLDER]." service run'
-    (control,) = read_table(msi, "ServiceControl").by("Name").values()
+    control = read_table(msi, "ServiceControl").by("Name")["Bridgework"]
     event = int(control["Event"])
     assert event & 0x1, "started by the install"
     assert event & 0x2, "stopped before files are replaced"
     assert event & 0x20, "stopped by the uninstall"
     assert event & 0x80, "deleted by the uninstall"
     assert control["Wait"] == "1"
+
+
+def test_updates_are_begun_by_a_service_of_the_systems_that_never_starts_by_itself(
+    msi: Path,
+) -> None:
+    services = read_table(msi, "ServiceInstall").by("Name")
+    assert set(services) == {"Bridgework", HELPER}, "the watch is made when it is needed"
+    helper = services[HELPER]
+    assert helper["StartName"] in {"", "LocalSystem"}
+    assert helper["StartType"] == "3"  # on demand
+    assert helper["Arguments"] == '--home "[DATAFOLDER]." service update', "no word of anybody's"
+    event = int(read_table(msi, "ServiceControl").by("Name")[HELPER]["Event"])
+    assert not event & 0x1
+    assert event & (0x2 | 0x20 | 0x80) == 0x2 | 0x20 | 0x80, "stopped and deleted with the rest"
+
+
+def test_a_version_that_makes_way_watches_the_next_and_an_uninstall_leaves_no_way_back(
+    msi: Path,
+) -> None:
+    actions = read_table(msi, "CustomAction").by("Action")
+    order = read_table(msi, "InstallExecuteSequence").by("Action")
+    assert order["StandBy"]["Condition"] == (
+        'UPGRADINGPRODUCTCODE AND (NOT MODE OR MODE = "service")'
+    )
+    assert order["Forget"]["Condition"] == 'REMOVE = "ALL" AND NOT UPGRADINGPRODUCTCODE'
+    at = {name: int(row["Sequence"]) for name, row in order.items()}
+    assert at["InstallInitialize"] < at["StandBy"] < at["StopServices"], "while the agent answers"
+    assert at["DeleteServices"] < at["Forget"] < at["RemoveFiles"]
+    assert '--msi "[OriginalDatabase]"' in actions["Prepare"]["Target"]
+
+
+def test_an_update_says_to_the_next_installer_what_was_said_to_this_one() -> None:
+    assert {value: name for name, value in REMEMBERED.items()} == PROPERTIES
 
 
 def test_every_property_of_it_reaches_the_elevated_half_and_the_code_stays_hidden(
@@ -118,7 +153,9 @@ def test_single_user_mode_has_no_service_and_data_stays_unless_it_is_to_go(msi: 
 def test_our_own_program_works_as_the_system_and_only_what_may_fail_may(msi: Path) -> None:
     actions = read_table(msi, "CustomAction").by("Action")
     deferred, as_system, may_fail = 0x400, 0x800, 0x40
-    for name in ("CloseTrays", "Prepare", "SetUp", "AwaitEnd", "Purge"):
+    for name in (
+        "CloseTrays", "StandBy", "Prepare", "SetUp", "AwaitEnd", "Purge", "Forget",
+    ):  # fmt: skip
         kind = int(actions[name]["Type"])
         assert kind & deferred
         assert kind & as_system
@@ -162,6 +199,12 @@ def test_one_entry_in_the_list_of_programs_and_no_table_we_do_without(msi: Path)
         for table in ("Property", "Registry", "CustomAction", "Shortcut", "LaunchCondition")
         for row in read_table(msi, table).rows
     )
+
+
+def test_the_shortcut_and_the_program_have_one_name_for_windows(msi: Path) -> None:
+    told = read_table(msi, "MsiShortcutProperty").by("Shortcut_")["ShortcutTray"]
+    assert "ShortcutTray" in read_table(msi, "Shortcut").by("Shortcut")
+    assert (told["PropertyKey"], told["PropVariantValue"]) == ("System.AppUserModel.ID", APP_ID)
 
 
 def test_the_same_inputs_give_the_same_codes_and_another_commit_another_product(

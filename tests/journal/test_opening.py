@@ -156,6 +156,14 @@ def test_a_migration_that_fails_leaves_the_old_layout(
     db.close()
 
 
+def test_a_folder_of_any_letters_deeper_than_windows_once_allowed(tmp_path: Path) -> None:
+    deep = tmp_path / "Zoë Müller" / "データ" / ("a" * 80) / ("b" * 80) / ("c" * 80)
+    path = deep / "journal.db"
+    assert len(str(path)) > 260
+    for _ in range(2):
+        Journal.open(path, seal=SEAL, clock=HandClock()).close()
+
+
 # --- damage ---------------------------------------------------------------------------------------
 
 

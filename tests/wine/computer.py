@@ -38,6 +38,7 @@ class Done:
 class Computer:
     box: WineBox
     installs: int = 0
+    is_single_user: bool = False  # MODE=user: each person has a folder of their own
     measured: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -46,11 +47,18 @@ class Computer:
 
     @property
     def home(self) -> Path:
+        if self.is_single_user:
+            return self.box.drive_c / "users" / "root" / "AppData" / "Local" / "Bridgework"
         return self.box.drive_c / "ProgramData" / "Bridgework"
 
     @property
     def programs(self) -> Path:
         return self.box.drive_c / "Program Files" / "Bridgework"
+
+    @property
+    def kept(self) -> Path:
+        """Where the way back is kept, and what came of the last update."""
+        return self.box.drive_c / "Program Files" / "Bridgework Updates"
 
     # --- what is typed ---------------------------------------------------------------------------
 
@@ -87,6 +95,10 @@ class Computer:
             raise RuntimeError(f"{words[0]} ended with {code}: {said[-2000:]}")
         return said
 
+    @staticmethod
+    def program(*words: str) -> tuple[str, ...]:
+        return (PROGRAM, *words)
+
     def status(self) -> dict[str, Any]:
         """What the running service answers through its pipe, whatever the exit code says of it."""
         _, said = self.wine(PROGRAM, "status", "--json")
@@ -107,9 +119,9 @@ class Computer:
 
     # --- what is looked at -----------------------------------------------------------------------
 
-    def service_state(self) -> str:
+    def service_state(self, name: str = "Bridgework") -> str:
         """RUNNING, STOPPED …; "" where there is no such service."""
-        found = re.search(r"STATE\s+: \d+\s+(\w+)", self.wine("sc", "query", "Bridgework")[1])
+        found = re.search(r"STATE\s+: \d+\s+(\w+)", self.wine("sc", "query", name)[1])
         return found[1] if found else ""
 
     def wait_service(self, state: str, timeout_s: float = 60.0) -> None:
@@ -128,6 +140,11 @@ class Computer:
 
     def log(self, name: str = "bridgework.log") -> str:
         path = self.home / "logs" / name
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def update_log(self) -> str:
+        """Of the helper and the watch."""
+        path = self.kept / "update.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def put(self, name: str, content: Mapping[str, Any]) -> str:

@@ -10,12 +10,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from installer.build import next_version
 from installer.pins import ROOT, load_pins, product_version
+from installer.variants import LANE, USUAL
 from installer.winebox import WineBox, root_step
 from tests.wine.computer import Computer
 
@@ -26,17 +27,30 @@ def cache() -> Path:
     return Path(named) if named else Path.home() / ".cache/bridgework-build"
 
 
+@dataclass(frozen=True, slots=True)
+class Installers:
+    """``next``: the same as the next version; ``broken``: a later one that does not work."""
+
+    this: Path
+    next: Path
+    broken: Path
+
+    @staticmethod
+    def version_of(msi: Path) -> str:
+        return msi.stem.removeprefix("Bridgework-")
+
+
 @pytest.fixture(scope="session")
-def msis(cache: Path) -> tuple[Path, Path]:
-    """This version and the next one, of the same content. Built, or as they lie in the folder
-    BRIDGEWORK_MSI_FOLDER."""
+def msis(cache: Path) -> Installers:
+    """Built, or as they lie in the folder BRIDGEWORK_MSI_FOLDER."""
     named = os.environ.get("BRIDGEWORK_MSI_FOLDER")
     folder = Path(named) if named else cache / "lane"
     if not named:
-        build = [sys.executable, ROOT / "installer" / "build.py", "--and-next"]
+        build = [sys.executable, ROOT / "installer" / "build.py", "--lane"]
         subprocess.run([*build, "--cache", cache, "--out", folder], check=True)
     this = product_version()
-    return folder / f"Bridgework-{this}.msi", folder / f"Bridgework-{next_version(this)}.msi"
+    made = (USUAL, *LANE)
+    return Installers(*(folder / f"Bridgework-{one.version(this)}.msi" for one in made))
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agent.sandbox.practice.create import PracticePlan
 from tests.bench.rig import DATABASE, LOGIN, PASSWORD, ZONE
+from tests.e2e.crm_side import CrmDesk
 from tests.e2e.two_sided import IMPATIENT, TwoSided
 from tests.support.until import until
 from tests.wine.computer import Computer
@@ -45,6 +47,24 @@ class Office(TwoSided):
         for name, value in IMPATIENT.items():
             if not name.startswith("pms.writer"):
                 self.computer.reg_add(r"HKLM\Software\Policies\Bridgework", name, value)
+
+    def book(self, token: str, *, wait: bool = True) -> dict[str, Any]:
+        """A booking of the CRM, found again by ``token``; its end, or its first view."""
+        with CrmDesk(self.crm_url) as desk:
+            # One the practice schedules: not everybody is a patient still.
+            sql = "SELECT PatNum FROM patient WHERE PatStatus=0 ORDER BY PatNum"
+            key = self.rows(sql)[0][0]
+            slot = desk.slots(datetime.now(UTC).date() + timedelta(days=3), days=5)[0]
+            named = ("minutes", "start", "operatory_key", "provider_key")
+            body = {"patient": {"key": str(key)}, "note": token, **{n: slot[n] for n in named}}
+            view = desk.ask("book", body)
+            assert view is not None, desk.refusals
+            return desk.ended(view["command_id"], 60) if wait else view
+
+    def visits(self, token: str) -> int:
+        """How many visits of the practice say so."""
+        sql = "SELECT COUNT(*) FROM appointment WHERE Note LIKE %s AND AptStatus<>3"
+        return int(self.rows(sql, f"%{token}%")[0][0])
 
     def bridgework(self, *words: str, timeout_s: float = 600.0) -> str:
         return self.computer.bridgework(*words, timeout_s=timeout_s)

@@ -6,17 +6,15 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from agent.sandbox.practice.life import Life
-from tests.e2e.crm_side import CrmDesk
 from tests.e2e.test_agreement import wait_agreed
 from tests.e2e.two_sided import small_practice
 from tests.support.until import until
 from tests.wine.computer import FAILED, Computer
+from tests.wine.conftest import Installers
 from tests.wine.office import Office
 
 pytestmark = [pytest.mark.wine, pytest.mark.mariadb]
@@ -31,13 +29,13 @@ def office(computer: Computer) -> Iterator[Office]:
 
 
 def test_a_silent_install_with_everything_said_ends_with_a_service_that_syncs(
-    office: Office, computer: Computer, msis: tuple[Path, Path]
+    office: Office, computer: Computer, msis: Installers
 ) -> None:
     office.impatience()
     answers = computer.put("answers.json", office.answers())
     began = time.monotonic()
     done = computer.msiexec(
-        "/i", msis[0], SERVERURL=office.crm_url, ACTIVATIONCODE=office.code, ANSWERS=answers
+        "/i", msis.this, SERVERURL=office.crm_url, ACTIVATIONCODE=office.code, ANSWERS=answers
     )
     assert done.code == 0, done.log[-2000:]
     computer.measured["install_s"] = done.took_s
@@ -95,35 +93,28 @@ def test_a_change_in_the_office_is_at_the_crm(office: Office) -> None:
 
 def test_a_booking_of_the_crm_is_on_the_schedule(office: Office) -> None:
     office.wait_offered("appointment.book", 90)
-    view = _book(office, "req-wine-1")
+    view = office.book("req-wine-1")
     assert view["state"] == "applied", view
-    assert _visits(office, "req-wine-1") == 1
+    assert office.visits("req-wine-1") == 1
 
 
-def _book(office: Office, token: str, *, wait: bool = True) -> dict[str, object]:
-    with CrmDesk(office.crm_url) as desk:
-        # One the practice schedules: not everybody is a patient still.
-        key = office.rows("SELECT PatNum FROM patient WHERE PatStatus=0 ORDER BY PatNum")[0][0]
-        slot = desk.slots(datetime.now(UTC).date() + timedelta(days=3), days=5)[0]
-        place = {name: slot[name] for name in ("minutes", "start", "operatory_key", "provider_key")}
-        body = {"patient": {"key": str(key)}, "note": token, **place}
-        view = desk.ask("book", body)
-        assert view is not None, desk.refusals
-        return desk.ended(view["command_id"], 60) if wait else view
-
-
-def _visits(office: Office, token: str) -> int:
-    sql = "SELECT COUNT(*) FROM appointment WHERE Note LIKE %s AND AptStatus<>3"
-    return int(office.rows(sql, f"%{token}%")[0][0])
-
-
-def test_what_it_weighs(computer: Computer, msis: tuple[Path, Path]) -> None:
+def test_what_it_weighs(computer: Computer, msis: Installers) -> None:
     process = computer.service_process()
     computer.measured["rss_mb"] = process.memory_info().rss / 1e6
-    computer.measured["msi_mb"] = msis[0].stat().st_size / 1e6
+    computer.measured["msi_mb"] = msis.this.stat().st_size / 1e6
     files = [path for path in computer.programs.rglob("*") if path.is_file()]
     computer.measured["installed_mb"] = sum(path.stat().st_size for path in files) / 1e6
     assert computer.measured["msi_mb"] <= 60
+
+
+def test_a_stop_is_quick(office: Office, computer: Computer) -> None:
+    began = time.monotonic()
+    assert computer.wine("net", "stop", "Bridgework")[0] == 0
+    computer.wait_service("STOPPED")
+    computer.measured["stop_s"] = time.monotonic() - began
+    assert computer.measured["stop_s"] < 30
+    assert computer.wine("net", "start", "Bridgework")[0] == 0
+    office.wait_loaded(90)
 
 
 def test_a_killed_service_loses_nothing_and_starts_in_a_moment(
@@ -155,10 +146,10 @@ def _answers(computer: Computer) -> bool:
 
 
 def test_the_same_version_again_is_harmless(
-    office: Office, computer: Computer, msis: tuple[Path, Path]
+    office: Office, computer: Computer, msis: Installers
 ) -> None:
     identity = (computer.home / "secrets.backend").read_bytes()
-    done = computer.msiexec("/i", msis[0])
+    done = computer.msiexec("/i", msis.this)
     assert done.code == 0, done.log[-2000:]
     computer.wait_service("RUNNING")
     assert (computer.home / "secrets.backend").read_bytes() == identity
@@ -167,7 +158,7 @@ def test_the_same_version_again_is_harmless(
 
 
 def test_an_upgrade_with_work_waiting_loses_and_doubles_nothing(
-    office: Office, computer: Computer, msis: tuple[Path, Path]
+    office: Office, computer: Computer, msis: Installers
 ) -> None:
     office.wait_loaded(60)
     office.crm_down()
@@ -175,12 +166,12 @@ def test_an_upgrade_with_work_waiting_loses_and_doubles_nothing(
         deeds = list(Life(desk, seed=23).run(rate=20, changes=30))
     assert deeds
     until(lambda: computer.status()["snapshot"]["oldest_unsent_s"] is not None, 60, every_s=0.2)
-    done = computer.msiexec("/i", msis[1])
+    done = computer.msiexec("/i", msis.next)
     computer.measured["upgrade_s"] = done.took_s
     assert done.code == 0, done.log[-2000:]
     computer.wait_service("RUNNING")
     kept = computer.reg(PRODUCT)
-    assert msis[1].name == f"Bridgework-{kept['Version']}.msi"
+    assert msis.next.name == f"Bridgework-{kept['Version']}.msi"
     assert kept["ServerUrl"] == office.crm_url
     versions = [e["DisplayVersion"] for e in _uninstall_entries(computer)
                 if e.get("DisplayName") == "Bridgework"]  # fmt: skip
@@ -189,14 +180,14 @@ def test_an_upgrade_with_work_waiting_loses_and_doubles_nothing(
     found = wait_agreed(office, 120)
     assert found.agrees, found.table()
     office.wait_offered("appointment.book", 90)
-    view = _book(office, "req-wine-2")
+    view = office.book("req-wine-2")
     assert view["state"] == "applied", view
-    assert (_visits(office, "req-wine-1"), _visits(office, "req-wine-2")) == (1, 1)
+    assert (office.visits("req-wine-1"), office.visits("req-wine-2")) == (1, 1)
 
 
-def test_an_older_version_is_refused(computer: Computer, msis: tuple[Path, Path]) -> None:
+def test_an_older_version_is_refused(computer: Computer, msis: Installers) -> None:
     before = computer.reg(PRODUCT)["Version"]
-    done = computer.msiexec("/i", msis[0])
+    done = computer.msiexec("/i", msis.this)
     assert done.code == FAILED
     # Wine does not write a condition's words into its log: tests/installer reads them.
     assert "InstallInitialize" not in done.log.partition("LaunchConditions.")[2]
@@ -205,9 +196,9 @@ def test_an_older_version_is_refused(computer: Computer, msis: tuple[Path, Path]
 
 
 def test_an_uninstall_leaves_the_data_and_a_new_install_goes_on_with_it(
-    office: Office, computer: Computer, msis: tuple[Path, Path]
+    office: Office, computer: Computer, msis: Installers
 ) -> None:
-    done = computer.msiexec("/x", msis[1])
+    done = computer.msiexec("/x", msis.next)
     computer.measured["uninstall_s"] = done.took_s
     assert done.code == 0, done.log[-2000:]
     assert computer.service_state() == ""
@@ -215,16 +206,14 @@ def test_an_uninstall_leaves_the_data_and_a_new_install_goes_on_with_it(
     assert (computer.home / "journal" / "journal.db").exists()
     run = computer.reg(r"HKLM\Software\Microsoft\Windows\CurrentVersion\Run")
     assert "Bridgework" not in run
-    assert computer.msiexec("/i", msis[1], SERVERURL=office.crm_url).code == 0
+    assert computer.msiexec("/i", msis.next, SERVERURL=office.crm_url).code == 0
     computer.wait_service("RUNNING")
     office.wait_loaded(90)  # no code, no answers: it knows the office
-    assert _visits(office, "req-wine-2") == 1
+    assert office.visits("req-wine-2") == 1
 
 
-def test_an_uninstall_with_purgedata_leaves_nothing(
-    computer: Computer, msis: tuple[Path, Path]
-) -> None:
-    done = computer.msiexec("/x", msis[1], PURGEDATA="1")
+def test_an_uninstall_with_purgedata_leaves_nothing(computer: Computer, msis: Installers) -> None:
+    done = computer.msiexec("/x", msis.next, PURGEDATA="1")
     assert done.code == 0, done.log[-2000:]
     assert computer.service_state() == ""
     assert not computer.home.exists() or not list(computer.home.rglob("*"))

@@ -8,8 +8,19 @@ from __future__ import annotations
 
 from agent.control.sids import SERVICE as NAME
 
-__all__ = ["ACCOUNT", "EXECUTABLE", "NAME", "TRAY"]
+__all__ = [
+    "ACCOUNT",
+    "EXECUTABLE",
+    "HELPER",
+    "NAME",
+    "TRAY",
+    "WATCH",
+    "WATCH_EXECUTABLE",
+]
 
 ACCOUNT = rf"NT SERVICE\{NAME}"
 EXECUTABLE = "bridgework.exe"
 TRAY = "bridgework-tray.exe"
+HELPER = f"{NAME}Update"
+WATCH = f"{NAME}Watch"
+WATCH_EXECUTABLE = "bridgework-watch.exe"

@@ -1,6 +1,7 @@
 """The Windows service: a thin shell around the host. Imports pywin32; Windows only.
 
-Stop, shutdown and upgrade end the host within its two seconds; sleep and resume are told to it.
+Stop, shutdown and upgrade end the host within its two seconds; sleep, resume, a clock that was set
+and somebody signing in are told to it.
 What keeps it from starting goes to the event log as a code and a sentence, never as a traceback.
 Windows gives a service 30 s to say its first word, and a computer that has just started is slow:
 the engine is imported only after that word.
@@ -15,8 +16,9 @@ if sys.platform != "win32":
 
 import logging
 import os
+import queue
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import servicemanager
 import structlog
@@ -25,9 +27,13 @@ import win32serviceutil
 
 from agent.config import Paths, Settings, load_settings
 from agent.errors import AgentError
+from agent.runtime.power import Event, meaning_of
 from agent.runtime.windows import NAME
 from agent.support.logs import configure
 from agent.support.messages import Catalogue
+
+if TYPE_CHECKING:
+    from agent.runtime.runner import Runner
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +41,7 @@ _START_HINT_MS = 60_000
 _STOP_HINT_MS = 10_000
 _RETRY_S = 30.0
 _LOOK_S = 0.5
-_PBT_SUSPEND = 0x4  # PBT_APMSUSPEND
-_PBT_RESUME = (0x7, 0x12)  # PBT_APMRESUMESUSPEND, PBT_APMRESUMEAUTOMATIC
+_ACCEPT_TIMECHANGE = 0x200  # SERVICE_ACCEPT_TIMECHANGE (Windows 7 and later)
 
 
 class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin32 has no types here
@@ -47,9 +52,11 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin
     def __init__(self, args: Any) -> None:
         super().__init__(args)
         self._stopping = threading.Event()
+        self._heard: queue.SimpleQueue[Event] = queue.SimpleQueue()
 
     def GetAcceptedControls(self) -> int:  # noqa: N802 - pywin32's name
         more = win32service.SERVICE_ACCEPT_POWEREVENT | win32service.SERVICE_ACCEPT_SHUTDOWN
+        more |= win32service.SERVICE_ACCEPT_SESSIONCHANGE | _ACCEPT_TIMECHANGE
         return int(super().GetAcceptedControls() | more)
 
     def SvcStop(self) -> None:  # noqa: N802
@@ -60,12 +67,10 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin
         self._stopping.set()
 
     def SvcOtherEx(self, control: int, event_type: int, _details: Any) -> None:  # noqa: N802
-        if control != win32service.SERVICE_CONTROL_POWEREVENT:
-            return
-        if event_type == _PBT_SUSPEND:
-            log.info("power.suspend")
-        elif event_type in _PBT_RESUME:
-            log.info("power.resume")
+        """Only noted: the service manager waits for this to return."""
+        event = meaning_of(control, event_type)
+        if event is not None:
+            self._heard.put(event)
 
     def SvcRun(self) -> None:  # noqa: N802
         """Until told to stop. What keeps the agent from starting is tried again: a mapped drive or
@@ -83,6 +88,7 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin
                 if runner is None:
                     runner = Runner(self._settings, self.paths)
                 if is_started:
+                    self._tell(runner)
                     runner.look()
                 else:
                     runner.start()
@@ -99,6 +105,11 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin
             runner.stop()
         servicemanager.LogInfoMsg(f"{NAME} stopped.")
         self.ReportServiceStatus(win32service.SERVICE_STOP_PENDING, waitHint=_STOP_HINT_MS)
+
+    def _tell(self, runner: Runner) -> None:
+        """What the system said since the last look, on the thread that owns the agent."""
+        while not self._heard.empty():
+            runner.heard(self._heard.get())
 
     def _settings(self) -> Settings:
         settings = load_settings(home=self.paths.home)

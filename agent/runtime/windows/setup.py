@@ -16,6 +16,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import structlog
@@ -45,6 +46,13 @@ def protect_folder(home: Path) -> None:
         str(home), win32security.SE_FILE_OBJECT, what | protected,
         None, None, described.GetSecurityDescriptorDacl(), None,
     )  # fmt: skip
+    # Anybody may make a folder in ProgramData before us, and an owner may always change rights.
+    administrators = win32security.ConvertStringSidToSid("S-1-5-32-544")
+    with contextlib.suppress(win32security.error):
+        win32security.SetNamedSecurityInfo(
+            str(home), win32security.SE_FILE_OBJECT, win32security.OWNER_SECURITY_INFORMATION,
+            administrators, None, None, None,
+        )  # fmt: skip
 
 
 def tune_service() -> None:
@@ -80,14 +88,20 @@ def tune_service() -> None:
 
 
 def close_trays() -> int:
-    """End every session's icon; how many there were. It holds nothing that could be lost, and no
-    window of another session can be asked from here."""
-    trays = [p for p in psutil.process_iter(["name"]) if (p.info["name"] or "").lower() == TRAY]
-    for tray in trays:
+    """End every session's icon, and the agents icons have started (single-user mode); how many.
+    The former hold nothing, the latter lose nothing, and no window of another session can be asked
+    from here."""
+    ended = [p for p in psutil.process_iter(["name", "cmdline"]) if _is_in_a_session(p.info)]
+    for process in ended:
         with contextlib.suppress(psutil.Error):
-            tray.terminate()
-    psutil.wait_procs(trays, timeout=_CLOSE_WITHIN_S)
-    return len(trays)
+            process.terminate()
+    psutil.wait_procs(ended, timeout=_CLOSE_WITHIN_S)
+    return len(ended)
+
+
+def _is_in_a_session(process: dict[str, Any]) -> bool:
+    name, words = (process["name"] or "").lower(), process["cmdline"] or []
+    return name == TRAY or (name == EXECUTABLE and "run" in words and "service" not in words)
 
 
 def await_end() -> int:
