@@ -89,6 +89,9 @@ class CrmError(AgentError):
     exit_code = ExitCode.CRM
 
 
+RESTING = "crm.resting"  # no call was made, for the last ones failed: why is theirs to say
+
+
 class CrmUnavailable(CrmError):
     """Retried with back-off: no route, 5xx, 429, timeout, truncated answer.
 

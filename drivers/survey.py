@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 import msgspec
+import psutil
 
 from agent.errors import AgentError, PmsDrift, PmsError
 from agent.model.reading import Finding, Severity, SourceFacts
@@ -45,12 +46,14 @@ class Canary(msgspec.Struct, frozen=True):
 
 
 class Streaming(msgspec.Struct, frozen=True):
-    """Reading the start of the largest table: milliseconds to the first rows and to all of them."""
+    """Reading the start of the largest table: milliseconds to the first rows and to all of them,
+    and by how much the reader's process grew: a driver that buffers whole results shows here."""
 
     table: str = ""
     rows: int = 0
     first_ms: float = 0.0
     all_ms: float = 0.0
+    grown_mb: float = 0.0
 
 
 class Mistake(msgspec.Struct, frozen=True):
@@ -286,10 +289,23 @@ def _streaming(look: Look, tables: Mapping[str, LiveTable]) -> Streaming:
     look.rows(f"SELECT TOP 1 t.{key} FROM {largest.real} t")
     first_ms = (time.perf_counter() - started) * 1000
     columns = ",".join(f"t.{column.real}" for column in largest.columns.values())
+    held_mb = _held_mb(look.session.child_pid)
     started = time.perf_counter()
     rows = look.rows(f"SELECT TOP {STREAM_ROWS} {columns} FROM {largest.real} t")
     all_ms = (time.perf_counter() - started) * 1000
-    return Streaming(largest.name, len(rows), round(first_ms, 1), round(all_ms, 1))
+    grown_mb = max(_held_mb(look.session.child_pid) - held_mb, 0.0)
+    return Streaming(
+        largest.name, len(rows), round(first_ms, 1), round(all_ms, 1), round(grown_mb, 1)
+    )
+
+
+def _held_mb(pid: int | None) -> float:
+    """The most a process ever held, where the system keeps that; else what it holds now."""
+    try:
+        held = psutil.Process(pid).memory_info()
+    except psutil.Error:
+        return 0.0
+    return float(getattr(held, "peak_wset", held.rss)) / 1e6
 
 
 def _mistakes(look: Look) -> tuple[Mistake, ...]:

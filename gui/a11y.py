@@ -31,24 +31,26 @@ def table(view: QAbstractItemView, text: str) -> None:
         view.setCornerButtonEnabled(False)
 
 
-def reading_order(*parts: QWidget) -> list[QWidget]:
+def reading_order(*parts: QWidget, here: QWidget | None = None) -> list[QWidget]:
     """What Tab visits of and in each of these, as people read: line by line, left to right.
 
-    Two controls are on a line when the middle of one lies beside the other.
+    Two controls are on a line when the middle of one lies beside the other. ``here`` is among them
+    even if it has just been switched off: its place counts.
     """
     found: list[QWidget] = []
     for part in parts:
-        stops = [w for w in (part, *part.findChildren(QWidget)) if takes_tab(w)]
+        inside = (part, *part.findChildren(QWidget))
+        stops = [w for w in inside if takes_tab(w) or (w is here and w.isVisible())]
         found += sorted(stops, key=cmp_to_key(partial(_reads_before, part)))
     return found
 
 
 def step(window: QWidget, parts: Sequence[QWidget], *, forward: bool) -> bool:
     """Tab within ``window``, part by part; for its ``focusNextPrevChild``."""
-    stops = reading_order(*parts)
-    if not stops:
-        return False
     now = window.focusWidget()
+    stops = reading_order(*parts, here=now)
+    if not stops or stops == [now]:
+        return False
     at = stops.index(now) if now in stops else -1 if forward else 0
     reason = Qt.FocusReason.TabFocusReason if forward else Qt.FocusReason.BacktabFocusReason
     stops[(at + (1 if forward else -1)) % len(stops)].setFocus(reason)

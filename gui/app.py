@@ -18,7 +18,7 @@ from PySide6.QtCore import QLocale, QObject, QTimer
 from PySide6.QtWidgets import QApplication, QDialog, QSystemTrayIcon
 
 from agent import __version__
-from agent.config.paths import Paths, is_single_user
+from agent.config.paths import LANGUAGE_ENV, Paths, is_single_user
 from agent.model.activity import CheckNow
 from agent.model.desk import Pause, Resume
 from agent.model.status import State
@@ -47,6 +47,7 @@ _TICK_MS = 1000
 _STARTED_WITHIN_MS = 20_000
 _OWN_AFTER_MS = 2_000  # in single-user mode; one that runs has answered by then
 _MORNING_HOUR = 7
+_PRACTICE_LANGUAGE = "practice/language"  # as the agent said last
 
 
 class Desktop(QObject):
@@ -71,7 +72,7 @@ class Desktop(QObject):
         self._dialog: QDialog | None = None
         self.ends_with_window = False  # there is no icon to come back by
         self.view: StatusView | None = None
-        self.link.report_changed.connect(self.refresh)
+        self.link.report_changed.connect(self._reported)
         self.link.standing_changed.connect(self.refresh)
         # Ages grow and silence must be noticed though nothing is said.
         self._timer = QTimer(self)
@@ -111,6 +112,13 @@ class Desktop(QObject):
         self.refresh()
         if is_single_user():
             QTimer.singleShot(_OWN_AFTER_MS, self, self._start_own)
+
+    def _reported(self) -> None:
+        """The practice's language holds for who chose none, from the next time on as well."""
+        report = self.link.report
+        if report is not None:
+            self.prefs.put(_PRACTICE_LANGUAGE, report.snapshot.language)
+        self.refresh()
 
     def refresh(self) -> None:
         now = self.shell.now()
@@ -224,7 +232,9 @@ class Desktop(QObject):
             self.notifier.show(Notice(RESULT, title, text, tone, button, go, ("open", "")))
 
     def _preferred(self, name: str) -> None:
-        if name == "language":
+        if name in {"language", _PRACTICE_LANGUAGE}:
+            if _language(self.prefs) == self.texts.language:
+                return
             # Not in the middle of the choice: the box it was made in goes away.
             QTimer.singleShot(0, self, self.speak)
         else:
@@ -331,11 +341,12 @@ def _scheme(prefs: Prefs) -> Scheme | None:
 
 
 def _language(prefs: Prefs) -> str:
-    """The person's choice, else the system's language where we speak it."""
-    chosen = prefs.text("language") or os.environ.get("BRIDGEWORK_LANGUAGE", "")
+    """The person's choice, else this session's, the practice's, the system's, where we speak it."""
+    own = prefs.text("language") or os.environ.get(LANGUAGE_ENV, "")
     system = QLocale.system().name().partition("_")[0]
     known = {*languages(), PSEUDO}
-    return next((each for each in (chosen, system) if each in known), "en")
+    wished = (own, prefs.text(_PRACTICE_LANGUAGE), system)
+    return next((each for each in wished if each in known), "en")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 from PySide6.QtCore import QObject, QTimer
 
 from agent.errors import AgentError
@@ -22,6 +23,7 @@ from agent.model.longwork import (
     DropFile,
     FetchPart,
     Job,
+    JobState,
     OpenUpload,
     Part,
     SendPart,
@@ -147,6 +149,7 @@ class Follower(QObject):
     ) -> None:
         super().__init__(parent)
         self._link = link
+        self._job = job
         self._number = job.number
         self._step = step
         self._over = over
@@ -162,6 +165,7 @@ class Follower(QObject):
         self._link.ask(ShowJob(self._number), self._take, failed=self._lost, owner=self)
 
     def _take(self, job: Job) -> None:
+        self._job = job
         self._step(job)
         if job.is_over:
             self._over(job)
@@ -170,6 +174,9 @@ class Follower(QObject):
             self._timer.start(_LOOK_MS)
 
     def _lost(self, error: AgentError) -> None:
-        """The agent was restarted: the job went with it."""
-        self._link.refused.emit(error)
+        """The agent was restarted: the job went with it, and whoever waits for it hears so."""
+        lost = msgspec.structs.replace(
+            self._job, state=JobState.FAILED, code=error.code, facts=dict(error.facts)
+        )
+        self._over(lost)
         self.deleteLater()

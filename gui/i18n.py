@@ -31,6 +31,7 @@ class Format(Protocol):
     def number(self, value: float) -> str: ...
     def clock(self, moment: datetime) -> str: ...
     def day(self, moment: datetime) -> str: ...
+    def date(self, moment: datetime) -> str: ...
 
 
 class PlainFormat:
@@ -44,6 +45,10 @@ class PlainFormat:
 
     def day(self, moment: datetime) -> str:
         return f"{moment.astimezone():%d %b}"
+
+    def date(self, moment: datetime) -> str:
+        """With the year."""
+        return f"{moment.astimezone():%d %b %Y}"
 
 
 class Texts:

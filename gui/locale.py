@@ -23,5 +23,15 @@ class QtFormat:
         )
 
     def day(self, moment: datetime) -> str:
+        return self._day(moment, "MMM d" if self._is_month_first else "d MMM")
+
+    def date(self, moment: datetime) -> str:
+        return self._day(moment, "MMM d, yyyy" if self._is_month_first else "d MMM yyyy")
+
+    @property
+    def _is_month_first(self) -> bool:
+        return self._locale.dateFormat(QLocale.FormatType.ShortFormat).startswith("M")
+
+    def _day(self, moment: datetime, spelled: str) -> str:
         local = moment.astimezone()
-        return self._locale.toString(QDate(local.year, local.month, local.day), "d MMM")
+        return self._locale.toString(QDate(local.year, local.month, local.day), spelled)

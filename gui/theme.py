@@ -197,7 +197,7 @@ def _palette(c: dict[str, str]) -> QPalette:
     for where, name in pairs.items():
         palette.setColor(where, QColor(c[name]))
     for where in (role.WindowText, role.Text, role.ButtonText):
-        palette.setColor(QPalette.ColorGroup.Disabled, where, QColor(c["soft"]))
+        palette.setColor(QPalette.ColorGroup.Disabled, where, QColor(c["off"]))
     return palette
 
 

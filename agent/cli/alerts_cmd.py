@@ -10,6 +10,15 @@ from agent.cli.root import App
 from agent.errors import AgentError, ExitCode
 from agent.model.desk import GetStatus
 from agent.model.metrics import RehearseAlert
+from agent.model.promises import Promise, ShowChecks
+
+# Code of the alert: what is promised, its figure, its bound.
+_PROMISES = {
+    "alert.sync_success": ("Records taken at once", "{value} % of {count:,}", "at least {bound} %"),
+    "alert.slow": ("99 of 100 changes at the CRM", "within {value:.2g} s, {count:,} changes",
+                   "at most {bound:g} s"),
+    "alert.unproven": ("Oldest proof", "{value:.1f} rotations", "at most {bound:g}"),
+}  # fmt: skip
 
 
 @click.group()
@@ -22,7 +31,7 @@ def alerts() -> None:
 @JSON
 @click.pass_obj
 def show(app: App, as_json: bool) -> ExitCode:
-    """Alerts that stand now.
+    """How each promise stands, and the alerts that do.
 
     Exit codes: 0 none, 1 some, or no agent runs.
     """
@@ -31,13 +40,14 @@ def show(app: App, as_json: bool) -> ExitCode:
         raise AgentError("desk.needs_agent")
     with agent:
         found = agent.ask(GetStatus()).snapshot.findings
+        promises = agent.ask(ShowChecks()).promises
     standing = [finding for finding in found if finding.code.startswith("alert.")]
     if as_json:
-        print_json({"standing": standing})
-    elif standing:
-        click.echo("\n".join(findings_lines(standing)))
+        print_json({"standing": standing, "promises": promises})
     else:
-        click.echo("No alert stands.")
+        click.echo("\n".join(map(_line, promises)))
+        click.echo()
+        click.echo("\n".join(findings_lines(standing)) if standing else "No alert stands.")
     return ExitCode.FAILED if standing else ExitCode.OK
 
 
@@ -63,3 +73,11 @@ def test(app: App, as_json: bool) -> ExitCode:
     if not told.ways:
         return ExitCode.USAGE
     return ExitCode.FAILED if any(told.ways.values()) else ExitCode.OK
+
+
+def _line(promise: Promise) -> str:
+    """Of the last hour, or since the start."""
+    title, figure, bound = _PROMISES[promise.code]
+    facts = {"value": promise.value, "bound": promise.bound, "count": promise.count}
+    shown = "too little happened to say" if promise.value is None else figure.format_map(facts)
+    return f"  {title:<30}{shown:<30}({bound.format_map(facts)})"

@@ -76,7 +76,7 @@ def _server(found: Survey) -> Iterator[str]:
     if flow.rows:
         yield (
             f"  Reading     first row after {flow.first_ms:.1f} ms, {flow.rows:,} rows of "
-            f"{flow.table} in {flow.all_ms:.0f} ms"
+            f"{flow.table} in {flow.all_ms:.0f} ms; the reader grew by {flow.grown_mb:.1f} MB"
         )
     if found.mistakes:
         yield f"  Errors      {', '.join(map(_mistake, found.mistakes))}"

@@ -6,8 +6,9 @@ import click
 import msgspec
 
 from agent.cli import speech
-from agent.cli.render import MARKS, findings_lines
+from agent.cli.render import findings_lines, mark
 from agent.cli.root import App
+from agent.cli.speech import say
 from agent.errors import ExitCode
 from agent.model.helping import Checked
 from agent.model.reading import Severity
@@ -35,29 +36,31 @@ def doctor(app: App, as_json: bool) -> ExitCode:
         told = {"exit_code": int(code), "checks": [_described(result) for result in results]}
         click.echo(msgspec.json.format(msgspec.json.encode(told)))
         return code
-    titles = {result.topic: result.title for result in results}
     for result in results:
-        click.echo("\n".join(_lines(result, titles)))
+        click.echo("\n".join(_lines(result)))
     failed = sum(worst(r) is Severity.ERROR for r in results)
     warned = sum(worst(r) is Severity.WARNING for r in results)
     click.echo()
     if failed:
-        click.echo(f"{failed} of {len(results)} checks failed.")
+        click.echo(say("doctor.failed", failed=failed, total=len(results)))
     else:
-        click.echo("All well." if not warned else "All works; mind the warnings.")
+        click.echo(say("doctor.warned" if warned else "doctor.works"))
     return code
 
 
-def _lines(result: Checked, titles: dict[str, str]) -> list[str]:
+def _lines(result: Checked) -> list[str]:
+    title = say(f"doctor.steps.{result.topic}")
     if result.skipped:
-        return [f"--    {result.title}: not looked at, for '{titles[result.needs]}' failed"]
-    mark = "ok" if worst(result) is Severity.NOTE else MARKS[worst(result)]
+        needs = say(f"doctor.steps.{result.needs}")
+        return [f"--    {say('doctor.skipped', title=title, needs=needs)}"]
+    how = worst(result)
+    shown_mark = mark(Severity.OK if how is Severity.NOTE else how)
     shown = [
         f
         for f in result.findings
         if f.severity is not Severity.NOTE or result.topic not in _NO_NOTES
     ]
-    return [f"{mark:<6}{result.title}", *findings_lines(shown, indent=6, alike=ALIKE)]
+    return [f"{shown_mark:<6}{title}", *findings_lines(shown, indent=6, alike=ALIKE)]
 
 
 def _described(result: Checked) -> dict[str, object]:

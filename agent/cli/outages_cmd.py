@@ -9,10 +9,9 @@ import click
 from agent.cli import speech
 from agent.cli.asking import JSON, parse_moment, print_json, reception
 from agent.cli.root import App
+from agent.cli.speech import say
 from agent.journal.rows import OutageRow
 from agent.model.sheets import ListOutages, OutageLine
-
-SIDES = {"pms": "Practice system", "crm": "CRM", "agent": "Bridgework"}
 
 
 @click.command()
@@ -28,7 +27,7 @@ def outages(app: App, since: str | None, limit: int, as_json: bool) -> None:
         print_json(page)
         return
     if not page.outages:
-        click.echo("No failure is on record.")
+        click.echo(say("outages.none"))
     for outage in page.outages:
         click.echo("\n".join(outage_lines(outage)))
 
@@ -36,28 +35,27 @@ def outages(app: App, since: str | None, limit: int, as_json: bool) -> None:
 def outage_lines(outage: OutageLine | OutageRow) -> list[str]:
     """``CRM offline 10:02-10:47 (45 min), 37 changes waited, all sent.`` and the cause."""
     title = speech.catalogue().render(outage.code).title
-    return [f"{SIDES[outage.side]} {_period(outage)}{_waited(outage)}", f"  {title}"]
+    return [f"{_period(outage)}{_waited(outage)}", f"  {title}"]
 
 
 def _period(outage: OutageLine | OutageRow) -> str:
+    side = say(f"outages.{outage.side}")
     start = outage.started_at.astimezone()
+    began = f"{start:%Y-%m-%d %H:%M}"
     if outage.ended_at is None:
-        return f"offline since {start:%Y-%m-%d %H:%M}"
+        return say("outages.since", side=side, start=began)
     end = outage.ended_at.astimezone()
     until = f"{end:%H:%M}" if end.date() == start.date() else f"{end:%Y-%m-%d %H:%M}"
-    return f"offline {start:%Y-%m-%d %H:%M}-{until} ({_span(start, end)})"
+    return say("outages.period", side=side, start=began, end=until, span=_span(start, end))
 
 
 def _waited(outage: OutageLine | OutageRow) -> str:
     if outage.ended_at is None or outage.side == "agent":
         return ""
     if not outage.waited:
-        return ", nothing waited"
-    what = "change" if outage.side == "crm" else "request"
-    plural = "" if outage.waited == 1 else "s"
-    done = "sent" if outage.side == "crm" else "done"
-    rest = f"all {done}" if outage.sent_at is not None else f"not yet all {done}"
-    return f", {outage.waited:,} {what}{plural} waited, {rest}"
+        return say("outages.nothing")
+    how = "sent" if outage.sent_at is not None else "open"
+    return say(f"outages.{outage.side}_{how}", n=outage.waited)
 
 
 def _span(start: datetime, end: datetime) -> str:

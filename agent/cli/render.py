@@ -9,40 +9,24 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from agent.cli import speech
+from agent.cli.speech import say
 from agent.model.proof import FullProof
 from agent.model.reading import Finding, Severity
 from agent.model.status import FATAL, Report, Snapshot, State
 from agent.model.streams import Stream
 
-_REMEDIES = {
-    State.NOT_SET_UP: "Set it up: bridgework setup",
-    State.UNREACHABLE: "Start it: bridgework run",
-}
-_HEADLINES = {
-    State.NOT_SET_UP: "Not set up yet",
-    State.ACTION_NEEDED: "A person must act",
-    State.UNREACHABLE: "The agent is not running",
-    State.OFFLINE: "Waiting for the line",
-    State.PAUSED: "Paused",
-    State.NEEDS_REVIEW: "Some records need review",
-    State.SYNCING: "Syncing",
-    State.BEHIND: "Running behind",
-    State.UP_TO_DATE: "Up to date",
-}
-_SUSPENDED = "Booking is suspended"
+_REMEDIES = frozenset({State.NOT_SET_UP, State.UNREACHABLE})
 WIDTH = 100
-MARKS = {
-    Severity.OK: "ok",
-    Severity.NOTE: "note",
-    Severity.WARNING: "warn",
-    Severity.ERROR: "FAIL",
-}
+
+
+def mark(severity: Severity) -> str:
+    return say(f"finding.{severity.value}")
 
 
 def span(seconds: float | None) -> str:
     """A duration a person reads at a glance."""
     if seconds is None:
-        return "none"
+        return say("number.none")
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 120:
@@ -52,11 +36,11 @@ def span(seconds: float | None) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def ago(moment: str | None, now: datetime | None = None, *, never: str = "never") -> str:
+def ago(moment: str | None, now: datetime | None = None, *, never: str = "") -> str:
     if moment is None:
-        return never
+        return never or say("number.never")
     age = (now or datetime.now(UTC)) - datetime.fromisoformat(moment)
-    return f"{span(max(age.total_seconds(), 0.0))} ago"
+    return say("number.ago", span=span(max(age.total_seconds(), 0.0)))
 
 
 def progress_line(report: Report) -> str:
@@ -64,35 +48,46 @@ def progress_line(report: Report) -> str:
     s = report.snapshot
     if s.load is not None and s.load.total_rows:
         share = min(s.load.loaded_rows / s.load.total_rows, 1.0)
-        eta = f", about {span(s.load.eta_s)} left" if s.load.eta_s is not None else ""
-        done = f"{s.load.loaded_rows:,} of {s.load.total_rows:,}"
-        return f"Loading {s.load.phase}: {done} ({share:.0%}{eta})"
-    return f"{_headline(report)}, {s.pending} waiting, read {ago(s.last_read_at)}"
+        eta_s = s.load.eta_s
+        return say(
+            "progress.loading",
+            phase=s.load.phase,
+            done=s.load.loaded_rows,
+            total=s.load.total_rows,
+            share=f"{share:.0%}",
+            eta=say("progress.eta", span=span(eta_s)) if eta_s is not None else "",
+        )
+    head, read = _headline(report), ago(s.last_read_at)
+    return say("progress.line", head=head, pending=s.pending, read=read)
 
 
 def status_text(report: Report) -> str:
     """The whole status for ``bridgework status``."""
     s = report.snapshot
     suspended = _suspension(s)
-    is_all = suspended and _headline(report) == _SUSPENDED  # nothing else waits for anybody
+    # Nothing else waits for anybody: then it is said once.
+    is_all = suspended and _headline(report) == say("head.suspended")
     head = [] if is_all else [f"{_headline(report)}{_what_to_do(report.state)}"]
     lines = [*head, *suspended, ""]
     numbers = [
-        ("Oldest change not sent yet", span(s.oldest_unsent_s)),
-        ("Oldest proof of equality", _proof(s.oldest_unverified_s)),
-        ("Open conflicts", f"{s.open_conflicts:,}"),
-        ("Parked records", f"{s.parked:,}"),
+        ("unsent", span(s.oldest_unsent_s)),
+        ("proof", _proof(s.oldest_unverified_s)),
+        ("conflicts", f"{s.open_conflicts:,}"),
+        ("parked", f"{s.parked:,}"),
     ]
     if s.is_running:
         numbers += [
-            ("Last read from the practice", ago(s.last_read_at)),
-            ("Last write to the CRM", ago(s.last_write_at, never="none since the agent started")),
+            ("read", ago(s.last_read_at)),
+            ("write", ago(s.last_write_at, never=say("number.not_written"))),
         ]
-    numbers.append(("Last full proof of equality", full_proof(s.proof)))
-    numbers.append(("Practice system", f"{s.pms_kind} {s.pms_version}".strip()))
+    numbers.append(("full", full_proof(s.proof)))
+    if s.is_set_up:
+        numbers.append(("pms", f"{s.pms_kind} {s.pms_version}".strip()))
     if s.safety_mode != "normal":
-        numbers.append(("Writing to the practice", f"limited: {s.safety_mode} (safety show)"))
-    lines += [f"  {name:<29}{value}" for name, value in numbers]
+        numbers.append(("writing", say("number.limited", mode=s.safety_mode)))
+    titled = [(say(f"number.{name}"), value) for name, value in numbers]
+    width = max(len(title) for title, _ in titled) + 2
+    lines += [f"  {title:<{width}}{value}" for title, value in titled]
     if s.load is not None:
         lines += ["", f"  {progress_line(report)}"]
     if s.streams:
@@ -105,19 +100,19 @@ def status_text(report: Report) -> str:
     if trouble:
         lines += ["", *findings_lines(trouble)]
     waiting = [
-        (s.open_conflicts, "conflict", "conflicts", "conflicts list"),
-        (s.suspects, "person to match", "people to match", "match list"),
-        (s.tasks_open, "desk task", "desk tasks", "tasks list"),
-        (s.effects_unknown, "write of unknown outcome", "writes of unknown outcome",
-         "commands list --state unknown"),
-        (s.parked, "parked record", "parked records", "journal parked"),
-    ]  # fmt: skip
+        (s.open_conflicts, "conflicts", "conflicts list"),
+        (s.suspects, "people", "match list"),
+        (s.tasks_open, "tasks", "tasks list"),
+        (s.effects_unknown, "unknown", "commands list --state unknown"),
+        (s.parked, "parked", "parked list"),
+    ]
     if s.to_review:
-        lines += ["", "  Waiting for a person:"]
-        for count, one, many, command in waiting:
-            if count:
-                what = f"{count:,} {one if count == 1 else many}"
-                lines.append(f"    {what:<28}bridgework {command}")
+        lines += ["", f"  {say('waits.title')}"]
+        lines += [
+            f"    {say(f'waits.{kind}', n=count):<28}bridgework {command}"
+            for count, kind, command in waiting
+            if count
+        ]
     return "\n".join(lines)
 
 
@@ -131,20 +126,20 @@ class Counted(Protocol):
 def stream_table(lines: Sequence[Counted], columns: Sequence[str]) -> list[str]:
     """Counts by stream, with their totals; ``columns`` are attributes of the lines."""
     totals = [sum(getattr(line, name) for line in lines) for name in columns]
+    names = [say(f"table.{name}") for name in columns]
     widths = [
-        max(len(name), len(f"{total:,}")) + 3 for name, total in zip(columns, totals, strict=True)
+        max(len(name), len(f"{total:,}")) + 3 for name, total in zip(names, totals, strict=True)
     ]
 
     def row(name: str, counts: Sequence[int]) -> str:
         cells = (f"{n:>{width},}" for n, width in zip(counts, widths, strict=True))
         return f"  {name:<17}" + "".join(cells)
 
-    names = ("records" if name == "present" else name for name in columns)
     heads = (f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
     return [
-        f"  {'stream':<17}" + "".join(heads),
+        f"  {say('table.stream'):<17}" + "".join(heads),
         *(row(line.stream.value, [getattr(line, name) for name in columns]) for line in lines),
-        row("all", totals),
+        row(say("table.all"), totals),
     ]
 
 
@@ -155,39 +150,41 @@ def _title(code: str) -> str:
 def _headline(report: Report) -> str:
     until = report.snapshot.paused_until
     if report.state is State.PAUSED and until is not None:
-        return f"Paused until {datetime.fromisoformat(until).astimezone():%H:%M on %d %b}"
+        moment = datetime.fromisoformat(until).astimezone()
+        return say("head.paused_until", until=f"{moment:%d %b %H:%M}")
     if report.state is State.NEEDS_REVIEW and not report.snapshot.to_review:
-        return _SUSPENDED
-    return _HEADLINES[report.state]
+        return say("head.suspended")
+    return say(f"head.{report.state.value}")
 
 
 def _suspension(s: Snapshot) -> list[str]:
     """Under the headline: whatever agrees, nobody can book."""
     if not s.booking_suspended:
         return []
-    end = (
-        "Offer it again: bridgework safety clear"
-        if s.booking_held
-        else "It is on offer again by itself once that is over."
-    )
-    return wrapped(f"{_SUSPENDED}: {_title(s.booking_suspended)}. {end}", "", "  ")
+    end = say("do.held" if s.booking_held else "do.by_itself")
+    head = say("head.suspended")
+    return wrapped(f"{head}: {_title(s.booking_suspended)}. {end}", "", "  ")
 
 
 def _proof(age_s: float | None) -> str:
-    return "none" if age_s is None else f"{span(age_s)} ago"
+    return say("number.none") if age_s is None else say("number.ago", span=span(age_s))
 
 
 def full_proof(proof: FullProof | None) -> str:
     """When everything was last proven equal on both sides, of how many records, with what hash."""
     if proof is None:
-        return "none yet"
-    ignored = f", {proof.excepted:,} left aside" if proof.excepted else ""
-    at = f"{proof.at.astimezone():%d %b %H:%M}"
-    return f"{at}, {proof.rows:,} records{ignored}, {proof.root[:12]}"
+        return say("number.none_yet")
+    return say(
+        "number.full_proof",
+        at=f"{proof.at.astimezone():%d %b %H:%M}",
+        rows=proof.rows,
+        ignored=say("number.ignored", count=proof.excepted) if proof.excepted else "",
+        root=proof.root[:12],
+    )
 
 
 def _what_to_do(state: State) -> str:
-    return f". {_REMEDIES[state]}" if state in _REMEDIES else ""
+    return f". {say(f'do.{state.value}')}" if state in _REMEDIES else ""
 
 
 def findings_lines(
@@ -207,11 +204,12 @@ def findings_lines(
         if alike is not None and told[finding.code] > alike:
             if told[finding.code] == alike + 1:
                 more = counts[finding.code] - alike
-                lines.append(f"{'':<{indent + 6}}and {more} more of [{finding.code}]")
+                told_more = say("finding.more", n=more, code=finding.code)
+                lines.append(f"{'':<{indent + 6}}{told_more}")
             continue
         text = catalogue.render(finding.code, finding.facts)
         step = f"{finding.facts.get('step', ''):<{steps + 2}}" if steps else ""
-        head = f"{'':<{indent}}{MARKS[finding.severity]:<6}{step}"
+        head = f"{'':<{indent}}{mark(finding.severity):<6}{step}"
         below = " " * len(head)
         if finding.severity is Severity.OK:
             lines.append(f"{head}{text.title}")
@@ -219,7 +217,7 @@ def findings_lines(
         lines += wrapped(f"{text.title}  [{finding.code}]", head, below)
         lines += wrapped(text.body, below, below)
         if text.next_step:
-            lines += wrapped(f"Next: {text.next_step}", below, below)
+            lines += wrapped(say("finding.next", step=text.next_step), below, below)
     return lines
 
 

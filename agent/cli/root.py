@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import structlog
 from agent import __version__
 from agent.cli import speech
 from agent.config import Paths, Settings, load_settings, open_secrets
+from agent.config.paths import LANGUAGE_ENV
 from agent.config.secrets import Secrets
 from agent.errors import AgentError, ExitCode
 from agent.support.logs import configure
@@ -96,7 +98,10 @@ class App:
 
     @property
     def language(self) -> str:
-        """Of messages; English where the settings say nothing, or cannot be read."""
+        """Of messages; English where nothing says otherwise, or the settings cannot be read."""
+        own = os.environ.get(LANGUAGE_ENV, "")
+        if own in speech.languages():
+            return own
         try:
             return self.settings().practice.language
         except AgentError:

@@ -83,6 +83,7 @@ def setup(app: App, file: Path | None, *, show: bool, find: bool, as_json: bool)
     if (file is not None) + show + find > 1:
         raise click.UsageError("Give one of --answers, --status, --find.")
     with _desk(app) as desk:
+        is_running = not isinstance(desk, _Alone)
         if find:
             page = desk.ask(ask.FindPms())
             if as_json:
@@ -98,12 +99,12 @@ def setup(app: App, file: Path | None, *, show: bool, find: bool, as_json: bool)
                 click.echo("\n".join(setup_talk.view_lines(view)))
             return ExitCode.OK if view.finished else ExitCode.ACTION
         if file is not None:
-            return _by_file(desk, _read(file), as_json=as_json)
+            return _by_file(desk, _read(file), as_json=as_json, is_running=is_running)
         if as_json:
             raise click.UsageError("--json goes with --answers, --status or --find.")
         if not _is_terminal():
             raise click.UsageError("Nobody can be asked here. Give --answers FILE.")
-        return setup_talk.talk(desk)
+        return setup_talk.talk(desk, is_running=is_running)
 
 
 def _is_terminal() -> bool:
@@ -120,7 +121,7 @@ def _read(file: Path) -> Answers:
         raise ConfigError("setup.no_answers", file=str(file), reason=reason) from None
 
 
-def _by_file(desk: Asked, answers: Answers, *, as_json: bool) -> ExitCode:
+def _by_file(desk: Asked, answers: Answers, *, as_json: bool, is_running: bool) -> ExitCode:
     told: list[dict[str, Any]] = []
     failed: AgentError | None = None
     try:
@@ -156,5 +157,5 @@ def _by_file(desk: Asked, answers: Answers, *, as_json: bool) -> ExitCode:
         return code
     if failed is not None:
         raise failed
-    click.echo(setup_talk.end_line(view))
+    click.echo(setup_talk.end_line(view, is_running=is_running))
     return code

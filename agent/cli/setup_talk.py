@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from agent.cli import speech, words
-from agent.cli.render import MARKS, span
+from agent.cli.render import mark, span
 from agent.errors import AgentError, ExitCode
 from agent.model import setup as ask
 from agent.model.hours import ALLOWED, parse_hours
@@ -41,15 +41,21 @@ GROUPS = {
     "added": "Entries that are only added",
 }
 OWNERS = {"shared": "both sides", "pms": "practice only", "crm": "CRM first", "mixed": "mixed"}
-POLICIES = {"ask": "ask a person", "pms": "practice wins", "crm": "CRM wins", "mixed": "mixed"}
+POLICIES = {
+    "ask": "ask a person",
+    "pms": "practice wins",
+    "crm": "CRM wins",
+    "mixed": "as the map says",
+}
 
 
 class _Later(Exception):
     """The person stops here; everything answered stays."""
 
 
-def talk(desk: Asked) -> ExitCode:
-    """From the first missing step to the start. Ctrl+C stops; nothing answered is lost."""
+def talk(desk: Asked, *, is_running: bool) -> ExitCode:
+    """From the first missing step to the start. Ctrl+C stops; nothing answered is lost.
+    ``is_running``: it is an agent that is asked."""
     acts: dict[Step, Callable[[Asked], None]] = {
         Step.PAIR: _pair,
         Step.FIND: _find,
@@ -76,7 +82,7 @@ def talk(desk: Asked) -> ExitCode:
         click.echo("\nEverything answered so far is kept. Go on with: bridgework setup")
         return ExitCode.ACTION
     view = desk.ask(ask.GetSetup())
-    click.echo("\n" + end_line(view))
+    click.echo("\n" + end_line(view, is_running=is_running))
     return ExitCode.OK if view.finished else ExitCode.ACTION
 
 
@@ -143,7 +149,8 @@ def _choose(page: FoundPage) -> tuple[KindView, dict[str, Value]]:
     ]
     lines = [f"{f.title} at {f.where}" for f in page.found if f.kind in kinds]
     offers += [(kind, {}) for kind in page.kinds]
-    lines += [f"{kind.title}, I fill it in" for kind in page.kinds]
+    by_hand = ", filled in by hand" if page.found else ""
+    lines += [f"{kind.title}{by_hand}" for kind in page.kinds]
     for number, line in enumerate(lines, 1):
         click.echo(f"  {number}  {line}")
     now = next((n for n, (kind, _) in enumerate(offers, 1) if kind.kind == page.now), 1)
@@ -314,7 +321,7 @@ def test_lines(steps: Sequence[Finding]) -> list[str]:
     for step in steps:
         text = catalogue.render(step.code, step.facts)
         where = str(step.facts.get("step", ""))
-        lines.append(f"  {MARKS[step.severity]:<6}{where:<10}{text.title}")
+        lines.append(f"  {mark(step.severity):<6}{where:<10}{text.title}")
         if step.severity in {Severity.ERROR, Severity.WARNING} and text.next_step:
             lines.append(f"{'':18}{text.next_step}")
     return lines
@@ -328,9 +335,12 @@ def told_line(told: Told) -> str:
     return f"{TITLES[told.step]:<36}{text}{': ' + about if about else ''}"
 
 
-def end_line(view: SetupView) -> str:
+def end_line(view: SetupView, *, is_running: bool) -> str:
     if view.finished:
-        return "This computer is set up. The agent starts to sync: bridgework status"
+        then = "The agent starts to sync: bridgework status"
+        if not is_running:
+            then = "No agent runs yet. Start it: bridgework run"
+        return f"This computer is set up. {then}"
     missing = TITLES[view.next] if view.next else ""
     return f"Not finished: {missing}. Go on with: bridgework setup"
 

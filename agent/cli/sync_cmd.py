@@ -190,7 +190,7 @@ def _in_words(result: Agreement) -> str:
     lines += findings_lines(stops)
     for count, what in (
         (result.waiting, "changes not sent yet"),
-        (result.parked, "records parked; which and why: bridgework journal parked"),
+        (result.parked, "records parked; which and why: bridgework parked list"),
         (result.missing, "records vanished in the practice; they get a second look first"),
         (result.differ_at_crm, "records differ at the CRM; they are sent again"),
     ):

@@ -16,6 +16,7 @@ import platformdirs
 from agent.config.registry import SINGLE_USER, program_files, read_installed, service_home
 
 HOME_ENV = "BRIDGEWORK_HOME"
+LANGUAGE_ENV = "BRIDGEWORK_LANGUAGE"  # this person's, in commands and in the window
 POLICY_ENV = "BRIDGEWORK_POLICY"
 
 

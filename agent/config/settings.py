@@ -116,8 +116,9 @@ class PracticeSettings:
     )
     language: str = _setting(
         "",
-        "Language of what is found and what went wrong, in commands and in the sentences the CRM "
-        "shows the front desk: en or es. Empty: English. The window has a choice of its own.",
+        "The practice's language, en or es: of commands that report, of the sentences the CRM "
+        "shows the front desk, and of the window of who chose none. BRIDGEWORK_LANGUAGE and the "
+        "window's own choice come before it. Empty: English; the window follows the computer.",
         choices=("", "en", "es"),
     )
 
@@ -256,7 +257,7 @@ class CrmSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncSettings:
     gate_ms: int = _setting(
-        50, "How often the agent asks whether a table moved.", min=10, max=60_000
+        65, "How often the agent asks whether a table moved.", min=10, max=60_000
     )
     overlap_s: int = _setting(
         1200, "How far a timestamp lane reads back over what it has read.", min=0, max=86_400

@@ -17,7 +17,7 @@ from agent.crm.limits import Backoff, Gate, TokenBucket, read_quotas
 from agent.crm.sockets import Leash
 from agent.crm.transport import Answer, Transport
 from agent.crm.verdict import problem_name, refusal
-from agent.errors import CrmAuthError, CrmError, CrmRefusedBatch, CrmUnavailable
+from agent.errors import RESTING, CrmAuthError, CrmError, CrmRefusedBatch, CrmUnavailable
 from agent.ports import Clock
 
 _log = structlog.get_logger(__name__)
@@ -156,7 +156,7 @@ class Line:
             gate = self._backoff.gate(now)
             if gate is Gate.OPEN:
                 resting_s = max(self._backoff.wait_s(now), 0.1)
-                raise CrmUnavailable("crm.resting", retry_after_s=resting_s)
+                raise CrmUnavailable(RESTING, retry_after_s=resting_s)
             throttled_s = self._bucket.wait_s(now) if metered else 0.0
             if throttled_s > _SHORT_WAIT_S:
                 raise CrmUnavailable("crm.throttled", retry_after_s=throttled_s)

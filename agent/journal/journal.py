@@ -83,6 +83,7 @@ class Journal(Reads):
         self._guard = threading.Lock()
         self._closed = False
         self._marked_lsn = -1
+        self._wall = waits.WallWatch(clock)
         self._begin()
 
     @classmethod
@@ -157,6 +158,8 @@ class Journal(Reads):
             last = waits.latest(db)
             if last is not None and last > to_micros(now):
                 waits.move_back(db, last - to_micros(now))
+            elif last is not None:  # nobody knows how much of it has passed
+                waits.move_disappearances(db, to_micros(now) - last, to_micros(now))
             # A restart is a fresh try, and a clock once set far ahead must not put work to sleep.
             soon = to_micros(now)
             db.execute("UPDATE batch SET due_at = ? WHERE due_at > ?", (soon, soon))
@@ -191,22 +194,29 @@ class Journal(Reads):
             if self._closed:
                 raise JournalError("journal.closed")
             self._owner = threading.get_ident()
+            now, set_by_s = self._wall.look()
             try:
                 with database.translated(), self._transaction(self._writer) as state:
-                    turn = Turn(
-                        self._writer,
-                        seal=self._seal,
-                        now=self._clock.now(),
-                        streams=self._streams,
-                    )
+                    turn = Turn(self._writer, seal=self._seal, now=now, streams=self._streams)
                     state.turn = turn
                     try:
+                        turn.clock_set(set_by_s)
                         yield turn
                         state.keep = turn.finish()
                     finally:
                         turn.end()
+                self._wall.heeded(set_by_s)
             finally:
                 self._owner = None
+
+    def heed_clock(self) -> None:
+        """Move what waits if somebody has set the wall clock. A turn does it by itself; call this
+        every second and before a wait is judged, because what sleeps wakes nobody."""
+        by_s = self._wall.look()[1]
+        if abs(by_s) >= waits.STEP_S:
+            log.warning("clock.set", seconds=round(by_s, 1))
+            with self.turn():
+                pass
 
     @contextmanager
     def _transaction(self, db: apsw.Connection) -> Iterator[_State]:

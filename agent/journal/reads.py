@@ -51,8 +51,11 @@ from agent.model.streams import Stream
 
 LAST_CHAR = "\U0010ffff"  # above every name that begins with a prefix
 
+# A number no turn can have given yet comes of a damaged disk: no read would ever count as newer.
 _HELD = """
-SELECT key, hash, sum48, xor64, seen_lsn, agreed, batch, missing_since, gone_at IS NOT NULL,
+SELECT key, hash, sum48, xor64,
+  CASE WHEN seen_lsn > (SELECT value + 1 FROM meta WHERE name = 'lsn') THEN 0 ELSE seen_lsn END,
+  agreed, batch, missing_since, gone_at IS NOT NULL,
   EXISTS (SELECT 1 FROM park p WHERE p.stream = record.stream AND p.key = record.key)
 FROM record WHERE stream = ?
 """
@@ -382,19 +385,22 @@ class Reads(PullReads, ActivityReads, FallbackReads, ProofReads, WeekReads):
                 " (SELECT count(*) FROM effect WHERE state IN ('intent', 'written', 'unknown')"
                 "   AND state = 'unknown'),"
                 " (SELECT count(*) FROM chunk WHERE due_at < ?),"
+                " (SELECT count(*) FROM (SELECT DISTINCT stream, key FROM conflict"
+                "   WHERE state = 'open')),"
                 " coalesce(sum(batches), 0), coalesce(sum(operations), 0),"
                 " coalesce(sum(parked), 0), coalesce(sum(chunks), 0), coalesce(sum(unloaded), 0)"
                 " FROM tally",
                 (to_micros(now),),
             )[0]
         unsent, unverified, conflicts, commands, tasks, suspects, unknown, *counts = row
-        overdue, batches, operations, parked, chunks, unloaded = counts
+        overdue, disputed, batches, operations, parked, chunks, unloaded = counts
         return Numbers(
             oldest_unsent_at=opt_from_micros(unsent),
             oldest_unverified_at=opt_from_micros(unverified),
             pending_batches=batches,
             pending_operations=operations,
             open_conflicts=conflicts,
+            conflict_records=disputed,
             parked=parked,
             chunks=chunks,
             chunks_unloaded=unloaded,

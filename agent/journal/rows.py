@@ -151,6 +151,7 @@ class Numbers(msgspec.Struct, frozen=True):
     tasks_open: int = 0
     suspects: int = 0  # contacts whose link a person decides
     effects_unknown: int = 0  # writes that may have happened; a person decides
+    conflict_records: int = 0  # records the open conflicts are of
 
 
 class StreamCount(msgspec.Struct, frozen=True):

@@ -99,13 +99,13 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities, Fa
             [(sum48, xor64, lsn, number, key) for key, sum48, xor64 in rows],
         )
 
-    def miss(self, stream: Stream, keys: Sequence[Key], at: datetime) -> None:
+    def miss(self, stream: Stream, keys: Sequence[Key]) -> None:
         """First validated read that did not find these present records; an earlier miss stays."""
-        number, micros = self._streams[stream], to_micros(at)
+        number = self._streams[stream]
         self._db.executemany(
             "UPDATE record SET missing_since = ? WHERE stream = ? AND key = ?"
             " AND gone_at IS NULL AND missing_since IS NULL",
-            [(micros, number, key) for key in keys],
+            [(self._at, number, key) for key in keys],
         )
 
     def bury(self, stream: Stream, keys: Sequence[Key], batch: int | None) -> None:
@@ -138,13 +138,10 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities, Fa
 
     # --- time ---------------------------------------------------------------------------------
 
-    def clock_set_back(self, by: timedelta) -> None:
-        """The wall clock was set back so far: our own waits go with it."""
-        waits.move_back(self._db, int(by.total_seconds() * 1_000_000))
-
-    def clock_set_forward(self, by: timedelta) -> None:
-        """The wall clock went forward: what vanished has not been gone for longer."""
-        waits.move_disappearances(self._db, int(by.total_seconds() * 1_000_000))
+    def clock_set(self, by_s: float) -> None:
+        """The wall clock was set by so much (back: below 0), and our own waits go with it. Called
+        by Journal, before anything is written by the new time."""
+        waits.move(self._db, by_s, self._at)
 
     # --- quarantine --------------------------------------------------------------------------
 
@@ -322,6 +319,14 @@ class Turn(Outbox, Inbox, Effects, Conflicts, People, Forgetting, Activities, Fa
         halves = coverage.split(self._db, chunk, self._streams[chunk.stream], at)
         self._recount_chunks(self._streams[chunk.stream])
         return halves
+
+    def hasten_chunks(self, stream: Stream, latest: datetime) -> None:
+        """None of them is due later than that."""
+        micros = to_micros(latest)
+        self._db.execute(
+            "UPDATE chunk SET due_at = ? WHERE stream = ? AND due_at > ?",
+            (micros, self._streams[stream], micros),
+        )
 
     def due_all_chunks(self, stream: Stream | None, tier: Tier | None = None) -> None:
         """Verify everything (of one stream, of one tier) as soon as can be."""

@@ -1,14 +1,22 @@
 """Waits are kept in wall time, so that they outlive a restart. When the wall clock is set back they
 are moved with it: otherwise everything that was due just now would be due in the future again.
 
+The journal looks at the start of every turn, so that nothing is written by the new time before
+everything that waits has been moved to it.
+
 Only what we decided ourselves moves. What somebody outside has named (a command's ``not_after``,
 the start of one that may not begin yet) stays where it is.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import apsw
 
+from agent.ports import Clock
+
+STEP_S = 1.0  # less is a clock being disciplined
 _MOVED = (
     "UPDATE batch SET due_at = due_at - ?1, planned_at = planned_at - ?1",
     "UPDATE park SET due_at = due_at - ?1, since = since - ?1",
@@ -21,18 +29,46 @@ _MOVED = (
 )
 
 
+class WallWatch:
+    """Notices that somebody has set the wall clock. A machine that slept counts as set forward."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ahead_s = clock.now().timestamp() - clock.mono()
+
+    def look(self) -> tuple[datetime, float]:
+        """The time, and by how many seconds it is ahead of what passed since ``heeded``."""
+        now = self._clock.now()
+        return now, now.timestamp() - self._clock.mono() - self._ahead_s
+
+    def heeded(self, by_s: float) -> None:
+        """So much of it needs no heed any more."""
+        self._ahead_s += by_s
+
+
+def move(db: apsw.Connection, by_s: float, now: int) -> None:
+    """The wall clock was set by so much and is now at ``now`` (microseconds). In the caller's
+    transaction."""
+    micros = round(by_s * 1_000_000)
+    if by_s <= -STEP_S:
+        move_back(db, -micros)
+    elif by_s >= STEP_S:
+        move_disappearances(db, micros, now)
+
+
 def move_back(db: apsw.Connection, micros: int) -> None:
-    """In the caller's transaction."""
+    """Of a clock set back."""
     for sql in _MOVED:
         db.execute(sql, (micros,))
 
 
-def move_disappearances(db: apsw.Connection, micros: int) -> None:
+def move_disappearances(db: apsw.Connection, micros: int, now: int) -> None:
     """A clock set forward makes nothing wait, but the delay before the second look at what vanished
     would have passed at once."""
     db.execute(
-        "UPDATE record SET missing_since = missing_since + ?1 WHERE missing_since IS NOT NULL",
-        (micros,),
+        "UPDATE record SET missing_since = min(missing_since + ?1, ?2)"
+        " WHERE missing_since IS NOT NULL",
+        (micros, now),
     )
 
 

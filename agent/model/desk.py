@@ -15,6 +15,7 @@ from agent.model.kpi import MakeWeek
 from agent.model.longwork import CancelJob, DropFile, FetchPart, OpenUpload, SendPart, ShowJob
 from agent.model.mapping import EditMap, ExportMap, ShowMap
 from agent.model.metrics import ReadMetrics, RehearseAlert
+from agent.model.promises import ShowChecks
 from agent.model.proof import CompareSides
 from agent.model.quality import ReviewQuality
 from agent.model.records import (
@@ -240,7 +241,7 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     ListEffects, SettleEffect, PreviewUndo, ApplyUndo,
     GetSafety, SetSafety, SuspendBooking, ClearSuspension,
     ListCommands, ShowCommand, VerifyAudit, CompareSides,
-    ReadMetrics, RehearseAlert, ReviewQuality, MakeWeek,
+    ReadMetrics, RehearseAlert, ShowChecks, ReviewQuality, MakeWeek,
     OpenUpload, SendPart, FetchPart, DropFile, ShowJob, CancelJob,
     ListOutages, CountPending, ExportSheet, LookAtSheet, PreviewImport, ListRows, ExportRejected,
     ApplyImport, ListIntakes, ShowIntakeEffects,

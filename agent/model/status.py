@@ -77,12 +77,19 @@ class Snapshot(msgspec.Struct, frozen=True):
     is_office_open: bool = True  # by the practice's hours; without any it always is
     awake_s: float | None = None  # since the computer woke or the agent started
     proof: FullProof | None = None  # the last full proof of equality
+    conflict_records: int | None = None  # records with open conflicts; None = not known
+    language: str = ""  # the practice's; "" = none was chosen
 
     @property
     def to_review(self) -> int:
-        """What waits for a person."""
+        """What waits for a person; a record's conflicts are decided together and count once."""
         waiting = self.tasks_open + self.suspects + self.effects_unknown
-        return self.open_conflicts + self.parked + waiting
+        return self.in_conflict + self.parked + waiting
+
+    @property
+    def in_conflict(self) -> int:
+        """Records with open conflicts; the fields where only those are known."""
+        return self.open_conflicts if self.conflict_records is None else self.conflict_records
 
 
 class Report(msgspec.Struct, frozen=True):

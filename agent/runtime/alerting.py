@@ -19,10 +19,11 @@ from agent.config.secrets import Secrets, read_secret
 from agent.crm.webhook import post
 from agent.errors import AgentError
 from agent.journal.journal import Journal, Turn
+from agent.model.promises import Promise
 from agent.model.reading import Finding
 from agent.ports import Clock
 from agent.support import mail
-from agent.support.alerts import Held, Notice, alert_findings, judge, step
+from agent.support.alerts import Held, Notice, alert_findings, judge, promises, step
 from agent.support.measures import Figures, Measures
 from agent.support.messages import Catalogue
 
@@ -86,6 +87,11 @@ class Alerting:
 
     def findings(self) -> tuple[Finding, ...]:
         return alert_findings(self._held)
+
+    def promises(self) -> tuple[Promise, ...]:
+        """How they stand now, over the last hour or since the start."""
+        hour = self._measures.figures().minus(self._past[0][1])
+        return promises(hour, self._ages(self._clock.now()), self._held)
 
     def look(self) -> None:
         """Once a minute. JournalError."""

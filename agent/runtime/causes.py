@@ -102,6 +102,8 @@ def signer_findings(settings: Settings) -> list[Finding]:
 
 def _is_same_practice(settings: Settings, own: Paths, other: Paths) -> bool:
     """Another folder whose settings name the same database. What cannot be read is not judged."""
+    if not other.config_file.exists():
+        return False  # set by its environment or gone: not to be compared
     if other.home == own.home:
         return False  # one sync record has one agent: its lock sees to that
     try:

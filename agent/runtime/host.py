@@ -29,6 +29,7 @@ from agent.journal.journal import Journal
 from agent.model.hours import is_open, parse_hours
 from agent.model.metrics import REHEARSED, AlertsTold, MetricsText, ReadMetrics, RehearseAlert
 from agent.model.prepare import prepare_structs
+from agent.model.promises import Checks, ShowChecks
 from agent.model.reading import Finding, Severity, SourceFacts
 from agent.model.streams import Stream
 from agent.ports import PmsSource
@@ -39,7 +40,7 @@ from agent.runtime.fallback.counter import Counter
 from agent.runtime.fallback.outages import OutageBook
 from agent.runtime.mapping import Chart
 from agent.runtime.measured import MeasuredCommands, MeasuredSource
-from agent.runtime.memory import keep_small
+from agent.runtime.memory import give_back, keep_small
 from agent.runtime.metricsdoor import MetricsDoor, open_door
 from agent.runtime.pause import read_pause
 from agent.runtime.power import ClockWatch, Event, Wakefulness, booted_at
@@ -57,6 +58,7 @@ from agent.support.health import Report, heartbeat, report, take_snapshot
 from agent.support.measures import Measures
 from agent.sync.datamap import DataMap
 from agent.sync.engine import Engine
+from agent.sync.proofs import last_full, last_lines
 from agent.sync.session import Tuning
 from agent.sync.sweep import Rotation
 from agent.sync.twoway import TwoWay
@@ -69,6 +71,7 @@ HEARTBEAT_EVERY_S = 10.0
 OFFER_LOOK_S = 1.0
 BACKUP_EVERY_S = 6 * 3600.0
 AUTH_EVERY_S = 60.0
+GIVE_BACK_EVERY_S = 30.0
 ROTATION_LOOK_S = 24 * 3600.0
 PRUNE_EVERY_S = 24 * 3600.0
 TOMBSTONES_KEPT = timedelta(days=180)
@@ -154,6 +157,7 @@ class Host:
         self._lane("hints", self.hints.run)
         self._lane("offer", self.offer)
         self.chores.every(STATUS_EVERY_S, "status", self.write_status)
+        self.chores.every(GIVE_BACK_EVERY_S, "memory", give_back)
         self.chores.every(LOOK_S, "alerts", self.alerting.look)
         self.chores.every(HEARTBEAT_EVERY_S, "heartbeat", self.beat)
         self.chores.every(BACKUP_EVERY_S, "backup", self.back_up, first_s=600)
@@ -192,6 +196,11 @@ class Host:
                         self.counter.exporting.records,
                         self.counter.exporting.some,
                     ),
+                ),
+                ShowChecks: lambda _, __: Checks(
+                    self.alerting.promises(),
+                    tuple(last_lines(self.journal).values()),
+                    last_full(self.journal),
                 ),
                 RehearseAlert: lambda _, __: AlertsTold(
                     self.alerting.rehearse(Notice(REHEARSED, self.clock.now(), {})),
@@ -249,6 +258,7 @@ class Host:
             booking_held=safety.suspended_at is not None,
             is_office_open=self._is_open(),
             awake_s=self.wakefulness.awake_s(self.clock.now()),
+            language=self.settings.practice.language,
         )
         return report(snapshot, pid=os.getpid(), now=self.clock.now())
 

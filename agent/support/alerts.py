@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from agent.model.metrics import CHANGE, TAKEN, Metric
+from agent.model.promises import Promise
 from agent.model.reading import Finding, Severity
 from agent.support.measures import Figures
 
@@ -61,6 +62,30 @@ class Notice(msgspec.Struct, frozen=True):
     is_over: bool = False
 
 
+def promises(
+    hour: Figures, ages_in_rotations: Iterable[float], held: Mapping[str, Held]
+) -> tuple[Promise, ...]:
+    """How each promise stands, with its figure; ``hour`` and ages as for ``judge``."""
+    total, failed = _tried(hour)
+    spread = hour.spread(Metric.STAGE, CHANGE)
+    ages = list(ages_in_rotations)
+    share = round(100 * (1 - failed / total), 2) if total else None
+    is_enough = spread.count >= LEAST_CHANGES
+    measured = (
+        (SUCCESS, share, 100 * SUCCESS_SHARE, int(total)),
+        (SLOW, spread.quantile_s(0.99) if is_enough else None, CHANGE_P99_S, spread.count),
+        (UNPROVEN, max(ages, default=None), ROTATIONS, len(ages)),
+    )
+    return tuple(
+        Promise(code, value, bound, count, _told_since(held.get(code)))
+        for code, value, bound, count in measured
+    )
+
+
+def _told_since(held: Held | None) -> datetime | None:
+    return held.since if held is not None and held.told else None
+
+
 def judge(hour: Figures, ages_in_rotations: Iterable[float]) -> list[Breach]:
     """``hour``: what came within the last hour; ages of the oldest chunk of each tier."""
     return [
@@ -69,12 +94,17 @@ def judge(hour: Figures, ages_in_rotations: Iterable[float]) -> list[Breach]:
 
 
 def _success(hour: Figures) -> Breach | None:
-    tried = hour.by(Metric.CHANGES, 1)
-    total = sum(tried.values())
-    failed = total - sum(tried.get(word, 0.0) for word in TAKEN)
+    total, failed = _tried(hour)
     if failed <= max(FEW, total * (1 - SUCCESS_SHARE)):
         return None
     return Breach(SUCCESS, {"share": round(100 * (1 - failed / total), 2), "failed": int(failed)})
+
+
+def _tried(hour: Figures) -> tuple[float, float]:
+    """Records sent, and of these how many the CRM did not take."""
+    tried = hour.by(Metric.CHANGES, 1)
+    total = sum(tried.values())
+    return total, total - sum(tried.get(word, 0.0) for word in TAKEN)
 
 
 def _latency(hour: Figures) -> Breach | None:

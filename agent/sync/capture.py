@@ -205,7 +205,7 @@ class Capture:
         if plan.touched:
             turn.touch(stream, plan.touched)
         if missing:
-            turn.miss(stream, missing, self._clock.now())
+            turn.miss(stream, missing)
         if plan.released:
             turn.forget_parked(stream, plan.released)
         self._park(turn, stream, bad)
@@ -282,7 +282,9 @@ class Capture:
         with self._settling_lock:
             for row in changed:
                 place = (stream, row.key)
-                if needed in row.canon or row.key in held:
+                known = held.get(row.key)
+                # A key that is given away again after its record has gone is a new record's.
+                if needed in row.canon or (known is not None and not known.gone):
                     self._settling.pop(place, None)
                     ready.append(row)
                     continue

@@ -33,7 +33,7 @@ from agent.sync.brakes import Brakes
 from agent.sync.capture import Capture
 from agent.sync.datamap import DataMap
 from agent.sync.guards import BrakeRule, Unbelieved, Verdict
-from agent.sync.pace import Backoff, WallWatch
+from agent.sync.pace import Backoff
 from agent.sync.proving import Proving, Ways
 from agent.sync.push import Dispatcher
 from agent.sync.reconcile import compare
@@ -124,7 +124,6 @@ class Engine:
         self._session: Session | None = None
         self._doubted_mono: float | None = None
         self._session_lock = threading.Lock()
-        self._wall = WallWatch(clock)
         self.proving = Proving(
             journal,
             crm,
@@ -361,11 +360,7 @@ class Engine:
 
     def _confirm_disappearances(self, reader: PmsReader, session: Session) -> int:
         """The second look at what vanished; only then is it a deletion, under the brake."""
-        forward_s = self._wall.set_forward_s()
-        if forward_s:
-            with self._journal.turn() as turn:
-                turn.clock_set_forward(timedelta(seconds=forward_s))
-            self._wall.heeded()
+        self._journal.heed_clock()
         before = self._clock.now() - timedelta(seconds=self._tuning.confirm_delete_s)
         vanished: dict[Stream, list[Key]] = {}
         streams = [s for s in session.maps if s not in self.brakes.on]

@@ -102,9 +102,13 @@ class Load:
             self.progress.by_stream[stream] = (0, facts.streams[stream].rows)
 
     def plan(self, reader: PmsReader) -> None:
-        """Cut every stream that has no ledger yet into chunks."""
+        """Cut every stream that has no ledger yet into chunks. Of one that has, the rotation may
+        have been made shorter."""
         for stream in self._maps:
             if self._journal.mark(PLANNED + stream.value):
+                latest = self._rotation.next_due(self._facts.streams[stream], self._clock.now())
+                with self._journal.turn() as turn:
+                    turn.hasten_chunks(stream, latest)
                 continue
             boundaries = chunk_boundaries(reader, stream, self._rotation.chunk_rows, self._rest)
             with self._journal.turn() as turn:

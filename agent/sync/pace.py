@@ -6,9 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.model.streams import Stream
-from agent.ports import Clock
-
-STEP_S = 1.0  # less is a clock being disciplined
 
 
 @dataclass(slots=True)
@@ -89,33 +86,3 @@ ITEM_RETRY_LADDER_S = (25.0, 25.0, 25.0, 25.0, 25.0, 300.0, 1800.0, 7200.0, 2160
 def item_retry_s(tries: int) -> float:
     """Delay before the next try of one record: five quick ones, then up to a day."""
     return ITEM_RETRY_LADDER_S[min(tries, len(ITEM_RETRY_LADDER_S) - 1)]
-
-
-class WallWatch:
-    """Notices that somebody has set the wall clock; slow drift passes. One watch looks one way."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._ahead_s = self._ahead_now()
-
-    def set_back_s(self) -> float:
-        """By how much since ``heeded``; 0 as a rule."""
-        ahead = self._ahead_now()
-        if ahead > self._ahead_s - STEP_S:
-            self._ahead_s = ahead
-            return 0.0
-        return self._ahead_s - ahead
-
-    def set_forward_s(self) -> float:
-        """By how much since ``heeded``; 0 as a rule. A machine that slept counts as well."""
-        ahead = self._ahead_now()
-        if ahead < self._ahead_s + STEP_S:
-            self._ahead_s = ahead
-            return 0.0
-        return ahead - self._ahead_s
-
-    def heeded(self) -> None:
-        self._ahead_s = self._ahead_now()
-
-    def _ahead_now(self) -> float:
-        return self._clock.now().timestamp() - self._clock.mono()

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from agent.errors import CrmAuthError, CrmError, CrmUnavailable, JournalError
+from agent.errors import RESTING, CrmAuthError, CrmError, CrmUnavailable, JournalError
 from agent.journal.journal import Journal, Turn
 from agent.journal.pulled import (
     CommandRow,
@@ -31,7 +31,7 @@ from agent.sync.effects import KINDS_OF
 from agent.sync.handwork import NOTHING_SEEN, Handiwork
 from agent.sync.link import report_of
 from agent.sync.outcomes import LOCAL, Say
-from agent.sync.pace import Backoff, WallWatch
+from agent.sync.pace import Backoff
 from agent.sync.payloads import Invalid, moment
 from agent.sync.safety import Safety
 
@@ -134,7 +134,9 @@ class Pull:
             self.error, self.is_answered = error.code, False
             return AUTH_WAIT_S
         except CrmUnavailable as error:
-            self.error, self.is_answered = error.code, False
+            if error.code != RESTING or self.error is None:
+                self.error = error.code
+            self.is_answered = False
             wait_s = self._backoff.failed(error.retry_after_s)
             log.info("pull.unavailable", code=error.code, wait_s=round(wait_s, 2))
             return wait_s
@@ -227,7 +229,6 @@ class Tell:
         self._lock = threading.Lock()
         self._chores_mono = 0.0
         self._not_before = 0.0
-        self._wall = WallWatch(clock)
 
     def wake(self) -> None:
         self._awake.set()
@@ -259,7 +260,7 @@ class Tell:
         now = self._clock.mono()
         if now - self._chores_mono >= CHORES_EVERY_S:
             self._chores_mono = now
-            self._heed_clock()
+            self._journal.heed_clock()
             self.expire()
         if now < self._not_before:
             return 0
@@ -279,15 +280,6 @@ class Tell:
         if told:
             self._backoff.succeeded()
         return told
-
-    def _heed_clock(self) -> None:
-        """Whatever waits in wall time goes with a wall clock that was set back."""
-        back_s = self._wall.set_back_s()
-        if back_s:
-            log.warning("clock.set_back", seconds=round(back_s, 1))
-            with self._journal.turn() as turn:
-                turn.clock_set_back(timedelta(seconds=back_s))
-            self._wall.heeded()
 
     # -- what waits too long ----------------------------------------------------------------------
 

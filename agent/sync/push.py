@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from agent.errors import (
+    RESTING,
     AgentError,
     CrmAuthError,
     CrmError,
@@ -240,8 +241,10 @@ class Dispatcher:
     def _failed(self, error: AgentError, wait_s: float) -> None:
         now = self._clock.mono()
         self._not_before = now + wait_s
-        since = self.line.since_mono if self.line.error is not None else now
-        self.line = Line(error=error, since_mono=since)
+        before = self.line.error
+        since = self.line.since_mono if before is not None else now
+        why = before if before is not None and error.code == RESTING else error
+        self.line = Line(error=why, since_mono=since)
 
     def _settle(self, batch: Batch, verdict: Verdict) -> None:
         again = self._changes(batch, verdict.again)

@@ -33,6 +33,7 @@ from agent.sync.watch import KEY_TAIL, TAIL, Watch
 log = structlog.get_logger(__name__)
 
 FIRST_PAGE_ROWS = 250  # before anything is known of what a row costs
+ALWAYS = frozenset({Stream.PATIENT, Stream.APPOINTMENT})  # no practice is without
 _BOUND = "bound:"  # journal marks: what each stream was last read with
 
 
@@ -99,8 +100,9 @@ def open_session(
     held, findings = _hold_back(journal, datamap, facts, maps)
     for stream in held:
         maps.pop(stream, None)
-    # Records are held of it and the site has no such table just now: it may come back.
-    known = {count.stream for count in journal.stream_counts() if count.present}
+    # Records are held of it, or every practice has some, and the site has no such table just now:
+    # it may come back.
+    known = {count.stream for count in journal.stream_counts() if count.present} | ALWAYS
     held |= (known & {*datamap.streams}) - {*maps}
     for stream, mapped in maps.items():
         source.bind(stream, mapped.columns)

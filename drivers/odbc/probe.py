@@ -6,7 +6,8 @@ statement is one COUNT(*) a table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from decimal import Decimal
 
 from agent.errors import PmsDrift, PmsError, PmsRefused, PmsSetup, PmsUnavailable
@@ -14,10 +15,11 @@ from agent.model.reading import Finding, Severity
 from agent.model.streams import Stream
 from drivers.base import Effort, RowTrouble
 from drivers.odbc.contract import Certainty, Contract, Kind, Place, TableDecl
+from drivers.odbc.observe import wall_time
 from drivers.odbc.session import Door, OdbcSession
 from drivers.odbc.site import LiveColumn, LiveTable, Site
 from drivers.odbc.spelling import RowLimit
-from drivers.odbc.statements import TEXT_OF_MONEY
+from drivers.odbc.statements import TEXT_OF_MONEY, moment
 
 TYPE_WORDS: dict[int, str] = {
     **dict.fromkeys((1, 12, -1, -8, -9, -10, -11), "varchar"),
@@ -83,6 +85,7 @@ class _Probe:
             clock_sql=self._find_clock(tables),
             hashes=self._try_hash(tables),
             money_as_text=self._has_wrong_decimals(tables),
+            unordered=frozenset(self._unordered(tables)),
             findings=tuple(self._findings),
         )
 
@@ -274,6 +277,34 @@ class _Probe:
                 self._find("pms.decimals_by_text", Severity.WARNING, table=table.name, column=name)
                 return True
         return False
+
+    def _unordered(self, tables: Mapping[str, LiveTable]) -> Iterator[str]:
+        """Tables with stamps that no moment can be compared to: a server that keeps some of them
+        with a zone compares them otherwise than it shows them."""
+        lanes = {
+            (lane.table, lane.stamp)
+            for decl in self._contract.streams.values()
+            for lane in decl.lanes
+        }
+        for name, stamp in sorted(lanes):
+            if name in tables and stamp in tables[name].columns:
+                found = self._after_the_newest(tables[name].real, tables[name].columns[stamp].real)
+                if found:
+                    self._find("pms.stamps_unordered", Severity.WARNING, table=name)
+                    yield name
+
+    def _after_the_newest(self, table: str, column: str) -> bool:
+        """Whether a row is said to be stamped after the newest stamp; also where that is none."""
+        newest = f"SELECT MAX({column}) FROM {table}"
+        said = self._tried(lambda: self._session.rows(newest, Effort.PROBE))
+        if not said or said[0][0] is None:
+            return False
+        try:
+            after = moment(wall_time(str(said[0][0])) + timedelta(seconds=1))
+        except (ValueError, OverflowError):
+            return True
+        later = f"SELECT TOP 1 {column} FROM {table} WHERE {column}>=?"
+        return bool(self._tried(lambda: self._session.rows(later, Effort.PROBE, [after])))
 
     @staticmethod
     def _tried(ask: Callable[[], list[tuple[object, ...]]]) -> list[tuple[object, ...]]:

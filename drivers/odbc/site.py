@@ -59,15 +59,19 @@ class Site(msgspec.Struct, frozen=True):
     clock_sql: str = ""
     hashes: bool = False  # the server's hash was seen to answer rightly
     money_as_text: bool = False  # the driver gives wrong decimals: the server makes text of them
+    unordered: frozenset[str] = frozenset()  # tables whose stamps cannot be compared to a moment
     findings: tuple[Finding, ...] = ()
 
 
-def usable_lanes(contract: Contract, stream: Stream, tables: Mapping[str, LiveTable]) -> list[Lane]:
-    """Lanes with a whole-number row, whose every column the site has."""
+def usable_lanes(site: Site, stream: Stream) -> list[Lane]:
+    """Lanes with a whole-number row, whose every column the site has, and whose stamps it can
+    compare."""
+    tables = site.tables
     return [
         lane
-        for lane in contract.streams[stream].lanes
+        for lane in site.contract.streams[stream].lanes
         if (found := tables.get(lane.table)) is not None
+        and lane.table not in site.unordered
         and {lane.stamp, lane.row, lane.link}.issubset(found.columns)
         and found.columns[lane.row].sql_type in {"bigint", "decimal"}
         and all(
@@ -126,7 +130,7 @@ def _stream(site: Site, stream: Stream, decl: StreamDecl) -> StreamFacts:
         LaneFacts(
             lane.name, lane.table, lane.stamp in tables[lane.table].leads, tables[lane.table].rows
         )
-        for lane in usable_lanes(site.contract, stream, tables)
+        for lane in usable_lanes(site, stream)
     ) if readable else ()  # fmt: skip
     windowed = readable and is_windowed(decl, tables)
     key = site.contract.table(decl.table).key

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from agent.model.sheets import Counts, IntakeView, OutageLine, RowLine, Verdict
 from gui.i18n import Texts
+from gui.presenter.values import field_name, shown
 
 TONES = {
     Verdict.NEW: "good", Verdict.CHANGED: "accent", Verdict.REJECTED: "bad",
@@ -19,28 +19,17 @@ def what_row(texts: Texts, row: RowLine) -> str:
     if row.verdict is Verdict.REJECTED:
         facts = dict(row.facts)
         if "field" in facts:
-            facts["field"] = field_name(texts, str(facts["field"]))
+            facts["field"] = field_name(str(facts["field"]), texts)
         message = texts.message(row.code, facts)
         return " ".join(part for part in (message.title, message.next_step) if part)
     parts = []
     for change in row.changes:
-        name = field_name(texts, change.field)
+        name = field_name(change.field, texts)
         if change.now in (None, "", []):
-            parts.append(f"{name}: {_value(change.then)}")
+            parts.append(f"{name}: {shown(change.then, texts) or '-'}")
         else:
-            parts.append(f"{name}: {_value(change.now)} → {_value(change.then)}")
+            parts.append(f"{name}: {shown(change.now, texts)} → {shown(change.then, texts) or '-'}")
     return " · ".join(parts)
-
-
-def field_name(texts: Texts, field: str) -> str:
-    key = f"fields.{field}"
-    return texts(key) if texts.has(key) else field.replace("_", " ")
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return "-" if value in (None, "") else str(value)
 
 
 def summary(texts: Texts, counts: Counts) -> str:

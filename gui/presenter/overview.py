@@ -62,8 +62,8 @@ def numbers_view(s: Snapshot | None, texts: Texts) -> tuple[NumberView, ...]:
         ),
         number(
             "conflicts",
-            texts.number(s.open_conflicts),
-            "warn" if s.open_conflicts else "good",
+            texts.number(s.in_conflict),
+            "warn" if s.in_conflict else "good",
             _PLACES["conflicts"],
         ),
         number("parked", texts.number(s.parked), "warn" if s.parked else "good", _PLACES["parked"]),
@@ -72,7 +72,7 @@ def numbers_view(s: Snapshot | None, texts: Texts) -> tuple[NumberView, ...]:
 
 _PLACES = {
     "unsent": ("activity", ""),
-    "unverified": ("support", "doctor"),
+    "unverified": ("checks", "sides"),
     "conflicts": ("review", "conflicts"),
     "parked": ("review", "parked"),
 }
@@ -93,8 +93,7 @@ def proof_view(s: Snapshot | None, now: datetime, texts: Texts) -> ProofView:
     if proof is None:
         return ProofView(texts("overview.proof.none"), "", "idle")
     when = texts.when(proof.at, now)
-    rows, short = texts.number(proof.rows), proof.root[:12]
-    said = [texts("overview.proof.last", when=when, rows=rows, short=short)]
+    said = [texts("overview.proof.last", when=when, rows=texts.number(proof.rows))]
     if proof.excepted:
         said.append(texts("overview.proof.aside", count=texts.number(proof.excepted)))
     tip = texts("overview.proof.tip", since=texts.when(proof.since, now), root=proof.root)

@@ -34,8 +34,10 @@ class StatusView:
     icon: str
     head: str
     body: str
-    last_read: str
+    last_read: str  # a sentence; ``read_when`` is its time alone
     last_write: str
+    read_when: str
+    write_when: str
     to_review: int = 0
     review_queue: str = ""  # of Review, where the first of it waits
     is_calling: bool = False  # nothing was heard yet
@@ -71,6 +73,8 @@ def status_view(
         body=body,
         last_read=_at(s.last_read_at, "read", now, texts),
         last_write=_at(s.last_write_at, "write", now, texts),
+        read_when=_when(s.last_read_at, now, texts),
+        write_when=_when(s.last_write_at, now, texts),
         to_review=s.to_review,
         review_queue=next((name for name, n in review_counts(s).items() if n), ""),
         is_office_open=s.is_office_open,
@@ -81,7 +85,7 @@ def status_view(
 def review_counts(s: Snapshot) -> dict[str, int]:
     """What waits for a person, by the queues of the tab Review, in their order."""
     return {
-        "conflicts": s.open_conflicts,
+        "conflicts": s.in_conflict,
         "people": s.suspects,
         "tasks": s.tasks_open,
         "unsure": s.effects_unknown,
@@ -99,14 +103,17 @@ def _without_report(
     if trouble and trouble not in {"control.no_agent", "control.lost"}:
         body = texts.message(trouble).title
     s = report.snapshot if report is not None else None
+    read, write = (s.last_read_at, s.last_write_at) if s is not None else (None, None)
     return StatusView(
         state=state,
         tone=TONES[state],
         icon=f"tray/{state.value}",
         head=texts(f"status.{key}.head"),
         body=body,
-        last_read=_at(s.last_read_at if s else None, "read", now, texts),
-        last_write=_at(s.last_write_at if s else None, "write", now, texts),
+        last_read=_at(read, "read", now, texts),
+        last_write=_at(write, "write", now, texts),
+        read_when=_when(read, now, texts),
+        write_when=_when(write, now, texts),
         to_review=s.to_review if s else 0,
         is_calling=not is_silent,
         is_office_open=s.is_office_open if s else True,
@@ -206,9 +213,14 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _at(text: str | None, what: str, now: datetime, texts: Texts) -> str:
+    if text is None:
+        return texts(f"status.{what}.none")
+    return texts(f"status.{what}.at", when=_when(text, now, texts))
+
+
+def _when(text: str | None, now: datetime, texts: Texts) -> str:
     moment = _moment(text)
     if moment is None:
-        return texts(f"status.{what}.none")
+        return texts("status.not_yet")
     age_s = (now - moment).total_seconds()
-    word = texts.ago(age_s) if age_s < 3600 else texts.when(moment, now)
-    return texts(f"status.{what}.at", when=word)
+    return texts.ago(age_s) if age_s < 3600 else texts.when(moment, now)

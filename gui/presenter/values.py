@@ -53,14 +53,17 @@ def _text(value: str, texts: Texts) -> str:
     try:
         if _INSTANT.fullmatch(value):
             moment = datetime.fromisoformat(value).astimezone()
-            day, clock = texts.form.day(moment), texts.form.clock(moment)
-            return f"{day} {moment.year}, {clock} {moment:%Z}"
+            return f"{texts.form.date(moment)}, {texts.form.clock(moment)} {moment:%Z}"
         if _DAY.fullmatch(value):
-            moment = datetime.combine(date.fromisoformat(value), datetime.min.time())
-            return f"{texts.form.day(moment)} {moment.year}"
+            return texts.form.date(datetime.combine(date.fromisoformat(value), datetime.min.time()))
     except ValueError:  # looks like one and is none
         pass
     return value.replace("\n", " ")
+
+
+def person(who: str, texts: Texts) -> str:
+    """``Example, Anna (1980-02-03)`` with the date as this person writes dates."""
+    return _DAY.sub(lambda found: _text(found[0], texts), who)
 
 
 def why_text(reason: str, texts: Texts) -> str:

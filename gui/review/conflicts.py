@@ -29,12 +29,12 @@ from agent.model.review import (
     ResolveConflicts,
     UndoResolutions,
 )
-from gui.presenter.values import field_name, record_name, shown
+from gui.presenter.values import field_name, person, record_name, shown
 from gui.review.fields import FieldRow, heads
-from gui.review.lines import Line
 from gui.review.queue import Queue
 from gui.shell import Shell
 from gui.widgets.flow import Flow
+from gui.widgets.lines import Line
 from gui.widgets.parts import button, card, clear, column, label, row
 
 PREVIEWED = 60  # shown of a decision for many
@@ -88,7 +88,7 @@ class Conflicts(Queue):
             name = self._names.get(place) or where
             age = self.age(min(c.at for c in mine))
             lines.append(Line(place, name, fields, age, mine))
-        self.put(lines, -1 if self._more else len(self._open))
+        self.put(lines, -1 if self._more else None)
 
     def show_at(self, ident: str) -> None:
         for at, line in enumerate(self.view.held.rows):
@@ -111,8 +111,10 @@ class Conflicts(Queue):
         self._record = record
         box = self.fresh()
         where = record_name(record.place.stream.value, record.place.key, self.texts)
-        box.addWidget(label(record.who or where, "title", wrap=True))
-        box.addWidget(label(f"{where}. {self._why(record)}", "soft", wrap=True))
+        who = person(record.who, self.texts) or where
+        box.addWidget(label(who, "title", wrap=True))
+        about = f"{where[:1].upper()}{where[1:]}. {self._why(record)}"
+        box.addWidget(label(about, "soft", wrap=True))
         grid = QGridLayout()
         grid.setHorizontalSpacing(14)
         grid.setVerticalSpacing(10)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QGridLayout,
+    QLabel,
     QLineEdit,
     QRadioButton,
     QSizePolicy,
@@ -20,7 +23,7 @@ from agent.model.review import ConflictView
 from gui.i18n import Texts
 from gui.presenter.values import field_name, shown
 from gui.theme import set_tone
-from gui.widgets.parts import column, label
+from gui.widgets.parts import column, label, row
 
 _WHOLE = "*"
 
@@ -63,16 +66,12 @@ class FieldRow(QObject):
         self.group.buttonToggled.connect(lambda *_: self._look())
         self.typed.textChanged.connect(lambda _: self._look())
 
-    def _option(self, value: Any, side: str) -> QRadioButton:
+    def _option(self, value: Any, side: str) -> Option:
         text = shown(value, self._texts) or self._texts("review.empty")
-        made = _Wrapped(text)
+        # What moved since both agreed is marked by weight, not by colour.
+        made = Option(text, is_moved=value != self.conflict.base)
         side_word = self._texts(f"review.conflicts.heads.{side}")
         made.setAccessibleName(f"{self.field}, {side_word}: {text}")
-        made.setToolTip(text)
-        if value != self.conflict.base:
-            font = made.font()
-            font.setBold(True)  # what moved since both agreed is marked by weight, not by colour
-            made.setFont(font)
         self.group.addButton(made)
         return made
 
@@ -88,10 +87,13 @@ class FieldRow(QObject):
         self._look()
         return line + 1
 
-    def _side(self, option: QRadioButton, side: str, at: datetime | None) -> QVBoxLayout:
+    def _side(self, option: Option, side: str, at: datetime | None) -> QVBoxLayout:
         """The value, and when it was read here or asked for there. The clocks are two, so nothing
         offers to take the newer one."""
-        box = column(option, gap=0)
+        value = row(option, option.words, gap=2)
+        value.setStretch(1, 1)
+        value.setAlignment(option, Qt.AlignmentFlag.AlignTop)
+        box = column(value, gap=0)
         if at is not None:
             when = self._texts.when(at, self._now)
             told = label(
@@ -159,9 +161,35 @@ class FieldRow(QObject):
         self.changed.emit()
 
 
-class _Wrapped(QRadioButton):
-    """A radio button whose long text ends in dots instead of widening the window."""
+class Option(QRadioButton):
+    """A value to choose; its ``words`` lie beside it, because a radio button's own cannot wrap."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(text if len(text) <= 30 else text[:28] + "…")
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+    def __init__(self, text: str, *, is_moved: bool) -> None:
+        super().__init__()
+        self.setFixedWidth(26)  # the circle alone
+        self.words = _Words(_breakable(text), self)
+        if is_moved:
+            font = self.words.font()
+            font.setBold(True)
+            self.words.setFont(font)
+
+
+class _Words(QLabel):
+    """A click on them chooses."""
+
+    def __init__(self, text: str, option: QRadioButton) -> None:
+        super().__init__(text)
+        self._option = option
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setWordWrap(True)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        self.setContentsMargins(0, 4, 0, 0)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self._option.setFocus(Qt.FocusReason.MouseFocusReason)
+        self._option.click()
+
+
+def _breakable(text: str) -> str:
+    """Lines may end within an address or a long number, too."""
+    return re.sub(r"([@._/-])(?=\w)", "\\1\u200b", text)

@@ -18,10 +18,10 @@ from agent.model.records import (
 )
 from gui import a11y
 from gui.presenter.values import record_name, why_text
-from gui.review.lines import Line
 from gui.review.queue import Queue
 from gui.shell import Shell
 from gui.widgets.flow import Flow
+from gui.widgets.lines import Line
 from gui.widgets.parts import button, card, column, label
 
 _MOST = 300

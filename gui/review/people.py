@@ -23,10 +23,10 @@ from agent.model.review import (
     UnmergeContact,
 )
 from gui.presenter.values import field_name, record_name, shown
-from gui.review.lines import Line
 from gui.review.queue import Queue
 from gui.shell import Shell
 from gui.theme import set_tone
+from gui.widgets.lines import Line
 from gui.widgets.parts import button, card, column, label, row
 
 _MARKS = {"equal": "=", "similar": "≈", "differs": "≠", "missing": ""}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agent.model.review import ForgetPolicy, ListPolicies, PolicyLine, PolicyPage
 from gui.presenter.values import field_name
-from gui.review.lines import Line
 from gui.review.queue import Queue
+from gui.widgets.lines import Line
 from gui.widgets.parts import button, card, column, label, row
 
 

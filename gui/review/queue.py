@@ -13,9 +13,9 @@ from agent.errors import AgentError
 from agent.model.asking import Request, Settlement
 from agent.model.records import Named, NameThem
 from gui import a11y
-from gui.review.lines import Line, LineView
 from gui.shell import Shell
 from gui.theme import set_tone
+from gui.widgets.lines import Line, LineView
 from gui.widgets.parts import GAP, button, clear, column, label, row
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Queue(QWidget):
         self.shown: object = None  # ident of what the detail shows
         self.is_held = False  # the detail shows something of no line; leave it
         self.view = LineView(shell.theme, self.say("list"), several=self.several)
-        self.view.setMinimumWidth(250)
+        self.view.setMinimumWidth(220)
         self.above = row()
         self.empty = label("", "soft", wrap=True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -59,9 +59,9 @@ class Queue(QWidget):
         split = QSplitter()
         split.addWidget(left)
         split.addWidget(right)
-        split.setStretchFactor(0, 2)
-        split.setStretchFactor(1, 5)
-        split.setSizes([290, 640])
+        split.setStretchFactor(0, 1)
+        split.setStretchFactor(1, 4)
+        split.setSizes([240, 690])
         split.setChildrenCollapsible(False)
         split.setHandleWidth(GAP + 4)
         self.setLayout(column(split, gap=0))

@@ -20,12 +20,12 @@ from agent.model.review import (
     TaskView,
 )
 from gui import a11y
-from gui.presenter.values import field_name, record_name, shown
-from gui.review.lines import Line
+from gui.presenter.values import field_name, person, record_name, shown
 from gui.review.queue import Queue
 from gui.shell import Shell
 from gui.theme import set_tone
 from gui.widgets.flow import Flow
+from gui.widgets.lines import Line
 from gui.widgets.parts import button, card, column, label, row
 
 _FILE = "content_base64"
@@ -76,7 +76,13 @@ class Tasks(Queue):
         box = self.fresh()
         box.addWidget(label(self.say(f"todo.{line.kind.value}"), "title", wrap=True))
         about = ", ".join(
-            filter(None, (task.who, record_name(line.stream.value, line.key, self.texts)))
+            filter(
+                None,
+                (
+                    person(task.who, self.texts),
+                    record_name(line.stream.value, line.key, self.texts),
+                ),
+            )
         )
         box.addWidget(label(about, "subtitle", wrap=True))
         grid = QGridLayout()
@@ -110,6 +116,9 @@ class Tasks(Queue):
         self.note.textChanged.connect(lambda text: cannot.setEnabled(bool(text.strip())))
         done = button(self.say("done"), lambda: self._close(number, done=True), "primary")
         done.setObjectName("done")
+        width = max(each.sizeHint().width() for each in (cannot, done))
+        for each in (cannot, done):
+            each.setMinimumWidth(width)
         lines = column(gap=10)
         for text, field, act in ((reason, self.note, cannot), (record, self.key, done)):
             line = row(field, act)

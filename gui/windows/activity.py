@@ -61,7 +61,7 @@ class Activity(Tab):
             self._columns(), shell.theme.colour, lambda line: line.number, self._fetch
         )
         self.table = table(
-            self.model, texts("activity.list"), stretch=1, widths={0: 150, 2: 150, 3: 120}
+            self.model, texts("activity.list"), stretch=1, widths={0: 124, 2: 136, 3: 104}
         )
         self.table.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.empty = label("", "soft", wrap=True)

@@ -92,12 +92,12 @@ class DataMap(Tab):
             texts("map.table"),
             stretch=3,
             widths={
-                0: 100,
-                1: 146,
-                2: 162,
+                0: 92,
+                1: 136,
+                2: 154,
                 4: self._widest("ways", _WAYS),
-                5: 130,
-                6: 90,
+                5: 112,
+                6: 64,
             },
         )
         across = self.table.horizontalHeader()

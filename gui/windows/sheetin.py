@@ -29,7 +29,8 @@ from agent.model.sheets import (
 from gui import a11y
 from gui.handing import Follower, Sender
 from gui.models.rows import Column, RowsModel
-from gui.presenter.manual import TONES, field_name, intake_ends, summary, what_row
+from gui.presenter.manual import TONES, intake_ends, summary, what_row
+from gui.presenter.values import field_name, person
 from gui.shell import Shell
 from gui.theme import set_tone
 from gui.widgets.parts import GAP, button, card, clear, column, label, row, shrinks
@@ -151,7 +152,10 @@ class SheetIn(QWidget):
                 lambda r: say(f"manual.verdict.{r.verdict.value}"),
                 tone=lambda r: TONES[r.verdict],
             ),
-            Column(say("manual.in.who"), lambda r: r.who or ("" if r.key is None else str(r.key))),
+            Column(
+                say("manual.in.who"),
+                lambda r: person(r.who, self.texts) or ("" if r.key is None else str(r.key)),
+            ),
             Column(
                 say("manual.in.what"), lambda r: what_row(say, r), tip=lambda r: what_row(say, r)
             ),
@@ -199,7 +203,7 @@ class SheetIn(QWidget):
     def _seen(self, look: SheetLook) -> None:
         self._show_mapping(look)
         if look.code:
-            facts = {"field": field_name(self.texts, look.what) if look.what else "…"}
+            facts = {"field": field_name(look.what, self.texts) if look.what else "…"}
             message = self.texts.message(look.code, facts)
             self.summary.setText(f"{message.title} {message.next_step}")
             self.columns.setChecked(True)
@@ -234,7 +238,7 @@ class SheetIn(QWidget):
             fields = QComboBox()
             fields.addItem(say("manual.in.unused"), "")
             for field in look.can:
-                fields.addItem(field_name(say, field), field)
+                fields.addItem(field_name(field, say), field)
             fields.setCurrentIndex(max(fields.findData(field_of.get(head, "")), 0))
             fields.activated.connect(
                 lambda _, h=head, box=fields: self._choose(

@@ -87,8 +87,8 @@ class Side(QFrame):
         self._state_icon.setFixedSize(24, 24)
         self._head = label("", "", wrap=True)
         self._head.setObjectName("side-state")
-        self._read = label("", "caption", wrap=True)
-        self._write = label("", "caption", wrap=True)
+        self._read = _Moment(shell.texts("status.read.label"))
+        self._write = _Moment(shell.texts("status.write.label"))
         name = label(shell.texts("shell.product"), "subtitle")
         inside = column(
             row(self._mark, name, None, gap=10),
@@ -110,21 +110,39 @@ class Side(QFrame):
 
     def choose(self, name: str) -> None:
         self.buttons[name].setChecked(True)
+        # One stop for all, the chosen one: Qt sees to that only where a person has clicked.
+        for button in self.buttons.values():
+            policy = Qt.FocusPolicy.StrongFocus if button.isChecked() else Qt.FocusPolicy.ClickFocus
+            button.setFocusPolicy(policy)
 
     def show_status(self, view: StatusView) -> None:
         self._state_icon.setPixmap(self._shell.theme.icon(view.icon).pixmap(24, 24))
         a11y.name(self._state_icon, view.head)
-        for part, text in (
-            (self._head, view.head), (self._read, view.last_read), (self._write, view.last_write),
-        ):  # fmt: skip
-            if part.text() != text:
-                part.setText(text)
+        if self._head.text() != view.head:
+            self._head.setText(view.head)
+        self._read.show_when(view.read_when, view.last_read)
+        self._write.show_when(view.write_when, view.last_write)
         set_tone(self._head, view.tone if view.tone in {"good", "warn", "bad"} else "")
 
     def _dress(self) -> None:
         for button in self.buttons.values():
             button.dress()
         self._mark.setPixmap(self._shell.theme.icon("bridgework").pixmap(28, 28))
+
+
+class _Moment(QWidget):
+    """What and when, each on a line of its own: an age that grows by a digit moves nothing."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._when = label("", "caption", wrap=True)
+        self.setLayout(column(label(what, "label", wrap=True), self._when, gap=0))
+
+    def show_when(self, text: str, sentence: str) -> None:
+        if self._when.text() != text:
+            self._when.setText(text)
+            a11y.name(self._when, sentence)
+            self.setToolTip(sentence)
 
 
 def focus_first(widget: QWidget) -> None:

@@ -30,6 +30,7 @@ from gui.models.rows import Column, RowsModel
 from gui.presenter.offer import Offer, offer, place_of
 from gui.shell import Shell
 from gui.theme import set_tone
+from gui.widgets.lines import Line, LineView
 from gui.widgets.parts import GAP, button, card, column, label, row
 from gui.widgets.progress import Progress
 from gui.widgets.table import table
@@ -91,17 +92,7 @@ class Support(Tab):
         self.copy = button(say("support.doctor.copy"), self._copy)
         self.copy.setEnabled(False)
         self.verdict = label(say("support.doctor.wait"), "soft", wrap=True)
-        self.steps = RowsModel[Checked](
-            [
-                Column(say("support.doctor.step"), self._title, tip=self._title),
-                Column(say("support.doctor.result"), self._result, tone=self._tone),
-                Column(say("support.doctor.found"), self._found, tip=self._found),
-            ],
-            self.shell.theme.colour,
-            lambda c: c.topic,
-        )
-        self.shell.theme.changed.connect(self.steps.repaint)
-        self.list = table(self.steps, say("support.doctor.list"), stretch=2, widths={0: 165, 1: 80})
+        self.list = LineView(self.shell.theme, say("support.doctor.list"))
         self.list.selectionModel().currentRowChanged.connect(self._choose)
         self.detail = label("", "", wrap=True)
         self.detail.setTextInteractionFlags(
@@ -128,7 +119,7 @@ class Support(Tab):
 
     def _run(self) -> None:
         self.run.setEnabled(False)
-        self.steps.show([])
+        self.list.held.show([])
         self.detail.setText("")
         self._show_offer(None)
         self.shell.link.ask(RunDoctor(), self._watch, failed=self._sorry, owner=self)
@@ -139,7 +130,7 @@ class Support(Tab):
     def _step(self, job: Job) -> None:
         if job.result is not None:
             self._diagnosis = msgspec.convert(job.result, Diagnosis)
-            self.steps.show(self._diagnosis.checks)
+            self.list.held.show([self._line(checked) for checked in self._diagnosis.checks])
         title = self._diagnosis.next_title
         text = self.texts("support.doctor.running", title=title) if title else ""
         self.checking.show_at(job.done, job.total, "")
@@ -168,9 +159,13 @@ class Support(Tab):
         for wanted in order:  # what needs a person is shown at once
             at = next((n for n, c in enumerate(checks) if _worst(c) is wanted), None)
             if at is not None:
-                self.list.selectRow(at)
+                self.list.choose(at)
                 return
-        self.list.selectRow(0)
+        self.list.choose(0)
+
+    def _line(self, checked: Checked) -> Line:
+        title, found, result = self._title(checked), self._found(checked), self._result(checked)
+        return Line(checked.topic, title, found, result, checked, self._tone(checked))
 
     def _title(self, checked: Checked) -> str:
         """In the window's language; a step it does not know as the agent names it."""
@@ -194,9 +189,10 @@ class Support(Tab):
         return told or self.texts("support.doctor.fine")
 
     def _choose(self) -> None:
-        checked = self.steps.row(self.list.currentIndex().row())
-        if checked is None:
+        line = self.list.held.row(self.list.currentIndex().row())
+        if line is None:
             return
+        checked: Checked = line.what
         lines, offers = [], []
         for finding in checked.findings:
             if finding.severity in {Severity.OK, Severity.NOTE} and len(checked.findings) > 4:

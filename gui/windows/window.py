@@ -77,9 +77,11 @@ class Window(QMainWindow):
         name = name if name in self._kinds else next(iter(self._kinds))
         tab = self.built(name)
         self.side.choose(name)
-        if self.focusWidget() in {None, *self.side.buttons.values()}:
-            self.side.buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
         self.pages.setCurrentWidget(tab)
+        # Qt hands the focus of a hidden page on to whatever comes next, now or later.
+        now = self.focusWidget()
+        if now is None or not tab.isAncestorOf(now):
+            self.side.buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
         self.setWindowTitle(
             self.shell.texts("shell.window", tab=self.shell.texts(f"tabs.{name}.title"))
         )

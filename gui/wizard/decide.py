@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QTime
+from PySide6.QtCore import QLocale, QTime
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -257,7 +257,7 @@ class Hours(Page):
             for at, (key, default) in enumerate((("opens", (8, 0)), ("closes", (17, 0)))):
                 found = getattr(opening, key, None)
                 edit = QTimeEdit(QTime(found.hour, found.minute) if found else QTime(*default))
-                edit.setDisplayFormat("HH:mm")
+                edit.setDisplayFormat(QLocale.system().timeFormat(QLocale.FormatType.ShortFormat))
                 edit.setButtonSymbols(QTimeEdit.ButtonSymbols.NoButtons)
                 edit.setAccessibleName(f"{name}: {self.say(key)}")
                 edit.setEnabled(opening is not None and not locked)

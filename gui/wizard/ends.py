@@ -106,6 +106,10 @@ class Done(Page):
     def next_text(self) -> str:
         return self.say("close")
 
+    @property
+    def next_kind(self) -> str:
+        return ""
+
     def enter(self) -> None:
         box = self.fresh()
         for key in ("now", "icon", "people"):

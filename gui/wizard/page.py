@@ -96,6 +96,11 @@ class Page(QWidget):
     def next_text(self) -> str:
         return self.shell.texts("wizard.next")
 
+    @property
+    def next_kind(self) -> str:
+        """The main button, unless the page has one of its own."""
+        return "primary"
+
     def enter(self) -> None:
         """It is shown: ask for what it needs."""
 

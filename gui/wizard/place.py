@@ -78,7 +78,11 @@ class Find(Page):
             if f.kind in kinds
         ]
         self._choices += [(kind, {}) for kind in page.kinds]
-        texts += [self.say("by_hand", title=kind.title) for kind in page.kinds]
+        # Beside what was found each system stands once more, to be filled in.
+        texts += [
+            self.say("by_hand", title=kind.title) if page.found else kind.title
+            for kind in page.kinds
+        ]
         self.offers = QButtonGroup(self)
         choices = column(gap=2)
         for at, text in enumerate(texts):
@@ -275,9 +279,7 @@ class Proof(Page):
             return self.say("no_time")
         moment = datetime.fromisoformat(text)
         form = self.shell.texts.form
-        return self.say(
-            "wall", day=form.day(moment), year=str(moment.year), clock=form.clock(moment)
-        )
+        return self.say("wall", day=form.date(moment), clock=form.clock(moment))
 
     def _not_ours(self) -> None:
         if self._proof is not None:

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QMainWindow,
     QProgressBar,
-    QPushButton,
     QStackedWidget,
     QWidget,
 )
@@ -21,13 +20,14 @@ from agent.model.setup import GetSetup, PairByCode, SetupView, Step
 from gui import a11y
 from gui.link import Standing
 from gui.shell import Shell
-from gui.theme import set_tone
+from gui.theme import set_kind, set_tone
 from gui.widgets.parts import EDGE, GAP, button, column, label, row
 from gui.wizard.decide import Conflicts, Hours, Scope
 from gui.wizard.ends import Done, Preview, Welcome
 from gui.wizard.page import Page
 from gui.wizard.pair import Pair
 from gui.wizard.place import Find, Proof
+from gui.wizard.stepbutton import StepButton
 
 PAGES: tuple[type[Page], ...] = (
     Welcome, Pair, Find, Proof, Scope, Conflicts, Hours, Preview, Done,
@@ -60,7 +60,7 @@ class Wizard(QMainWindow):
             page.ready_changed.connect(self._look)
             self._kinds[kind.name] = page
             self.pages.addWidget(page)
-        self.steps = {kind.name: self._step_button(kind, at) for at, kind in enumerate(PAGES, 1)}
+        self.steps = {kind.name: self._step_button(kind) for kind in PAGES}
         side_box = column(
             label(texts("wizard.heading"), "subtitle", wrap=True),
             GAP // 2,
@@ -220,9 +220,9 @@ class Wizard(QMainWindow):
         elif standing is Standing.DOWN and self.page.name != "done":
             self._tell(self.shell.texts("wizard.no_agent"), "warn")
 
-    def _step_button(self, kind: type[Page], at: int) -> QPushButton:
-        made = button("", lambda: self.go_to(kind.name), "nav")
-        made.setCheckable(True)
+    def _step_button(self, kind: type[Page]) -> StepButton:
+        made = StepButton(self.shell, self.shell.texts(f"wizard.{kind.name}.step"))
+        made.clicked.connect(lambda _=False: self.go_to(kind.name))
         made.setObjectName(f"step-{kind.name}")
         return made
 
@@ -235,9 +235,7 @@ class Wizard(QMainWindow):
             page = self._kinds[name]
             is_done = bool(page.step and done.get(page.step))
             is_here = page is self.page
-            mark = "✓" if is_done else str(at) if page.step else "•"
-            text = f"{mark}   {texts(f'wizard.{name}.step')}"
-            made.setText(text)
+            made.set_mark("✓" if is_done else str(at) if page.step else "•")
             state = "done" if is_done else "here" if is_here else "open"
             made.setAccessibleName(
                 f"{texts(f'wizard.{name}.step')}, {texts(f'wizard.mark.{state}')}"
@@ -247,6 +245,7 @@ class Wizard(QMainWindow):
             reachable = reachable or (page.step is not None and page.step == first_open)
             made.setEnabled(reachable and not self._is_busy)
         page = self.page
+        set_kind(self.next, page.next_kind)
         self.next.setText(page.next_text)
         self.next.setAccessibleName(page.next_text)
         self.next.setEnabled(page.is_ready and not self._is_busy)

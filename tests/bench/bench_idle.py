@@ -21,7 +21,7 @@ from agent.sandbox.practice.create import PracticePlan
 from tests.bench.rig import ZONE, Rig, cpu_s, emit, options, rows_of, show
 
 ROUNDS = 3
-GATE_S = 0.05  # sync.gate_ms
+GATE_S = 0.065  # sync.gate_ms
 
 
 def _cpu_share(process: psutil.Process, for_s: float) -> float:

@@ -103,6 +103,7 @@ class Rig:
         self.crm_db = self.folder / "crm.db"
         self.slow_log = Path()
         self.secrets: dict[str, str] = {}  # further secret settings, by environment variable
+        self.crm_nice = 0  # 19: it shall take nothing from what is measured here
         self.crm_seen_as = ""  # how the agent reaches the CRM, where something stands in between
         self._server: MariaDb | None = None
         self._crm: subprocess.Popen[str] | None = None
@@ -174,7 +175,8 @@ class Rig:
     def _start_crm(self, port: int = 0) -> None:
         with (self.folder / "crm.log").open("wb") as log:
             self._crm = subprocess.Popen(
-                [sys.executable, "-m", "tests.bench.crm_process", str(self.crm_db),
+                ["nice", "-n", str(self.crm_nice),
+                 sys.executable, "-m", "tests.bench.crm_process", str(self.crm_db),
                  str(self.kept.crm_port if self.kept else port), self.crm_seen_as],
                 stdout=subprocess.PIPE, stderr=log, text=True,
             )  # fmt: skip

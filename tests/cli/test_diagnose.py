@@ -78,6 +78,9 @@ def test_one_page_and_one_file_without_a_patient_in_it(
     assert told["kind"] == kind
     assert told["canary"]["rows"] > 0
     assert told["canary"]["wrong"] == 0
+    assert told["streaming"]["rows"] > 100
+    assert 0 <= told["streaming"]["grown_mb"] < 100
+    assert f"the reader grew by {told['streaming']['grown_mb']:.1f} MB" in done.output
     assert told["unreadable"] == []
     assert [line["taken_for"] for line in told["mistakes"]] == ["pms.schema_drift"] * 2
     assert "NOT understood" not in done.output

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from agent.errors import ExitCode
 from agent.support.messages import Catalogue
 from tests.cli.conftest import Bridgework
@@ -18,6 +20,22 @@ def test_findings_of_the_doctor(bridgework: Bridgework) -> None:
         as_json = json.loads(bridgework(*asked, "doctor", "--json").output)
         texts = {f["code"]: f["text"] for check in as_json["checks"] for f in check["findings"]}
         assert texts["journal.none"] == said
+
+
+def test_a_report_is_in_one_language_and_a_persons_own_comes_first(
+    bridgework: Bridgework, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Headings and findings; ``BRIDGEWORK_LANGUAGE`` is this person's."""
+    spanish = bridgework(*SPANISH, "status").output
+    assert "Cambio más antiguo por enviar" in spanish
+    assert "Oldest" not in spanish
+    assert "Este ordenador" in bridgework(*SPANISH, "doctor").output
+    monkeypatch.setenv("BRIDGEWORK_LANGUAGE", "en")
+    assert "Oldest change not sent yet" in bridgework(*SPANISH, "status").output
+    monkeypatch.setenv("BRIDGEWORK_LANGUAGE", "es")
+    assert "Cambio más antiguo" in bridgework("status").output
+    monkeypatch.setenv("BRIDGEWORK_LANGUAGE", "../en")
+    assert "Cambio más antiguo" in bridgework(*SPANISH, "status").output
 
 
 def test_errors(bridgework: Bridgework) -> None:

@@ -179,7 +179,7 @@ def test_a_parked_record_is_named_with_its_reason(stage: Stage, bridgework: Brid
         link.execute("UPDATE patient SET Address=CAST(x'fffe' AS TEXT) WHERE PatNum=4")
         link.commit()
     assert bridgework("sync").exit_code == ExitCode.FAILED
-    assert "bridgework journal parked" in bridgework("status").stdout
+    assert "bridgework parked list" in bridgework("status").stdout
     (record,) = json.loads(bridgework("journal", "parked", "--json").stdout)
     assert (record["stream"], record["key"], record["reason"]) == (
         "patient", 4, "text.undecodable",

@@ -14,6 +14,7 @@ from agent.cli import main
 from agent.config import Paths, load_settings, open_secrets
 from agent.journal.journal import Journal
 from agent.model.metrics import AlertsTold, MetricsText, ReadMetrics, RehearseAlert
+from agent.model.promises import Checks, ShowChecks
 from agent.model.status import Report
 from agent.runtime.clock import SystemClock
 from agent.runtime.fallback.build import build_counter
@@ -104,6 +105,7 @@ def agent(filled: Paths) -> Iterator[Agent]:
             ),
             ReadMetrics: lambda _, __: MetricsText(""),
             RehearseAlert: lambda _, __: AlertsTold({}, ()),
+            ShowChecks: lambda _, __: Checks((), (), None),
         },
     )  # fmt: skip
     yield made

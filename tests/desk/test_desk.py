@@ -43,7 +43,7 @@ def test_who_changes_or_sees_values_is_a_manager() -> None:
         "effects.list", "safety.show", "commands.list", "commands.show", "audit.verify",
         "csv.pending", "csv.intakes", "outages.list",
         "activity.list", "pulse", "check.now", "log.read", "parked.list", "map.show", "map.export",
-        "metrics",
+        "metrics", "checks.show",
     }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from tests.e2e.crm_side import Asked
 
 BY_API = 23  # securitylog.LogSource
+PATIENT_EDIT = 108  # securitylog.PermType
 Rows = Callable[..., list[tuple[Any, ...]]]
 Run = Callable[..., str]
 
@@ -64,12 +65,12 @@ class Person:
                 "SELECT CommlogNum FROM commlog WHERE Note LIKE %s LIMIT 1", f"%{one.token}%"
             )
         else:
-            about = "PermType=108 AND PatNum" if effect["stream"] == "patient" else "FKey"
-            column = about.rpartition(" ")[2]
+            of_patient = effect["stream"] == "patient"
+            column = "PatNum" if of_patient else "FKey"
             since = datetime.fromisoformat(effect["at"]).astimezone(self._zone)
             found = self._rows(
-                f"SELECT {column} FROM securitylog WHERE {about}=%s AND LogSource=%s"
-                " AND LogDateTime>=%s LIMIT 1",
-                int(effect["key"]), BY_API, f"{since:%Y-%m-%d %H:%M:%S}",
+                f"SELECT {column} FROM securitylog WHERE {column}=%s AND LogSource=%s"
+                " AND LogDateTime>=%s AND (PermType=%s OR NOT %s) LIMIT 1",
+                int(effect["key"]), BY_API, f"{since:%Y-%m-%d %H:%M:%S}", PATIENT_EDIT, of_patient,
             )  # fmt: skip
         return int(found[0][0]) if found else None

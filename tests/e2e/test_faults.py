@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -115,14 +115,19 @@ def test_a_stamp_storm_sends_nothing(stage: Stage) -> None:
     assert effects(stage) - before <= 1 + len(deed.also)
 
 
-def test_mass_deletion_meets_the_brake_and_a_person_releases_it(stage: Stage) -> None:
+def test_mass_deletion_meets_the_brake_and_a_person_releases_it(
+    stage: Stage, record_property: Callable[[str, object], None]
+) -> None:
     count = run_sql(stage, "DELETE FROM commlog")
     assert count > 20
     until(lambda: said(stage).state is State.ACTION_NEEDED, 30)
     codes = {finding.code for finding in said(stage).snapshot.findings}
     assert "guard.mass_change" in codes
     # The CRM still holds every one of them; the rest of the practice goes on.
-    assert stage.compare().of(Stream.COMMUNICATION).extra == count
+    extra = stage.compare().of(Stream.COMMUNICATION).extra
+    assert extra == count
+    record_property("deleted at once", count)
+    record_property("held back until a person's word", extra)
     deed = Life(stage.desk, seed=6).step(DeedKind.BOOK)
     assert stage.watcher.wait([(deed.stream, deed.key)], deed.at_wall, 5)
     stage.stop_agent()

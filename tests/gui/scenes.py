@@ -17,7 +17,7 @@ from gui.theme import Scheme, svg_icon
 from gui.widgets.parts import label
 from gui.windows.tabs import TABS
 from tests.gui.decisions import DECISIONS
-from tests.gui.scenes_byhand import by_hand, doctor
+from tests.gui.scenes_byhand import by_hand, checks_found, doctor
 
 Settle = Callable[[Callable[[], bool]], None]  # runs the event loop until it holds
 Scene = Callable[[Desktop, Settle], QWidget]
@@ -81,5 +81,5 @@ def _told(desktop: Desktop, settle: Settle) -> QWidget:
 
 SHEETS: dict[str, Scene] = {"tray-states": _tray_states}  # pictures only, no windows of ours
 SCENES: dict[str, Scene] = {**{tab.name: _tab(tab.name) for tab in TABS}, **DECISIONS}
-SCENES |= {"by-hand": by_hand, "doctor": doctor}
+SCENES |= {"by-hand": by_hand, "checks-found": checks_found, "doctor": doctor}
 SCENES |= {"settings": _dialog("settings"), "about": _dialog("about"), "told": _told}

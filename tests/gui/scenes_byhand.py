@@ -1,4 +1,4 @@
-"""Scenes of tab By hand and tab Support: a file looked at, the doctor's list, a report's parts."""
+"""Scenes of tabs By hand, Checks and Support: what they show once something was asked for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QWidget
 
 from gui.app import Desktop
+from gui.windows.checks import Checks
 from gui.windows.manual import Manual
 from gui.windows.support import Support
 
@@ -36,14 +37,29 @@ def by_hand(desktop: Desktop, settle: Settle) -> QWidget:
     return window
 
 
+def checks_found(desktop: Desktop, settle: Settle) -> QWidget:
+    """Records worth a look."""
+    window = desktop.window
+    window.bring_up("checks")
+    tab = window.tab
+    assert isinstance(tab, Checks)
+    settle(lambda: bool(tab.lines.rows))
+    if not tab.rules.rows:
+        tab.review.click()
+        settle(lambda: tab.review.isEnabled() and bool(tab.rules.rows))
+    settle(lambda: True)
+    tab.show_found()
+    return window
+
+
 def doctor(desktop: Desktop, settle: Settle) -> QWidget:
     window = desktop.window
     window.bring_up("support")
     tab = window.tab
     assert isinstance(tab, Support)
-    if not tab.steps.rows:
+    if not tab.list.held.rows:
         tab.run.click()
-        settle(lambda: tab.run.isEnabled() and bool(tab.steps.rows))
+        settle(lambda: tab.run.isEnabled() and bool(tab.list.held.rows))
         tab.preview.click()
         settle(lambda: bool(tab.parts.rows))
     return window

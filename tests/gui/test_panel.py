@@ -80,7 +80,7 @@ def test_a_second_start_shows_the_first_ones_window_and_quit_ends_it(
 ) -> None:
     panel.wait_icons(1)
     assert _second(panel, practice, "--show", "log") == 0
-    found = panel.run("xdotool", "search", "--sync", "--name", "Bridgework .* Log")
+    found = panel.run("xdotool", "search", "--sync", "--name", "Log .* Bridgework")
     assert found.strip()
     panel.wait_icons(1)
     assert _second(panel, practice, "--quit") == 0  # what the installer says before an upgrade

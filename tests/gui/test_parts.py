@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -169,13 +171,13 @@ def test_the_second_start_hands_over_and_the_first_hears(qtbot: QtBot, tmp_path:
     assert first.listens
     heard: list[tuple[str, ...]] = []
     first.wanted.connect(lambda *wish: heard.append(wish))
-    # In the product these are two processes; here the first listens on a thread of Qt's loop.
-    from threading import Thread
-
-    second = Thread(target=call_first, args=(name, "show", "log", "x"))
-    second.start()
-    qtbot.waitUntil(lambda: bool(heard), timeout=5000)
-    second.join(5)
+    calling = (
+        "import sys; from PySide6.QtCore import QCoreApplication as A; a = A([]);"
+        " from gui.single import call_first; sys.exit(not call_first(*sys.argv[1:]))"
+    )
+    second = subprocess.Popen([sys.executable, "-c", calling, name, "show", "log", "x"])
+    qtbot.waitUntil(lambda: bool(heard), timeout=20_000)
+    assert second.wait(20) == 0
     assert heard == [("show", "log", "x")]
     first.close()
 

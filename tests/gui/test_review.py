@@ -98,7 +98,7 @@ def test_a_conflict_by_keyboard_and_taken_back(review: Review, office: Stage, qt
     qtbot.keyClick(queue.view, Qt.Key.Key_2)
     assert queue.rows[1].winner == "crm"
     held = {row.field: row.result.text() for row in queue.rows}
-    assert held[queue.rows[1].field] in {"Birch Hollow", queue.rows[1].crm.text()}
+    assert held[queue.rows[1].field] in {"Birch Hollow", queue.rows[1].crm.words.text()}
     qtbot.keyClick(queue.view, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: queue.undo.isVisible(), timeout=WAIT_MS)
     waiting.wait(office, lambda s: s.open_conflicts == before - 2)

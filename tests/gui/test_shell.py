@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import shiboken6
 from PySide6.QtCore import QSize
+from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from agent.cli.stage import Stage
@@ -19,6 +21,7 @@ from gui.link import Standing
 from gui.prefs import Prefs
 from gui.presenter.notices import BROKEN, REVIEW, Notice
 from gui.presenter.overview import FindingView, Remedy
+from gui.windows.checks import Checks
 from gui.windows.overview import Overview
 from gui.windows.review import Review
 from gui.windows.settings import Settings
@@ -197,3 +200,46 @@ def test_another_language_holds_at_once_and_everything_stays_where_it_was(
     desktop.window.open_at("activity")
     desktop.shell.tell("Bien", "good")
     assert desktop.window.notice.isVisible()
+
+
+def test_the_practices_language_is_that_of_who_chose_none(
+    window: Window, desktop: Desktop, prefs: Prefs, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(language: str) -> None:
+        report = desktop.link.report
+        assert report is not None
+        snapshot = msgspec.structs.replace(report.snapshot, language=language)
+        spoken = msgspec.structs.replace(report, snapshot=snapshot)
+        monkeypatch.setattr(desktop.link, "report", spoken)
+        desktop._reported()
+
+    assert desktop.texts.language == "en"
+    desktop.link.report_changed.disconnect(desktop._reported)  # the real agent says otherwise
+    told("es")
+    qtbot.waitUntil(lambda: desktop.texts.language == "es")
+    prefs.put("language", "en")  # a person's own choice comes first
+    qtbot.waitUntil(lambda: desktop.texts.language == "en")
+    told("")
+    told("es")
+    qtbot.wait(50)
+    assert desktop.texts.language == "en"
+
+
+def test_the_focus_goes_with_the_tab_and_stays_in_place_when_a_button_is_switched_off(
+    window: Window, qtbot: QtBot
+) -> None:
+    window.open_at("review")
+    tab = window.tab
+    assert isinstance(tab, Review)
+    tab.findChildren(QPushButton)[1].setFocus()
+    window.open_at("manual")
+    qtbot.wait(300)  # what the agent answers switches buttons off and on
+    assert window.focusWidget() is not window.side.buttons["review"]
+    window.open_at("checks")
+    checks = window.tab
+    assert isinstance(checks, Checks)
+    qtbot.waitUntil(lambda: bool(checks.lines.rows), timeout=10_000)
+    checks.compare.setFocus()
+    checks.compare.setEnabled(False)
+    assert window.focusWidget() is checks.table  # the next thing below, not the window's first
+    checks.compare.setEnabled(True)

@@ -15,7 +15,7 @@ from gui.theme import Scheme, colours, style_sheet, svg_icon, svg_text
 
 GROUNDS = ("ground", "surface", "sunken")
 TEXT_ON = [
-    *((ink, on) for ink in ("ink", "soft", "accent") for on in GROUNDS),
+    *((ink, on) for ink in ("ink", "soft", "off", "accent") for on in GROUNDS),
     *((tone, on) for tone in ("good", "warn", "bad", "idle") for on in ("surface", "ground")),
     *((tone, f"{tone}_soft") for tone in ("good", "warn", "bad", "idle", "accent")),
     *(("ink", f"{tone}_soft") for tone in ("good", "warn", "bad", "idle", "accent")),

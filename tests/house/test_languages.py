@@ -50,6 +50,12 @@ def _compare(english: dict[str, str], other: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_the_console_speaks_it(language: str) -> None:
+    english, other = (_texts(MESSAGES / "console" / f"{code}.toml") for code in ("en", language))
+    assert _compare(english, other) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_catalogue_is_complete(language: str) -> None:
     english, other = _texts(MESSAGES / "en.toml"), _texts(MESSAGES / f"{language}.toml")
     assert _compare(english, other) == []

@@ -95,6 +95,7 @@ def test_texts_are_whole() -> None:
 def test_buttons_lead_somewhere() -> None:
     """Names of tabs, places in them and pages of the wizard, as the window knows them."""
     from gui.review.queue import Queue
+    from gui.windows import checks
     from gui.windows.review import QUEUES
     from gui.windows.support import PLACES
     from gui.windows.tabs import TABS
@@ -106,7 +107,8 @@ def test_buttons_lead_somewhere() -> None:
         "setup": {"", *PAGE_OF, *(page.name for page in PAGES)},
         "review": {queue.name for queue in QUEUES},
         "support": set(PLACES),
-        **{tab.name: {""} for tab in TABS if tab.name not in {"review", "support"}},
+        "checks": {"", *checks.PLACES},
+        **{tab.name: {""} for tab in TABS if tab.name not in {"checks", "review", "support"}},
     }
     known = {code: Catalogue.load().render(code).go for code in Catalogue.load().codes}
     gone = {code: go.partition(":") for code, go in known.items() if go}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.artefact import Artefact, Figure, read_all
 from tests.reliability.__main__ import FILE
 from tests.reliability.document import NOT_MEASURED, document, ours, spelled
+from tests.reliability.lanes import LANES, run
 from tests.reliability.scoreboard import SCOREBOARD, Part, Row
 
 
@@ -60,6 +63,19 @@ def test_every_lane_named_by_the_scoreboard_knows_its_figures() -> None:
             if part.lane in held:
                 names = set(re.findall(r"\{([^}]*)\}", part.text))
                 assert names <= set(held[part.lane].figures), (part.lane, row.figure)
+
+
+def test_every_lane_of_tests_answers_a_row() -> None:
+    assert set(LANES) <= {part.lane for row in SCOREBOARD for part in row.ours}
+
+
+def test_a_lane_that_did_not_run_keeps_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tests.artefact.FOLDER", tmp_path)
+    monkeypatch.setitem(LANES, "audit", LANES["audit"]._replace(only="no such test"))
+    assert run("audit", keep=True) != 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_folder_holds_artefacts_only() -> None:

@@ -264,7 +264,7 @@ class PushPath:
         known = [key for key in absent if key in held and not held[key].gone]
         first = [key for key in known if held[key].missing_since is None]
         buried = [key for key in known if held[key].missing_since is not None]
-        turn.miss(STREAM, first, self.clock.now())
+        turn.miss(STREAM, first)
         if not changed and not buried:
             return
         operations = [

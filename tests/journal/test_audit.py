@@ -20,6 +20,7 @@ from tests.journal.oracle import query
 from tests.support.clock import START
 
 Tamper = Callable[[sqlite3.Connection], object]
+Record = Callable[[str, object], None]
 
 
 def act(journal: Journal, times: int = 1) -> None:
@@ -90,6 +91,7 @@ def test_an_honest_chain_holds(opened: Callable[[], Journal], path: Path) -> Non
     assert verify_file(path, head) == []
 
 
+FOUND = "ways of tampering found"
 TAMPERINGS: dict[str, tuple[Tamper, str]] = {
     "edit": (
         lambda db: db.execute("UPDATE audit SET detail = replace(detail, '1', '7') WHERE seq = 3"),
@@ -137,7 +139,9 @@ TAMPERINGS: dict[str, tuple[Tamper, str]] = {
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
-def test_tampering_shows(opened: Callable[[], Journal], path: Path, name: str) -> None:
+def test_tampering_shows(
+    opened: Callable[[], Journal], path: Path, name: str, record_property: Record
+) -> None:
     journal = opened()
     act(journal, 4)
     head = anchor(journal)
@@ -149,10 +153,11 @@ def test_tampering_shows(opened: Callable[[], Journal], path: Path, name: str) -
     tampered(path, change)
     assert finding in verify_file(path)
     assert opened().verify_audit() != []  # and the next start does not cover it up
+    record_property(FOUND, 1)
 
 
 def test_a_rewritten_chain_does_not_fit_the_anchors_outside(
-    opened: Callable[[], Journal], path: Path
+    opened: Callable[[], Journal], path: Path, record_property: Record
 ) -> None:
     """Even when every anchor inside the file is gone."""
     journal = opened()
@@ -167,10 +172,11 @@ def test_a_rewritten_chain_does_not_fit_the_anchors_outside(
     audit.side_path(path).unlink()
     assert verify_file(path) == []
     assert verify_file(path, head) == ["audit.rewritten anchor=given seq=7"]
+    record_property(FOUND, 1)
 
 
 def test_a_file_rolled_back_shows_and_gets_a_new_identity(
-    opened: Callable[[], Journal], path: Path, tmp_path: Path
+    opened: Callable[[], Journal], path: Path, tmp_path: Path, record_property: Record
 ) -> None:
     journal = opened()
     act(journal, 2)
@@ -191,6 +197,7 @@ def test_a_file_rolled_back_shows_and_gets_a_new_identity(
     assert restored.epoch > epoch
     assert restored.verify_audit() == []
     assert restored.verify_audit(anchor=head) == ["audit.rolled_back anchor=given seq=7"]
+    record_property(FOUND, 1)
     acts = [name for (name,) in query(restored, "SELECT act FROM audit ORDER BY seq")]
     assert "journal.restored" in acts
     assert restored.recent_activity(1)[0].code == "journal.restored"

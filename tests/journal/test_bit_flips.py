@@ -111,7 +111,11 @@ def fate(flipped: Path, clock: HandClock, before: dict[str, list[tuple[object, .
 
 
 def test_a_flipped_bit_is_noticed_or_healed(
-    whole: Path, tmp_path: Path, clock: HandClock, opened: Callable[[], Journal]
+    whole: Path,
+    tmp_path: Path,
+    clock: HandClock,
+    opened: Callable[[], Journal],
+    record_property: Callable[[str, object], None],
 ) -> None:
     before, raw = rows(whole), whole.read_bytes()
     chance, fates = random.Random(17), Counter[str]()
@@ -125,4 +129,8 @@ def test_a_flipped_bit_is_noticed_or_healed(
         fates[fate(home / whole.name, clock, before)] += 1
         shutil.rmtree(home)
     assert not [name for name in fates if name.startswith("unnoticed")], fates
+    record_property("bits flipped", FLIPS)
+    for name in ("refused at the start", "found by the chain", "refused when read", "healed",
+                 "harmless"):  # fmt: skip
+        record_property(name, fates[name])
     assert fates["refused at the start"] + fates["found by the chain"] + fates["refused when read"]

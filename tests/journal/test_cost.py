@@ -26,7 +26,7 @@ def test_timers_never_scan_the_mirror(journal: Journal) -> None:
         batch = turn.enqueue(outgoing(upsert(1)))
         turn.see(PATIENT, [seen(1)], batch.number)
         turn.plan_chunks(PATIENT, [100], Tier.HOT, START)
-        turn.miss(PATIENT, [5], START)
+        turn.miss(PATIENT, [5])
     statements: set[str] = set()
     reader = journal._reader()
 

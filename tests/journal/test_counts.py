@@ -60,7 +60,7 @@ class Histories(RuleBasedStateMachine):
     @rule(stream=STREAMS, keys=KEYS)
     def vanish(self, stream: Stream, keys: list[Key]) -> None:
         with self.journal.turn() as turn:
-            turn.miss(stream, keys, self.clock.now())
+            turn.miss(stream, keys)
             turn.bury(stream, keys, None)
 
     @rule(stream=STREAMS, key=st.integers(1, 14), version=VERSIONS)

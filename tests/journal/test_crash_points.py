@@ -44,6 +44,7 @@ MOST_STEPS = 400
 MOST_LIVES = 6
 
 T = TypeVar("T")
+Record = Callable[[str, object], None]
 Tamper = Callable[[Journal], None]
 
 
@@ -146,14 +147,18 @@ def points(vfs: FaultVfs, empty: bytes, fault: Fault) -> list[int]:
     return list(range(1, (disk.reads if fault is Fault.EIO_READ else disk.boundaries) + 1))
 
 
-def sweep(vfs: FaultVfs, empty: bytes, fault: Fault, where: Sequence[int]) -> list[str]:
-    """One trial per place; what was found."""
+def sweep(
+    vfs: FaultVfs, empty: bytes, fault: Fault, where: Sequence[int], record: Record
+) -> list[str]:
+    """One trial per place; what was found. ``record``: for the lane of tests/reliability."""
     findings = []
     for at in where:
         try:
             trial(vfs, empty, at, fault)
         except Violation as violation:
             findings.append(f"{fault} at {at} ({vfs.disk.fired}): {violation}")
+    record("crash points", len(where))
+    record("survived", len(where) - len(findings))
     return findings
 
 
@@ -165,34 +170,41 @@ def test_fault_free_run_crosses_every_kind_of_boundary(vfs: FaultVfs, empty_jour
     assert disk.reads > 100
 
 
-def test_killed_at_every_boundary(vfs: FaultVfs, empty_journal: bytes) -> None:
-    assert sweep(vfs, empty_journal, Fault.KILL, points(vfs, empty_journal, Fault.KILL)) == []
+def test_killed_at_every_boundary(
+    vfs: FaultVfs, empty_journal: bytes, record_property: Record
+) -> None:
+    where = points(vfs, empty_journal, Fault.KILL)
+    assert sweep(vfs, empty_journal, Fault.KILL, where, record_property) == []
 
 
-def test_power_cut_at_every_durable_state(vfs: FaultVfs, empty_journal: bytes) -> None:
+def test_power_cut_at_every_durable_state(
+    vfs: FaultVfs, empty_journal: bytes, record_property: Record
+) -> None:
     """With nothing un-synced surviving, all boundaries up to the next sync leave the same disk, so
     one trial at each sync, deletion and network boundary visits every state there is."""
     disk = trial(vfs, empty_journal, None, Fault.KILL)
     where = [at for at, what in enumerate(disk.log, 1) if not what.startswith(("write", "trunc"))]
     assert len(where) > 100
-    assert sweep(vfs, empty_journal, Fault.POWER_KEEP_NONE, where) == []
+    assert sweep(vfs, empty_journal, Fault.POWER_KEEP_NONE, where, record_property) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.KILL])
 def test_every_boundary_fails_in_every_way(
-    vfs: FaultVfs, empty_journal: bytes, fault: Fault
+    vfs: FaultVfs, empty_journal: bytes, fault: Fault, record_property: Record
 ) -> None:
-    assert sweep(vfs, empty_journal, fault, points(vfs, empty_journal, fault)) == []
+    where = points(vfs, empty_journal, fault)
+    assert sweep(vfs, empty_journal, fault, where, record_property) == []
 
 
 @pytest.mark.parametrize("fault", [Fault.EIO, Fault.ENOSPC, Fault.TORN, Fault.POWER_KEEP_RANDOM])
 def test_some_boundaries_fail_in_other_ways(
-    vfs: FaultVfs, empty_journal: bytes, fault: Fault
+    vfs: FaultVfs, empty_journal: bytes, fault: Fault, record_property: Record
 ) -> None:
     """A sample of the slow matrix for every run of the tests; another part for each kind."""
     where = points(vfs, empty_journal, fault)
-    assert sweep(vfs, empty_journal, fault, where[list(Fault).index(fault) :: 23]) == []
+    few = where[list(Fault).index(fault) :: 23]
+    assert sweep(vfs, empty_journal, fault, few, record_property) == []
 
 
 # --- mutants ------------------------------------------------------------------------------------
@@ -353,7 +365,12 @@ MUTANTS: list[tuple[type[PushPath], Tamper, Fault]] = [
     ids=[f"{make.__name__}{tamper.__name__}" for make, tamper, _ in MUTANTS],
 )
 def test_mutant_is_caught(
-    vfs: FaultVfs, empty_journal: bytes, make: type[PushPath], tamper: Tamper, fault: Fault
+    vfs: FaultVfs,
+    empty_journal: bytes,
+    make: type[PushPath],
+    tamper: Tamper,
+    fault: Fault,
+    record_property: Record,
 ) -> None:
     where = points(vfs, empty_journal, fault)
     random.Random(7).shuffle(where)  # the window of a mutant may lie anywhere
@@ -361,5 +378,6 @@ def test_mutant_is_caught(
         try:
             trial(vfs, empty_journal, at, fault, make, tamper)
         except Violation:
+            record_property("planted bugs caught", 1)
             return
     pytest.fail("survived every boundary")

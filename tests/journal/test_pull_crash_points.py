@@ -36,6 +36,7 @@ MOST_STEPS = 200
 MOST_LIVES = 6
 
 T = TypeVar("T")
+Record = Callable[[str, object], None]
 Tamper = Callable[[Journal], None]
 
 
@@ -183,9 +184,13 @@ def test_dies_at_durable_states(vfs: FaultVfs, empty_journal: bytes) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", list(Fault))
 def test_every_boundary_fails_in_every_way(
-    vfs: FaultVfs, empty_journal: bytes, fault: Fault
+    vfs: FaultVfs, empty_journal: bytes, fault: Fault, record_property: Record
 ) -> None:
-    assert sweep(vfs, empty_journal, fault, points(vfs, empty_journal, fault)) == []
+    where = points(vfs, empty_journal, fault)
+    findings = sweep(vfs, empty_journal, fault, where)
+    record_property("crash points", len(where))
+    record_property("survived", len(where) - len(findings))
+    assert findings == []
 
 
 @pytest.mark.parametrize("fault", [Fault.EIO, Fault.ENOSPC, Fault.TORN, Fault.POWER_KEEP_RANDOM])
@@ -389,6 +394,7 @@ def test_mutant_is_caught(
     tamper: Tamper,
     fault: Fault,
     why: str,
+    record_property: Record,
 ) -> None:
     """And for the right reason. What only shows after a crash shows nothing without one."""
     found = sweep(vfs, empty_journal, fault, [None], make, tamper)
@@ -401,3 +407,4 @@ def test_mutant_is_caught(
             found = found or (at and sweep(vfs, empty_journal, fault, [at], make, tamper)) or []
     assert found
     assert why in found[0]
+    record_property("planted bugs caught", 1)

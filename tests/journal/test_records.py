@@ -76,7 +76,7 @@ def test_digest_leaves_out_what_the_practice_was_seen_without(journal: Journal) 
     """A vanished record waits for its second look; the range is otherwise proven meanwhile."""
     put(journal, 1, 2, 3)
     with journal.turn() as turn:
-        turn.miss(PATIENT, [2], START)
+        turn.miss(PATIENT, [2])
     one, three = seen(1), seen(3)
     assert journal.digest(PATIENT, None, None) == Digest(
         2, one.sum48 + three.sum48, one.xor64 ^ three.xor64
@@ -94,7 +94,7 @@ def test_sums_beyond_64_bits_are_exact(journal: Journal) -> None:
 def test_touch_keeps_content_and_ends_a_miss(journal: Journal) -> None:
     put(journal, 1)
     with journal.turn() as turn:
-        turn.miss(PATIENT, [1], START)
+        turn.miss(PATIENT, [1])
     assert journal.held(PATIENT, [1])[1].missing_since == START
     with journal.turn() as turn:
         turn.touch(PATIENT, [(1, 11, -22), (99, 1, 1)])
@@ -105,13 +105,22 @@ def test_touch_keeps_content_and_ends_a_miss(journal: Journal) -> None:
     assert held[1].seen_lsn == journal.lsn
 
 
-def test_miss_keeps_the_first_moment(journal: Journal) -> None:
+def test_a_row_of_a_turn_still_to_come_is_older_than_any_read(journal: Journal) -> None:
+    """A flipped bit there would keep every later read of the record out for good."""
+    put(journal, 1, 2)
+    journal._writer.execute("UPDATE record SET seen_lsn = seen_lsn | (1 << 39) WHERE key = 2")
+    held = journal.held(PATIENT, [1, 2])
+    assert (held[1].seen_lsn, held[2].seen_lsn) == (journal.lsn, 0)
+
+
+def test_miss_keeps_the_first_moment(journal: Journal, clock: HandClock) -> None:
     put(journal, 1, 2)
     later = START + timedelta(seconds=30)
     with journal.turn() as turn:
-        turn.miss(PATIENT, [1], START)
+        turn.miss(PATIENT, [1])
+    clock.advance(30.0)
     with journal.turn() as turn:
-        turn.miss(PATIENT, [1, 2, 99], later)
+        turn.miss(PATIENT, [1, 2, 99])
     assert journal.missing(later, 10) == [(PATIENT, 1, START)]
     assert journal.missing(later + timedelta(seconds=1), 10) == [
         (PATIENT, 1, START),

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from agent.journal.audit import side_path
 from agent.journal.journal import Journal
 from agent.journal.pulled import CommandState
@@ -36,8 +38,7 @@ def test_waits_go_with_a_clock_that_is_set_back(journal: Journal, clock: HandClo
     work(journal, clock)
     clock.step(-HOUR.total_seconds())
     assert due(journal, clock) == (0, 0)  # what used to last an hour
-    with journal.turn() as turn:
-        turn.clock_set_back(HOUR)
+    journal.heed_clock()
     assert due(journal, clock) == (1, 0)
     clock.advance(60.0)
     assert due(journal, clock) == (1, 1)
@@ -98,8 +99,7 @@ def test_a_command_at_work_goes_with_the_clock_however_it_came_to_wait(
         turn.command_state("c-begun", CommandState.WORKING, due_at=later)
         turn.receive(command("c-not-before"), later)
     clock.step(-HOUR.total_seconds())
-    with journal.turn() as turn:
-        turn.clock_set_back(HOUR)
+    journal.heed_clock()
     clock.advance(60.0)
     due_now = [row.command.command_id for row in journal.commands_due(clock.now(), 9)]
     assert due_now == ["c-begun"]
@@ -108,14 +108,68 @@ def test_a_command_at_work_goes_with_the_clock_however_it_came_to_wait(
 def test_a_clock_set_forward_makes_nothing_vanish_sooner(
     journal: Journal, clock: HandClock
 ) -> None:
-    """Seed 1173: an hour of it may have been a second."""
+    """An hour of it may have been a second."""
+    vanish(journal)
+    clock.step(HOUR.total_seconds())
+    journal.heed_clock()
+    assert not is_gone_for_a_minute(journal, clock)
+    clock.advance(61.0)
+    assert is_gone_for_a_minute(journal, clock)
+
+
+def test_so_it_is_while_the_agent_is_off(opened: Callable[[], Journal], clock: HandClock) -> None:
+    vanish(opened())
+    clock.step(HOUR.total_seconds())
+    journal = opened()
+    assert not is_gone_for_a_minute(journal, clock)
+    clock.advance(61.0)
+    assert is_gone_for_a_minute(journal, clock)
+
+
+def test_what_is_written_after_the_clock_was_set_back_is_of_the_new_time(
+    journal: Journal, clock: HandClock
+) -> None:
+    """Seed 1173: it vanished between the clock's step and our noticing, was moved back with what
+    waited already, and counted as gone for an hour at once."""
+    work(journal, clock)
+    clock.step(-HOUR.total_seconds())
+    vanish(journal)
+    journal.heed_clock()
+    assert not is_gone_for_a_minute(journal, clock)
+    assert due(journal, clock) == (1, 0)
+    clock.advance(61.0)
+    assert is_gone_for_a_minute(journal, clock)
+
+
+def test_a_turn_that_fails_leaves_the_clocks_step_to_the_next(
+    journal: Journal, clock: HandClock
+) -> None:
+    work(journal, clock)
+    clock.step(-HOUR.total_seconds())
+    with pytest.raises(ZeroDivisionError), journal.turn():
+        raise ZeroDivisionError
+    assert due(journal, clock) == (0, 0)
+    journal.heed_clock()
+    assert due(journal, clock) == (1, 0)
+
+
+def test_a_clock_being_disciplined_moves_nothing(journal: Journal, clock: HandClock) -> None:
+    vanish(journal)
+    for _ in range(5):
+        clock.step(0.9)
+        journal.heed_clock()
+        with journal.turn():
+            pass
+    clock.advance(56.0)
+    assert is_gone_for_a_minute(journal, clock)
+
+
+def vanish(journal: Journal) -> None:
     with journal.turn() as turn:
         turn.see(PATIENT, [seen(1)], None)
-        turn.miss(PATIENT, [1], clock.now())
-    clock.step(HOUR.total_seconds())
-    with journal.turn() as turn:
-        turn.clock_set_forward(HOUR)
-    minute = timedelta(minutes=1)
-    assert journal.missing(clock.now() - minute, 9, [PATIENT]) == []
-    clock.advance(61.0)
-    assert [key for _, key, _ in journal.missing(clock.now() - minute, 9, [PATIENT])] == [1]
+        turn.miss(PATIENT, [1])
+
+
+def is_gone_for_a_minute(journal: Journal, clock: HandClock) -> bool:
+    before = clock.now() - timedelta(minutes=1)
+    return [key for _, key, _ in journal.missing(before, 9, [PATIENT])] == [1]

@@ -77,6 +77,7 @@ def figures(outcomes: list[Outcome]) -> dict[str, Figure]:
         "edits witnessed": sum(one.witnessed for one in outcomes),
         "clock steps": sum(one.mishaps["clock step"] for one in outcomes),
         "fenced": sum(one.fenced for one in outcomes),
+        "sent again": sum(one.sent_again for one in outcomes),
         "writes looked up by a person": sum(one.settled for one in outcomes),
         **{f"{act} restored": sum(one.restored[act] for one in outcomes) for act in ACTS},
     }  # fmt: skip

@@ -30,6 +30,7 @@ from tests.kill.witness import judge
 
 ACTS = ("practice", "journal", "crm")  # what is put back from its copy
 QUIET_S = 240.0
+TOO_MANY = "proof.too_many"
 SUSPECT = frozenset({"pms.suspect_restored", "pms.wrong_database"})
 
 
@@ -45,6 +46,7 @@ class Outcome:
     left_out: list[str] = field(default_factory=list)
     restored: Counter[str] = field(default_factory=Counter)
     fenced: int = 0  # restored practices a person had to accept
+    sent_again: int = 0  # restored CRMs a person had to have filled
     ended: Counter[int] = field(default_factory=Counter)  # codes of agents that ended by themselves
     deeds: int = 0
     asked: Counter[str] = field(default_factory=Counter)  # ends of what the CRM's people asked for
@@ -220,6 +222,7 @@ class Lane:
             found = views(rig, asked, QUIET_S, person)
             self._agree(began)
         out.fenced += bool(tending.accepted)
+        out.sent_again += bool(tending.sent_again)
         out.settled += person.settled.total()
         out.asked.update(view["state"] for view in found.values())
         ends = [(one.kind, found[one.command_id]) for one in asked]
@@ -307,6 +310,7 @@ class Tending:
 
     def __init__(self, rig: Troubled, person: Person) -> None:
         self.accepted = 0
+        self.sent_again = 0
         self._rig, self._person = rig, person
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -322,8 +326,17 @@ class Tending:
     def _run(self) -> None:
         while not self._stop.wait(0.5):
             report: dict[str, Any] | None = self._rig.status()
-            if report is not None and report["snapshot"]["pms_error"] in SUSPECT:
-                with suppress(RuntimeError):  # the status of a moment ago
-                    self._rig.bridgework("sync", "--accept-source", "--json")
-                    self.accepted += 1
-                    self._stop.wait(3)
+            if report is None:
+                continue
+            snapshot = report["snapshot"]
+            if snapshot["pms_error"] in SUSPECT:
+                self.accepted += self._does("sync", "--accept-source")
+            if any(found["code"] == TOO_MANY for found in snapshot["findings"]):
+                self.sent_again += self._does("audit", "compare", "--repair", "--many")
+
+    def _does(self, *words: str) -> bool:
+        with suppress(RuntimeError):  # the status of a moment ago
+            self._rig.bridgework(*words, "--json")
+            self._stop.wait(3)
+            return True
+        return False

@@ -75,6 +75,8 @@ def figures(found: dict[str, Any]) -> dict[str, Figure]:
             "memory most": Figure(part["rss_most_mb"], "MB"),
             "memory, last third to middle": Figure(round(part["rss_growth"] * 100, 1), "%"),
             "differences after load": Figure(int(not part["agrees"])),
+            "rounds of the reading lanes": Figure(part["rounds"]),
+            "rounds failed": Figure(part["rounds_failed"]),
         }
     if "offline" in found:
         part = found["offline"]

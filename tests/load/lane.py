@@ -8,6 +8,8 @@ backlog drains. Both end with the independent comparer's verdict on every record
 
 from __future__ import annotations
 
+import re
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +26,9 @@ from tests.e2e.two_sided import IMPATIENT, TRACED
 from tests.kill.machine import Clock
 
 DAY_S = 86_400
+ROUNDS = re.compile(
+    r'^bridgework_lane_rounds_total\{.*result="(\w+)".*\} ([\d.e+]+)$', re.MULTILINE
+)
 DRAIN_S = 1800.0
 NOT_HERE = frozenset({"pms.writer"})
 
@@ -53,6 +58,16 @@ class LoadRig(Rig):
         self.configure(settings)
         self.start_agent()
         self.wait_loaded(600)
+
+    def rounds(self) -> tuple[int, int]:
+        """(all, failed) rounds of the reading lanes since the agent's start, by its own figures."""
+        shown = subprocess.run(
+            self._command("metrics", "show"), env=self._environment(), capture_output=True,
+            text=True, check=True,
+        )  # fmt: skip
+        found = ROUNDS.findall(shown.stdout)
+        every = sum(float(count) for _, count in found)
+        return int(every), int(sum(float(n) for result, n in found if result != "ok"))
 
     def verdict(self) -> Report:
         with closing(self.server.connect(DATABASE)) as practice:
@@ -117,7 +132,10 @@ def steady(rig: LoadRig, *, rate: float, minutes: float, desks: int = 2) -> dict
             most_pending = max(most_pending, rig.pending())
         took = time.monotonic() - began
     drained, verdict = drain(rig)
+    rounds, failed = rig.rounds()
     return {
+        "rounds": rounds,
+        "rounds_failed": failed,
         "minutes": round(took / 60, 2),
         "edits": sum(counts),
         "edits_per_s": round(sum(counts) / took, 1),

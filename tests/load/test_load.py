@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.load.__main__ import figures
-from tests.load.lane import Memory, plan
+from tests.load.lane import ROUNDS, Memory, plan
 
 
 def test_flat_memory_is_flat_and_the_first_third_may_warm_up() -> None:
@@ -22,3 +22,13 @@ def test_a_part_left_out_has_no_figures() -> None:
     made = figures(found)
     assert made["differences after offline"].value == 1
     assert "edits a second" not in made
+
+
+def test_rounds_are_read_from_the_agents_own_figures() -> None:
+    shown = (
+        "# TYPE bridgework_lane_rounds_total counter\n"
+        'bridgework_lane_rounds_total{lane="bulk",result="failed"} 1.0\n'
+        'bridgework_lane_rounds_total{lane="watch",result="ok"} 5942.0\n'
+        'bridgework_stage_seconds_count{stage="send"} 7344.0\n'
+    )
+    assert ROUNDS.findall(shown) == [("failed", "1.0"), ("ok", "5942.0")]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from tests.sim.faults import ELSEWHERE, MOMENTS, NOT_YET, Kind
+from tests.sim.faults import ELSEWHERE, MOMENTS, Kind
 
 STATES = ("down", "starting", "loading", "steady", "sent", "effect-open", "in-turn")
 #: lanes by what they do: the rungs of reading, pushing, the pull
@@ -75,7 +75,7 @@ def reachable() -> set[tuple[str, str, str]]:
     return {
         (kind.value, state, lane)
         for kind, lanes in _WHO.items()
-        if kind not in ELSEWHERE and kind not in NOT_YET
+        if kind not in ELSEWHERE
         for lane in lanes
         for state in _WHEN[lane]
         if not any(
@@ -104,8 +104,8 @@ def table(hits: Mapping[tuple[str, str, str], int]) -> str:
     """Kinds down, states across, strikes in the cells; then what is reachable and was not hit."""
     lines = [f"{'fault':16}" + "".join(f"{state:>12}" for state in STATES) + f"{'lanes':>8}"]
     for kind in Kind:
-        if kind in ELSEWHERE or kind in NOT_YET:
-            lines.append(f"{kind.value:16}  {ELSEWHERE.get(kind, 'not simulated yet')}")
+        if kind in ELSEWHERE:
+            lines.append(f"{kind.value:16}  {ELSEWHERE[kind]}")
             continue
         cells = [sum(n for (k, s, _), n in hits.items() if k == kind and s == state)
                  for state in STATES]  # fmt: skip

@@ -5,7 +5,10 @@ from __future__ import annotations
 import apsw
 
 from agent.journal.audit import SideAnchor
-from tests.support.faultfs import Fault, FaultDisk, _File, _Write
+from tests.support.faultfs import TEMPORARY, Fault, FaultDisk, _File, _Write
+
+PAGE = 4096
+_MIRRORED = ("hash", "agreed", "sum48", "xor64", "seen_lsn")
 
 
 class SimDisk(FaultDisk):
@@ -61,17 +64,50 @@ class SimDisk(FaultDisk):
         """Other files lie there; whoever held the old ones is dead."""
         self.files = {name: _File.of(content) for name, content in files.items()}
 
+    def flip(self, name: str, share: float) -> None:
+        """One bit of some page's first byte, which says what kind of page it is: one of the three
+        that make it none. (Another would make an empty index a head of one, which no check of
+        SQLite's notices.)"""
+        file = self.files[name]
+        pages = len(file.durable) // PAGE
+        if not pages:
+            return
+        at = int(share * 1000) % pages * PAGE
+        for content in (file.durable, file.written):
+            content[at + (100 if at == 0 else 0)] ^= 1 << int(share * 7919) % 3
+
     def unsynced(self) -> list[str]:
-        """Files a power cut would take something from."""
+        """Files a power cut would take something from that anybody needs: a temporary file of
+        SQLite's is of use to one statement."""
         return [
             name
             for name, file in self.files.items()
-            if file.pending and id(file) not in self._rolled_back
+            if file.pending and id(file) not in self._rolled_back and not name.startswith(TEMPORARY)
         ]
 
 
 class _Nothing(list[str]):
     def append(self, _line: str) -> None: ...
+
+
+def flip_in_the_mirror(db: apsw.Connection, share: float) -> None:
+    """One bit of one column of one record. Outside of a turn: nothing else is written."""
+    keys = db.execute("SELECT stream, key FROM record ORDER BY stream, key").fetchall()
+    if not keys:
+        return
+    column = _MIRRORED[int(share * 997) % len(_MIRRORED)]
+    stream, key = keys[int(share * 7919) % len(keys)]
+    (held,) = db.execute(
+        f"SELECT {column} FROM record WHERE stream = ? AND key = ?", (stream, key)
+    ).fetchone()
+    if held is None:
+        return
+    bit = int(share * 104_729) % 40
+    if isinstance(held, bytes):
+        made: bytes | int = bytes((held[0] ^ (1 << bit % 8), *held[1:])) if held else held
+    else:
+        made = held ^ (1 << bit)
+    db.execute(f"UPDATE record SET {column} = ? WHERE stream = ? AND key = ?", (made, stream, key))
 
 
 class SimSides:

@@ -100,8 +100,6 @@ ELSEWHERE = {
     Kind.TWO_INSTANCES: "tests/journal/test_opening.py (two processes, one lock)",
     Kind.DOWNGRADE: "tests/journal/test_opening.py (a newer journal is refused)",
 }
-#: quick_check sees broken structure only: a flipped bit of content is not simulated yet
-NOT_YET = frozenset({Kind.BIT_FLIP})
 #: what people and single writes do: there are a hundred such points in a run, not thousands
 FEW_POINTS = frozenset(
     {Kind.LATE_VISIBLE, Kind.NO_STAMP, Kind.UNLOGGED_DELETE, Kind.HALF_BUILT, Kind.RACING_EDIT,
@@ -163,6 +161,7 @@ class Faults:
         self.is_quiet = False
         self.sql_writer = False
         self.fired: list[Strike] = []
+        self.kinds: set[Kind] = set()  # of what has struck
         self.hits: Counter[tuple[str, str, str]] = Counter()
         self.where: Callable[[], tuple[str, str]] = lambda: ("", "")
         self.racing: Callable[[Effect], None] = lambda effect: None
@@ -202,6 +201,7 @@ class Faults:
 
     def struck(self, strike: Strike) -> None:
         self.fired.append(strike)
+        self.kinds.add(strike.kind)
         self.hits[(strike.kind.value, *self.where())] += 1
         self.kernel.trace(f"! {strike}")
 

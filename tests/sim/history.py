@@ -63,6 +63,7 @@ class History:
     def __init__(self, confirm_delete_s: float) -> None:
         self.is_plain = True
         self._states: dict[tuple[str, int], list[State]] = {}
+        self._by_table: dict[str, dict[int, None]] = {}
         self._landed: dict[tuple[str, int], int] = {}
         self._logged: set[tuple[str, int]] = set()
         self._confirm_s = confirm_delete_s
@@ -72,8 +73,27 @@ class History:
         place = (table, key)
         made = b"" if row is None else canonical(table, key, row)
         states = self._states.setdefault(place, [])
+        self._by_table.setdefault(table, {})[key] = None
         if not states or states[-1].hash != made:
             states.append(State(made, now))
+            landed = self._landed.get(place)
+            if landed is not None and states[landed].hash == made:
+                self.due.pop(place, None)  # taken back before anybody looked
+
+    def keys(self, table: str) -> list[int]:
+        """Of all records there ever were."""
+        return list(self._by_table.get(table, {}))
+
+    def had(self, table: str, key: int, hash_: bytes, since: float) -> bool:
+        """Whether a record read so at that time or at any later one."""
+        states = self._states.get((table, key), [State(b"", 0.0)])
+        later = [state for state in states if state.at > since]
+        before = states[: len(states) - len(later)][-1:] or [State(b"", 0.0)]
+        return any(state.hash == hash_ for state in (*before, *later))
+
+    def was_gone(self, table: str, key: int, by: float) -> bool:
+        """Whether a record had vanished, once at least, by that time."""
+        return any(not state.hash and state.at <= by for state in self._states[table, key])
 
     def logged_gone(self, table: str, key: int) -> None:
         self._logged.add((table, key))

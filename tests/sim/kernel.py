@@ -55,7 +55,7 @@ class Streams:
 class Task:
     """One line of control. ``process``: who dies together."""
 
-    __slots__ = ("error", "glet", "is_done", "is_doomed", "name", "outside", "process",
+    __slots__ = ("behind", "error", "glet", "is_done", "is_doomed", "name", "outside", "process",
                  "returned_at", "waking")  # fmt: skip
 
     def __init__(self, name: str, process: str) -> None:
@@ -68,6 +68,7 @@ class Task:
         self.error: BaseException | None = None
         self.outside = 0  # calls under way to somebody else's server
         self.returned_at = 0.0  # from the last of them
+        self.behind: Task | None = None  # who holds the lock it waits for
 
 
 class Kernel:
@@ -83,6 +84,7 @@ class Kernel:
         self._at_once = 0
         self._digest = hashlib.blake2b(digest_size=16)
         self._heap: list[tuple[float, float, int, Task, int]] = []
+        self._asleep: dict[str, float] = {}  # process -> until when nothing of it runs
         self._seq = 0
         self._hub = greenlet.getcurrent()
 
@@ -135,9 +137,11 @@ class Kernel:
             self.current = before
             task.error = None
         self.tasks = [task for task in self.tasks if not task.is_done or task is self.current]
+        self._asleep.pop(process, None)
 
     def delay(self, process: str, seconds: float) -> None:
-        """The process does not run for so long; its timers are late."""
+        """The process does not run for so long; its timers are late, and nothing wakes it."""
+        self._asleep[process] = self.now + seconds
         self._heap = [
             (at + seconds if task.process == process else at, tie, seq, task, waking)
             for at, tie, seq, task, waking in self._heap
@@ -244,6 +248,7 @@ class Kernel:
     def _wake_at(self, task: Task, at: float) -> None:
         task.waking += 1
         self._seq += 1
+        at = max(at, self._asleep.get(task.process, 0.0))
         tie = self.streams.schedule.random()
         heapq.heappush(self._heap, (at, tie, self._seq, task, task.waking))
 
@@ -277,6 +282,10 @@ class SimClock:
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self._kernel.now + self.offset_s)
+
+    def passed_s(self, micros: int) -> float:
+        """When in virtual time this clock, as it is set now, showed so many microseconds."""
+        return micros / 1e6 - self._start.timestamp() - self.offset_s
 
     def mono(self) -> float:
         return 1_000.0 + self._kernel.now

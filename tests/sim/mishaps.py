@@ -3,11 +3,15 @@ while, and a technician does what the status asks of a person."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import apsw
+
 from agent.model.streams import Stream
 from tests.sim.agent import NAME, PATH, empty_journal
+from tests.sim.disk import flip_in_the_mirror
 from tests.sim.faults import Kind, Strike
 from tests.support.faultfs import Crash, Fault
 
@@ -67,7 +71,7 @@ class Mishaps:
     def _keep_backups(self) -> None:
         while not self.world.is_chaos_over:
             self.kernel.sleep(BACKUP_EVERY_S)
-            if self.world.pms.is_wrong:
+            if self.world.pms.is_wrong or self.world.is_flipped:
                 continue
             self.world.backups.append(self.world.pms.backup())
             self._crm_backups.append(self.world.crm.backup())
@@ -278,11 +282,21 @@ class Mishaps:
         world.disk.crash(Fault.KILL)
         world.crashed()
         world.disk.replace(files)
-        world.oracles.journal_lost()
-        # The CRM's people ask again for what they were not answered.
-        for asked in world.crm.asked.values():
-            if not any(outcome.state.is_terminal for outcome in asked.outcomes):
-                asked.is_acked = False
+        world.journal_forgets()
+
+    def _bit_flip(self, share: float, n: int) -> None:
+        """In the mirror, while it is in use, or in what SQLite keeps for itself. What is sealed or
+        chained says so when it is read (tests/journal/test_bit_flips.py)."""
+        world = self.world
+        process = world.process
+        if share < 0.3 or process is None:
+            world.disk.crash(Fault.KILL)
+            world.crashed()
+            world.disk.flip(str(PATH), share)
+            world.is_flipped = True
+        elif process.journal._owner is None:
+            with contextlib.suppress(apsw.Error):  # the disk is full, say
+                flip_in_the_mirror(process.journal._writer, share)
 
     # -- mending ----------------------------------------------------------------------------------
 
@@ -315,7 +329,7 @@ class Mishaps:
         while True:
             self.kernel.sleep(20.0)
             process, pms = self.world.process, self.world.pms
-            if process is None:
+            if process is None or self.world.is_asleep:
                 continue
             try:
                 engine = process.engine
@@ -346,8 +360,10 @@ class Mishaps:
         while not world.is_chaos_over:
             self.kernel.sleep(chance.expovariate(1 / 60.0))
             process = world.process
-            if process is None or process.journal._owner is not None or world.is_chaos_over:
+            if process is None or process.journal._owner is not None or world.is_asleep:
                 continue
+            if world.is_chaos_over:
+                return
             armed = process.journal._writer.execute(
                 "SELECT number FROM effect WHERE state = 'verified' AND undo = 'armed'"
                 " ORDER BY number DESC LIMIT 5"
@@ -359,6 +375,7 @@ class Mishaps:
                 if row is not None:
                     told = process.two.undoer.apply([row], actor="manager")
                     self.kernel.trace(f"undo {row.effect.kind.value} {told[0].code or 'done'}")
+                    world.undone["refused" if told[0].code else "done"] += 1
             except Crash:
                 world.crashed()
             except Exception as error:

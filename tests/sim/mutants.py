@@ -2,8 +2,8 @@
 
 A mutant is a patch of the running product for the length of a ``with``. It counts as killed by the
 first seed in which a rule breaks. They stand for mistakes other sync engines have shipped. Where
-only one kind of fault can show a mistake, it strikes often in every seed (``shown_by``): a quarter
-of all seeds has a kind at all, and most of those seldom.
+only certain kinds of fault can show a mistake, they strike often in every seed (``shown_by``): a
+quarter of all seeds has a kind at all, and most of those seldom.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from unittest.mock import patch
 from agent.errors import JournalError
 from agent.journal import database, waits
 from agent.journal.journal import Journal
+from agent.journal.rows import ParkClass
 from agent.journal.turn import Turn
+from agent.model.commands import EndState
 from agent.model.reading import Digest
 from agent.model.writing import ItemOutcome, Outcome
 from agent.sync import capture, carrying, engine, merge, outcomes, plan, plans, push, session, watch
@@ -32,6 +34,7 @@ from agent.sync.pace import Backoff
 from agent.sync.places import Places
 from agent.sync.pull import Pull, Tell
 from agent.sync.push import Dispatcher
+from agent.sync.races import Races
 from agent.sync.recover import Recover
 from agent.sync.sweep import Sweep, Swept
 from agent.sync.undo import Undo
@@ -47,16 +50,16 @@ OFTEN_AN_HOUR, OFTEN_A_POINT = 32.0, 0.3
 @dataclass(frozen=True, slots=True)
 class Mutant:
     planted: Callable[[], AbstractContextManager[None]]
-    shown_by: Kind | None
+    shown_by: tuple[Kind, ...]
 
     def seeds(self) -> Iterator[tuple[int, Plan]]:
         """The runs it must survive, in order. Every other one is calm, where no fault is needed."""
         rough = (n for n in count(1) if n % CALM_EVERY)
-        if self.shown_by is not None:
-            often = OFTEN_AN_HOUR if self.shown_by in MOMENTS else OFTEN_A_POINT
+        if self.shown_by:
             for seed in rough:
                 plan = seeds_plan(seed)
-                plan.rates[self.shown_by] = often
+                for kind in self.shown_by:
+                    plan.rates[kind] = OFTEN_AN_HOUR if kind in MOMENTS else OFTEN_A_POINT
                 yield seed, plan
         for calm in count(CALM_EVERY, CALM_EVERY):
             seed = next(rough)
@@ -67,14 +70,14 @@ class Mutant:
 MUTANTS: dict[str, Mutant] = {}
 
 
-def plants(make: Plant, shown_by: Kind | None = None) -> Plant:
+def plants(make: Plant, *shown_by: Kind) -> Plant:
     """Register under the function's name, dashes for underscores."""
     MUTANTS[make.__name__.replace("_", "-")] = Mutant(contextmanager(make), shown_by)
     return make
 
 
-def plants_shown_by(kind: Kind) -> Callable[[Plant], Plant]:
-    return lambda make: plants(make, kind)
+def plants_shown_by(*kinds: Kind) -> Callable[[Plant], Plant]:
+    return lambda make: plants(make, *kinds)
 
 
 def patched(*changes: tuple[object, str, object]) -> ExitStack:
@@ -327,6 +330,24 @@ def refused_deletions_are_forgotten() -> Iterator[None]:
         yield
 
 
+@plants_shown_by(Kind.BAD_ROW)
+def unreadable_counts_as_told() -> Iterator[None]:
+    """A record that cannot be read drops what was still to be sent of it."""
+    true = Turn.park
+
+    def park(self: Turn, stream: Any, key: Any, why: ParkClass, *rest: Any) -> None:
+        true(self, stream, key, why, *rest)
+        if why is ParkClass.DECODE:
+            self._db.execute(
+                "UPDATE record SET batch = NULL, agreed = hash WHERE stream = ? AND key = ?"
+                " AND batch IS NOT NULL",
+                (self._streams[stream], key),
+            )
+
+    with patched((Turn, "park", park)):
+        yield
+
+
 @plants_shown_by(Kind.CRM_SCHEMA)
 def the_poison_is_never_found() -> Iterator[None]:
     """A batch the CRM refuses whole is dropped whole."""
@@ -521,6 +542,17 @@ def races_are_not_noticed() -> Iterator[None]:
         yield
 
 
+@plants_shown_by(Kind.RACING_EDIT)
+def lost_races_are_called_unknown() -> Iterator[None]:
+    """A lost race is not taken back: the CRM is told that nobody knows, and nobody here is."""
+
+    def take_back(self: Races, command: Any, placed: Any, bench: Any) -> None:
+        self._end(command, self._make(EndState.UNKNOWN, "command.unknown", key=placed.key))
+
+    with patched((Races, "take_back", take_back)):
+        yield
+
+
 @plants
 def undone_without_a_look() -> Iterator[None]:
     """What somebody has changed since is overwritten by taking back what was before."""
@@ -585,7 +617,27 @@ def an_error_ends_the_pull_lane() -> Iterator[None]:
 def the_wall_clock_is_trusted() -> Iterator[None]:
     """A clock set back puts everything that waits to sleep; as it was before it was found."""
 
-    with patched((Turn, "clock_set_back", lambda *_: None), (waits, "move_back", lambda *_: None)):
+    with patched((Turn, "clock_set", lambda *_: None), (waits, "move_back", lambda *_: None)):
+        yield
+
+
+@plants_shown_by(Kind.AGENT_CLOCK, Kind.UNLOGGED_DELETE)
+def the_clock_is_noticed_a_moment_late() -> Iterator[None]:
+    """Turns write by a clock set back before what waits is moved; as it was before seed 1173."""
+    true = Journal.heed_clock
+    heeding: set[int] = set()
+
+    def heed(self: Journal) -> None:
+        heeding.add(id(self))
+        true(self)
+        heeding.discard(id(self))
+
+    def look(self: waits.WallWatch) -> tuple[datetime, float]:
+        now, by_s = true_look(self)
+        return now, by_s if heeding else 0.0
+
+    true_look = waits.WallWatch.look
+    with patched((Journal, "heed_clock", heed), (waits.WallWatch, "look", look)):
         yield
 
 

@@ -129,6 +129,8 @@ def _tell(totals: Totals, first: int, seeds: int, took: float, *, ran: str | Non
                 "edits": (totals.numbers["edits"], ""),
                 "pushed": (totals.numbers["pushed"], ""),
                 "written": (totals.numbers["wrote"], ""),
+                "undos done": (totals.numbers["undone"], ""),
+                "undos refused": (totals.numbers["not undone"], ""),
                 "strikes": (sum(totals.hits.values()), ""),
                 "kinds of fault that struck": (totals.kinds, ""),
                 "reachable cells": (len(reachable()), ""),

@@ -25,6 +25,7 @@ from tests.sim.kernel import Violation
 from tests.sim.pms import FIRST_VERSION, Backup, Row
 from tests.sim.ports import PATIENT_COLUMN, STREAM_OF, TABLE_OF
 from tests.sim.promises import Promises
+from tests.sim.proofs import MOOT, check_missing, check_proofs
 
 if TYPE_CHECKING:
     from tests.sim.agent import Process
@@ -46,6 +47,7 @@ UNPLAIN = frozenset(
         Kind.WIPED,
         Kind.CRM_RESTORED,
         Kind.JOURNAL_DELETED,
+        Kind.BIT_FLIP,
         Kind.JOURNAL_RESTORED,
     }
 )
@@ -273,17 +275,29 @@ class Oracles:
         self.doubled += [(k, key) for k, row in rows.items() if k != key and _place(row) == place]
 
     def _check_places(self) -> None:
-        """What was put where somebody stood already has left that place again, or the CRM was told
-        that nobody knows and a person must look."""
-        told = {
+        """What was put where somebody stood already has left that place again, or both sides were
+        told of it: the CRM that nobody knows, and the practice's people by a write that waits for
+        them. An answer that was truly lost may leave that; the word "unknown" alone excuses
+        nothing."""
+        shown = self._told_unknown() & self._waiting_for_a_person()
+        for other, ours in self.doubled:
+            if str(ours) not in shown and self._share_a_place(other, ours):
+                raise Violation("S7", f"visit {ours} was put where {other} stands, and stays")
+
+    def _told_unknown(self) -> set[str]:
+        """Keys of records of which the CRM knows that nobody knows."""
+        return {
             str(outcome.pms_key)
             for asked in self.world.crm.asked.values()
             for outcome in asked.outcomes[-1:]
             if outcome.state is EndState.UNKNOWN
         }
-        for other, ours in self.doubled:
-            if str(ours) not in told and self._share_a_place(other, ours):
-                raise Violation("S7", f"visit {ours} was put where {other} stands, and stays")
+
+    def _waiting_for_a_person(self) -> set[str]:
+        """Keys of records with a write that the window shows for a person to end."""
+        process = self.world.process
+        rows = [] if process is None else process.journal.effects_unknown()
+        return {str(row.effect.key if row.key is None else row.key) for row in rows}
 
     def _share_a_place(self, other: int, ours: int) -> bool:
         rows = self.world.pms.tables["appointment"].rows
@@ -341,25 +355,39 @@ class Oracles:
             if state is State.UP_TO_DATE:
                 self._check_green(process)
             self._check_agreed(process)
+            self._check_past(process)
             self.promises.check_waits(process)
             late = self.history.overdue(world.kernel.now) if world.is_calm else None
             if late is not None:
                 raise Violation("V7", f"{late} is late at the CRM though nothing was wrong")
 
     def _check_agreed(self, process: Process) -> None:
-        """What counts as agreed is what the CRM holds, unless it is parked and told as such."""
+        """What counts as agreed is what the CRM holds. Only a record whose very content the CRM has
+        refused may wait: what is there instead came by an answer that was lost, the record is
+        parked, counted by the status and asked again. A park for any other reason (it could not be
+        read) excuses nothing: what was agreed before stands there."""
         if self.crm_restores or self.has_forgotten:
             return
         names = {number: stream for stream, number in process.journal._streams.items()}
         sql = (
             "SELECT stream, key, agreed FROM record WHERE batch IS NULL AND gone_at IS NULL"
             " AND agreed = hash AND hash <> x'' AND NOT EXISTS"
-            " (SELECT 1 FROM park p WHERE p.stream = record.stream AND p.key = record.key)"
+            " (SELECT 1 FROM park p WHERE p.stream = record.stream AND p.key = record.key"
+            " AND p.content_hash = record.hash)"
         )
         for number, key, agreed in process.journal._writer.execute(sql):
             held = self.world.crm.records.get((names[number], key))
             if held is None or held.hash != agreed:
                 raise Violation("S5", f"{names[number].value} {key} counts as agreed and is not")
+
+    def _check_past(self, process: Process) -> None:
+        """While there is a history to hold against what the journal says of it."""
+        kinds = self.world.faults.kinds
+        if not kinds & MOOT:
+            check_missing(process, self.history, self.world.clock)
+        # A proof's time is wall time; a flipped bit stays until the next proof.
+        if not kinds & {*MOOT, Kind.AGENT_CLOCK, Kind.BIT_FLIP}:
+            check_proofs(process, self.history, self.world.clock)
 
     def _check_green(self, process: Process) -> None:
         world = self.world
@@ -470,6 +498,8 @@ class Oracles:
         state = process.state()
         if state not in (State.UP_TO_DATE, State.NEEDS_REVIEW, State.ACTION_NEEDED, State.BEHIND):
             raise Violation("V5", f"all agrees and the status says {state.value}")
+        if state is State.UP_TO_DATE and journal.effects_unknown():
+            raise Violation("V5", "green while a write waits for a person")
         if not self.restores and not self.has_forgotten:
             self.promises.check_wishes(process)
         for ident, asked in world.crm.asked.items():

@@ -39,6 +39,7 @@ CANARIES = re.compile(
 REPEATING = frozenset(
     {Kind.KEY_EXPIRED, Kind.CRM_RESTORED, Kind.DDL, Kind.BAD_ROW, Kind.TABLE_AWAY, Kind.WIPED,
      Kind.PMS_RESTORED, Kind.JOURNAL_DELETED, Kind.JOURNAL_RESTORED, Kind.STAMP_STORM,
+     Kind.BIT_FLIP,
      Kind.AGENT_CLOCK}
 )  # fmt: skip
 
@@ -108,6 +109,8 @@ class Promises:
         for task in tasks:
             if task.outside or (task.name == "push" and sending):
                 continue  # a lane waits for its own threads
+            if task.behind is not None and task.behind.outside:
+                continue  # for a session, which one lane opens for all
             if task.name == "bulk" and reading:
                 continue
             if self.world.kernel.now - max(since, task.returned_at) > STOP_S:

@@ -38,7 +38,8 @@ def one(seed: int, *, twice: bool) -> Told:
         list(result.hits.items()),
         {
             "virtual_s": result.virtual_s, "lives": result.lives, "edits": result.edits,
-            "pushed": result.pushed, "wrote": result.wrote,
+            "pushed": result.pushed, "wrote": result.wrote, "undone": result.undone,
+            "not undone": result.not_undone,
         },
         is_same,
     )  # fmt: skip

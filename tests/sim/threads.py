@@ -128,7 +128,9 @@ class Lock:
                 return False
             if self._owner is me:
                 raise RuntimeError("a lock is taken twice by one task")
+            me.behind = self._owner
             self._waited.wait_for(None)
+            me.behind = None
         self._owner, self._depth = me, 1
         return True
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,13 +18,13 @@ from uuid import UUID
 
 import structlog
 
-from agent.errors import AgentError
+from agent.errors import AgentError, JournalDamaged
 from agent.model.effects import Effect, EffectKind
 from tests.sim.agent import NAME, PATH, Process, empty_journal, stretched
 from tests.sim.coverage import aim_of, lane_of
 from tests.sim.crm import SimCrm
 from tests.sim.disk import SimDisk, SimSides
-from tests.sim.faults import ELSEWHERE, NOT_YET, Faults, Kind, Plan, Strike, drawn_plan
+from tests.sim.faults import ELSEWHERE, Faults, Kind, Plan, Strike, drawn_plan
 from tests.sim.kernel import Kernel, SimClock, Violation
 from tests.sim.oracles import CALM, Oracles
 from tests.sim.people import Caller, FrontDesk, Person, furnish
@@ -58,6 +59,8 @@ class Result:
     edits: int = 0
     pushed: int = 0
     wrote: int = 0
+    undone: int = 0
+    not_undone: int = 0
     trace: list[str] = field(default_factory=list)
 
     @property
@@ -92,7 +95,9 @@ class World:
         self.is_chaos_over = False
         self.is_down_on_purpose = False
         self.asleep_until = 0.0
+        self.is_flipped = False  # a bit of what SQLite itself needs, since the last start
         self.backups: list[Backup] = []
+        self.undone: Counter[str] = Counter()  # wishes of the manager's: done, refused
         furnish(self.pms, chance, patients=chance.randint(12, 30), visits=chance.randint(5, 25))
         self.faults.racing = self._race
         self.people: list[Person] = [
@@ -119,6 +124,11 @@ class World:
 
     def _person_args(self, chance: random.Random) -> tuple[Any, ...]:
         return self.kernel, self.faults, lambda: self.is_chaos_over, chance.uniform(5.0, 30.0)
+
+    @property
+    def is_asleep(self) -> bool:
+        """The agent's machine sleeps: nobody can ask anything of it."""
+        return self.asleep_until > self.kernel.now
 
     def _may_preempt(self) -> bool:
         process = self.process
@@ -152,6 +162,7 @@ class World:
         result.edits = sum(person.did for person in self.people)
         result.pushed = len(self.crm.effects)
         result.wrote = self.oracles.writes
+        result.undone, result.not_undone = self.undone["done"], self.undone["refused"]
         result.trace = list(self.kernel.trace_lines)
         return result
 
@@ -251,6 +262,21 @@ class World:
                     self._start()
             self.kernel.sleep(1.0)
 
+    def set_aside(self) -> None:
+        """The journal's file was damaged, and is out of the way: the next start makes a new one."""
+        self.kernel.trace("journal set aside")
+        self.is_flipped = False
+        self.disk.replace({str(PATH): empty_journal()})
+        self.journal_forgets()
+
+    def journal_forgets(self) -> None:
+        """Its file is another, older or new."""
+        self.oracles.journal_lost()
+        # The CRM's people ask again for what they were not answered.
+        for asked in self.crm.asked.values():
+            if not any(outcome.state.is_terminal for outcome in asked.outcomes):
+                asked.is_acked = False
+
     def _start(self) -> None:
         self.lives += 1
         try:
@@ -263,9 +289,13 @@ class World:
             return
         except AgentError as error:
             self.kernel.trace(f"start failed {error.code}")
+            if isinstance(error, JournalDamaged) and self.is_flipped:
+                self.set_aside()
+                return
             self.oracles.start_failed(error)
             return
         self.process = process
+        self.is_flipped = False  # what was flipped, SQLite does not need
         self.kernel.trace(f"life {self.lives}")
         self.oracles.started(process)
         process.start()
@@ -276,7 +306,7 @@ def seeds_plan(seed: int) -> Plan:
     kernel = Kernel(seed)
     if seed % CALM_EVERY == 0:
         return drawn_plan(kernel, CALM, swarm=0.6)
-    plan = drawn_plan(kernel, set(Kind) - set(ELSEWHERE) - NOT_YET)
+    plan = drawn_plan(kernel, set(Kind) - set(ELSEWHERE))
     plan.aim = aim_of(seed)
     plan.rates.setdefault(plan.aim[0], 0.0)
     return plan

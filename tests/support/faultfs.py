@@ -21,6 +21,7 @@ from typing import Any
 import apsw
 
 SECTOR = 512
+TEMPORARY = "temporary-"  # how files without a name begin
 
 
 class Fault(StrEnum):
@@ -252,7 +253,7 @@ class FaultVfs(apsw.VFS):
     def xOpen(self, name: Any, flags: list[int]) -> Any:
         if name is None:
             self._temporary += 1
-            path = f"temporary-{self._temporary}"
+            path = f"{TEMPORARY}{self._temporary}"
         else:
             path = name.filename() if isinstance(name, apsw.URIFilename) else name
         flags[1] = flags[0]

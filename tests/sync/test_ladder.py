@@ -581,6 +581,27 @@ def test_a_half_built_patient_waits_a_visit_does_not(office: Office, open_site: 
     ]
 
 
+def test_a_key_given_away_again_is_a_new_patients(office: Office, open_site: Open) -> None:
+    """Seed 2228: after a backup put back, the number of a patient who was gone came again."""
+    site = open_site(PATIENT)
+    patient = office.add("patient", LName="Quill", FName="Cleo")
+    office.add("patient", LName="Quill", FName="Cyd")  # fewer than ever were would look restored
+    office.run("UPDATE patient SET Guarantor=PatNum WHERE Guarantor=0")
+    site.load()
+    office.run(f"DELETE FROM patient WHERE PatNum={patient}")
+    site.sweep()
+    site.wait(901)
+    assert site.confirm() == 1
+    assert not site.has(PATIENT, patient)
+    office.add("patient", PatNum=patient, LName="Rook", FName="Dora")
+    site.tick()
+    assert not site.has(PATIENT, patient)
+    site.clock.advance(2.0)
+    site.tick()
+    assert site.record(PATIENT, patient)["first_name"] == "Dora"
+    office.run(f"UPDATE patient SET Guarantor=PatNum WHERE PatNum={patient}")
+
+
 def test_a_patient_who_stays_half_built_leaves_all_the_same(
     office: Office, open_site: Open
 ) -> None:

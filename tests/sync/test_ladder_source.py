@@ -126,6 +126,20 @@ def test_the_hot_window_is_loaded_first(
     site.agree()
 
 
+def test_no_practice_is_without_patients(office: Office, open_site: Open) -> None:
+    """A new journal began while their table was away; nobody looked for it again, and nothing was
+    ever sent, because the people of both sides had not met."""
+    office.run("RENAME TABLE patient TO patient_away")
+    try:
+        site = open_site(PATIENT, RECALL)
+        assert site.session.held == {PATIENT}
+    finally:
+        office.run("RENAME TABLE patient_away TO patient")
+    site.open()
+    assert not site.session.held
+    site.load()
+
+
 def test_a_stream_held_back_does_not_stop_the_load(
     office: Office, open_site: Open, tmp_path: Path
 ) -> None:

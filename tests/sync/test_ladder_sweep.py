@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.sync.rig import TUNING, Office, Site
 pytestmark = [pytest.mark.mariadb, pytest.mark.xdist_group("mariadb")]
 
 Open = Callable[..., Site]
+FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 PATIENT, APPOINTMENT, RECALL = Stream.PATIENT, Stream.APPOINTMENT, Stream.RECALL
 COMMUNICATION, NOTE = Stream.COMMUNICATION, Stream.CLINICAL_NOTE
@@ -49,6 +51,21 @@ def test_a_silent_return_to_an_old_state_is_repaired(office: Office, open_site: 
     assert (swept.verified, swept.late) == (True, 1)
     assert site.record(RECALL, number)["note"] == "first"
     site.agree()
+
+
+def test_a_shorter_rotation_holds_from_the_next_start(
+    office: Office, open_site: Open, tmp_path: Path
+) -> None:
+    """Found by the load lane: proofs planned by the old rotation were waited for."""
+    site = open_site(RECALL, folder=tmp_path / "kept")
+    site.load()
+    site.close()
+    quick = replace(TUNING.rotation, hot_s=10.0)
+    tuning = tuned(rotation=quick)
+    again = open_site(RECALL, folder=tmp_path / "kept", tuning=tuning, crm=site.crm)
+    again.load()
+    (due,) = {row.due_at for row in again.journal.next_chunks(FAR, 99, loaded=True)}
+    assert due - again.clock.now() <= timedelta(seconds=8)
 
 
 # --- child rows ----------------------------------------------------------------------------------

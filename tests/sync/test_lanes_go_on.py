@@ -12,7 +12,7 @@ import pytest
 
 from agent.errors import JournalError
 from agent.journal.rows import Held
-from agent.sync.pace import Backoff, WallWatch
+from agent.sync.pace import Backoff
 from agent.sync.plan import refused_deletions
 from agent.sync.pull import Pull
 from agent.sync.push import Dispatcher
@@ -95,22 +95,6 @@ def test_a_deletion_the_crm_refused_is_told_again() -> None:
         4: held(gone=True, parked=True),  # refused, and there again
     }
     assert refused_deletions([1, 2, 3, 4, 5], {4}, records) == [1]
-
-
-def test_a_clock_set_back_is_noticed_until_it_is_heeded() -> None:
-    clock = HandClock()
-    watch = WallWatch(clock)
-    clock.advance(100.0)
-    assert watch.set_back_s() == 0.0
-    clock.step(3600.0)
-    assert watch.set_back_s() == 0.0  # forward: things are merely early
-    clock.step(-3600.0)
-    assert watch.set_back_s() == pytest.approx(3600.0)
-    assert watch.set_back_s() == pytest.approx(3600.0)
-    watch.heeded()
-    assert watch.set_back_s() == 0.0
-    clock.step(-0.5)
-    assert watch.set_back_s() == 0.0  # a clock being disciplined
 
 
 def test_a_clock_set_forward_ends_no_wait_for_a_lost_answer() -> None:

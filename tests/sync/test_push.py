@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from agent.config.secrets import PayloadSeal
-from agent.errors import CrmAuthError, CrmRefusedBatch, CrmUnavailable
+from agent.errors import RESTING, CrmAuthError, CrmRefusedBatch, CrmUnavailable
 from agent.journal.journal import Journal
 from agent.journal.rows import Outgoing, Urgency
 from agent.model.proof import Basis
@@ -210,6 +210,26 @@ def test_a_line_that_fails_keeps_everything_and_says_so(
     work(dispatcher, lambda: not journal.batches_waiting())
     assert dispatcher.line.error is None
     assert crm.sent[0] == crm.sent[-1]  # the very same operations
+
+
+def test_why_the_line_fails_is_not_forgotten_while_nobody_calls(
+    journal: Journal, crm: ScriptedCrm, dispatcher: Dispatcher
+) -> None:
+    """A person reads "cannot be reached", not "we wait before the next try"."""
+    why = ["crm.timed_out"]
+
+    def down(changes: Sequence[Change]) -> PushReply:
+        raise CrmUnavailable(why[0])
+
+    crm.answer = down
+    enqueue(journal, crm, 1)
+    work(dispatcher, lambda: dispatcher.line.error is not None)
+    why[0] = RESTING
+    calls = len(crm.sent)
+    dispatcher.hurry()
+    work(dispatcher, lambda: len(crm.sent) > calls)
+    assert dispatcher.line.error is not None
+    assert dispatcher.line.error.code == "crm.timed_out"
 
 
 def test_while_the_line_is_down_one_batch_asks_for_all(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,7 @@ from drivers.base import digest_of_keys
 from drivers.odbc.contract import ServerHash
 from drivers.odbc.statements import Where
 from tests.drivers.odbc.layouts import PLAIN, ZONE
-from tests.drivers.odbc.offices import Office, bind_all
+from tests.drivers.odbc.offices import FileOffice, Office, bind_all
 from tests.drivers.test_contract import digest_of, keys_of
 
 pytestmark = [pytest.mark.odbc, pytest.mark.usefixtures("gate")]
@@ -232,6 +233,24 @@ def test_lanes_name_keys_by_stamp_and_order_them_by_second_and_row(office: Offic
             reader.keys_since(Stream.APPOINTMENT, "step", since, None, 9)
     finally:
         reader.close()
+
+
+def test_stamps_no_moment_can_be_compared_to_are_no_lane(tmp_path: Path) -> None:
+    """As Virtuoso keeps what ``now()`` gives with a zone and what a client sends without."""
+    office = FileOffice(tmp_path / "office.db", PLAIN)
+    try:
+        office.register(1)
+        office.book(10, 11)
+        assert office.source().probe().streams[Stream.APPOINTMENT].lanes
+        office.run("UPDATE visit SET stamp='2026-05-01T10:00:00' WHERE vid=11")
+        facts = office.source().probe()
+        assert not facts.streams[Stream.APPOINTMENT].lanes
+        assert facts.streams[Stream.PATIENT].lanes
+        told = [f.facts for f in facts.findings if f.code == "pms.stamps_unordered"]
+        assert told == [{"table": "visit"}]
+    finally:
+        office.close_readers()
+        office.link.close()
 
 
 def test_logs_name_keys_above_their_marks(office: Office) -> None:

@@ -1,4 +1,4 @@
-"""The list at the left of each queue: two lines an item, changed by difference."""
+"""A list of two lines an item, changed by difference: the queues of Review, the doctor."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ _MARGIN = 10
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``ident`` stays the same while it waits; ``what`` is whatever the queue needs of it."""
+    """``ident`` stays the same while it waits; ``what`` is whatever the list needs of it; ``tone``
+    colours what stands at the right."""
 
     ident: Hashable
     title: str
     detail: str
     age: str = ""
     what: Any = None
+    tone: str = "soft"
 
 
 class LineModel(RowsModel[Line]):
@@ -104,9 +106,10 @@ class _Painter(QStyledItemDelegate):
         age_width = painter.fontMetrics().horizontalAdvance(line.age) + 8 if line.age else 0
         upper = QRect(room.left(), room.top(), room.width(), room.height() // 2)
         lower = QRect(room.left(), upper.bottom() + 1, room.width(), room.height() // 2)
-        painter.setPen(self._theme.colour("soft"))
         flags = Qt.AlignmentFlag.AlignVCenter
+        painter.setPen(self._theme.colour(line.tone))
         painter.drawText(upper, flags | Qt.AlignmentFlag.AlignRight, line.age)
+        painter.setPen(self._theme.colour("soft"))
         self._elided(painter, lower, line.detail)
         painter.setFont(strong)
         painter.setPen(self._theme.colour("ink"))
