@@ -50,7 +50,8 @@ class InstanceLock:
         try:
             self._acquire()
         except OSError:
-            holder = os.pread(self._descriptor, 20, 0) if hasattr(os, "pread") else b""
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            holder = os.read(self._descriptor, 20)
             os.close(self._descriptor)
             raise AgentBusy(pid=int(holder) if holder.strip().isdigit() else None) from None
         os.ftruncate(self._descriptor, 0)

@@ -63,7 +63,6 @@ from agent.model.sheets import (
 )
 from agent.model.status import Report
 from agent.model.streams import Stream
-from agent.model.updates import GetUpdate, InstallUpdate, LookForUpdate
 
 # --- status -----------------------------------------------------------------------------------
 
@@ -250,5 +249,4 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     ListActivity, GetPulse, CheckNow, ReadLog,
     ShowRecord, ShowConflicts, NameThem, ListParked, RetryParked, IgnoreParked, HeedParked,
     ShowMap, EditMap, ExportMap,
-    GetUpdate, LookForUpdate, InstallUpdate,
 )  # fmt: skip

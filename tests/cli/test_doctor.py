@@ -58,8 +58,8 @@ def test_json_has_a_line_per_check_and_the_exit_code(bridgework: Bridgework) -> 
     assert told["exit_code"] == 0
     topics = [check["topic"] for check in told["checks"]]
     assert topics == [
-        "machine", "program", "agent", "settings", "secrets", "pms", "server", "map", "writing",
-        "signer", "crm", "journal",
+        "machine", "program", "update", "agent", "settings", "secrets", "pms", "server", "map",
+        "writing", "signer", "crm", "journal",
     ]  # fmt: skip
     for check in told["checks"]:
         assert check["result"] in {"ok", "note", "warning"}
@@ -85,7 +85,7 @@ def test_a_missing_practice_skips_what_hangs_on_it(stage: Stage, bridgework: Bri
     assert done.exit_code == ExitCode.PMS
     assert "--    Data map: not looked at, for 'Practice system' failed" in done.stdout
     assert "Next: Make one: bridgework practice create --into sqlite" in done.stdout
-    assert "1 of 12 checks failed." in done.stdout
+    assert "1 of 13 checks failed." in done.stdout
 
 
 def test_a_changed_record_needs_a_person(stage: Stage, bridgework: Bridgework) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,8 @@ from agent.support.messages import Catalogue
 from tests.desk import office
 from tests.desk.conftest import Agent, Bridgework
 
+# Windows knows no such bits: there the folder a person chose has its rights.
+PRIVATE = 0o600 if os.name == "posix" else 0o666
 NEW_YORK = ("--set", "practice.zone=America/New_York")
 
 
@@ -45,7 +48,7 @@ def test_tasks_leave_as_a_sheet_for_people(
     assert done.exit_code == ExitCode.OK, done.output
     assert done.stdout.startswith(f"3 tasks written to {file}.")
     assert "names" in done.stdout  # what the file holds is said to whoever made it
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.stat().st_mode) == PRIVATE
     note, visit, newcomer = rows_of(file.read_bytes())
     assert note["no."] == "1"
     assert note["kind"] == "add a clinical note"
@@ -84,7 +87,7 @@ def test_a_file_in_the_way_is_asked_about(
     assert file.read_text() == "mine"
     assert bridgework("tasks", "export", file, "--yes").exit_code == ExitCode.OK
     assert len(rows_of(file.read_bytes())) == 3
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.stat().st_mode) == PRIVATE
     nowhere = bridgework("tasks", "export", tmp_path / "none" / "tasks.csv")
     assert nowhere.exit_code == ExitCode.USAGE
     assert "Traceback" not in nowhere.output

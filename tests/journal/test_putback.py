@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def migrate(path: Path) -> None:
 
 
 def layout(path: Path) -> int:
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db:
         return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
@@ -65,7 +66,7 @@ def test_the_copy_of_before_the_migration_stands_in_its_place(path: Path) -> Non
     with pytest.raises(JournalError, match=r"journal\.newer"):
         opened(path)
     # … and the newer program went on for a while: the anchor beside the journal knows.
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("INSERT INTO of_the_future VALUES ('work of the new version')")
     assert put_back(path, NOW) == "put_back"
     assert layout(path) == schema.SCHEMA_VERSION

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.cli.stage import Stage
+from agent.config import load_settings
+from agent.model.status import State
 from agent.runtime.power import ClockWatch, Event, Wakefulness, meaning_of
+from agent.runtime.runner import Runner
 from agent.runtime.scheduler import Chores
+from agent.sandbox.practice.life import Life
 from tests.support.until import until
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -104,3 +110,28 @@ def test_a_clock_set_forward_by_years_is_one_missed_beat(
     then = heard[0]
     until(lambda: heard[0] > then + 2)
     assert heard[0] < then + 1000
+
+
+def test_an_agent_that_wakes_up_goes_on_at_once(tmp_path: Path) -> None:
+    """In this process, so that it can be told what Windows tells a service."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+        with Stage(tmp_path, patients=20) as stage:
+            runner = Runner(lambda: load_settings((), home=stage.paths.home), stage.paths)
+            runner.start()
+            try:
+                until(lambda: runner.report().state is State.UP_TO_DATE, 60, every_s=0.1)
+                before = runner.report().snapshot.awake_s
+                for event in (Event.SUSPEND, Event.SESSION, Event.CLOCK, Event.RESUME):
+                    runner.heard(event)
+                after = runner.report().snapshot.awake_s
+                assert after is not None
+                assert after < 10
+                assert before is None or before > after
+                runner.look()
+                life = Life(stage.desk, seed=3)
+                assert list(life.run(rate=50, changes=10))
+                assert stage.wait_agreed(60).agrees
+                until(lambda: runner.report().state is State.UP_TO_DATE, 60, every_s=0.1)
+            finally:
+                assert runner.stop()

@@ -303,32 +303,6 @@ def test_an_edit_is_merged_field_by_field(desk: Desk) -> None:
     assert (conflict.field, conflict.pms, conflict.crm) == ("city", "Officetown", "Cloudville")
 
 
-def test_what_is_typed_between_the_plan_and_the_write_is_not_replaced(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    key = desk.patient()
-    before = desk.record(Stream.PATIENT, key)
-    intend = desk.two.writing._intend
-
-    def and_the_office_types(*planned: Any) -> int:
-        number = intend(*planned)
-        desk.run("UPDATE patient SET City='Officetown' WHERE PatNum=?", key)
-        return number
-
-    monkeypatch.setattr(desk.two.writing, "_intend", and_the_office_types)
-    outcome = desk.do(
-        UPDATE,
-        {"fields": {"city": "Cloudville"}},
-        target=("patient", str(key)),
-        expected={"city": before.get("city")},
-    )
-    assert outcome.state is EndState.CONFLICT
-    assert not desk.writer.written
-    assert desk.record(Stream.PATIENT, key)["city"] == "Officetown"
-    (conflict,) = desk.journal.conflicts()
-    assert (conflict.field, conflict.pms, conflict.crm) == ("city", "Officetown", "Cloudville")
-
-
 def test_the_agreed_record_is_the_base_where_none_is_given(desk: Desk) -> None:
     key = desk.patient()
     outcome = desk.do(UPDATE, {"fields": {"city": "Newtown"}}, target=("patient", str(key)))
