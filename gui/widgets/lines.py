@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,8 +40,8 @@ class Line:
 class LineModel(RowsModel[Line]):
     """Changed by difference, so that selection and a reader's place survive."""
 
-    def __init__(self, theme: Theme, name: str) -> None:
-        columns: tuple[Column[Line], ...] = (Column(name, lambda line: line.title),)
+    def __init__(self, theme: Theme, name: str, tip: Callable[[Line], str] | None) -> None:
+        columns: tuple[Column[Line], ...] = (Column(name, lambda line: line.title, tip=tip),)
         super().__init__(columns, theme.colour, key=lambda line: line.ident)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -52,11 +52,18 @@ class LineModel(RowsModel[Line]):
 
 
 class LineView(QListView):
-    """``several``: more than one line may be chosen."""
+    """``several``: more than one line may be chosen; ``tip``: what a line says when pointed at."""
 
-    def __init__(self, theme: Theme, name: str, *, several: bool = False) -> None:
+    def __init__(
+        self,
+        theme: Theme,
+        name: str,
+        *,
+        several: bool = False,
+        tip: Callable[[Line], str] | None = None,
+    ) -> None:
         super().__init__()
-        self.held = LineModel(theme, name)
+        self.held = LineModel(theme, name, tip)
         self.setModel(self.held)
         self.setItemDelegate(_Painter(theme))
         self.setUniformItemSizes(True)

@@ -26,14 +26,12 @@ from agent.model.reading import Severity
 from gui import a11y
 from gui.handing import Follower, Sender
 from gui.helppages import is_in, open_help
-from gui.models.rows import Column, RowsModel
 from gui.presenter.offer import Offer, offer, place_of
 from gui.shell import Shell
 from gui.theme import set_tone
 from gui.widgets.lines import Line, LineView
 from gui.widgets.parts import GAP, button, card, column, label, row
 from gui.widgets.progress import Progress
-from gui.widgets.table import table
 from gui.windows.manual import save_as
 from gui.windows.tab import Tab
 
@@ -252,18 +250,7 @@ class Support(Tab):
         self.warning.hide()
         self.preview = button(say("support.report.preview"), lambda: self._make(preview=True))
         self.save = button(say("support.report.save"), lambda: self._make(preview=False), "primary")
-        self.parts = RowsModel[BundlePart](
-            [
-                Column(say("support.report.part"), lambda p: p.name, tip=_part_tip),
-                Column(
-                    say("support.report.why"), lambda p: f"{p.why}; {'; '.join(p.rules)}",
-                    tip=_part_tip,
-                ),
-            ],
-            self.shell.theme.colour,
-            lambda p: p.name,
-        )  # fmt: skip
-        self.part_list = table(self.parts, say("support.report.parts"), stretch=1, widths={0: 130})
+        self.part_list = LineView(self.shell.theme, say("support.report.parts"), tip=_part_tip)
         self.part_list.setMinimumHeight(180)
         self.part_list.hide()
         self.making = Progress(say("manual.cancel"))
@@ -341,10 +328,14 @@ class Support(Tab):
         if job.state is not JobState.DONE:
             return
         made = msgspec.convert(job.result, BundleMade)
-        self.parts.show(made.parts)
+        self.part_list.held.show([self._part(part) for part in made.parts])
         self.part_list.show()
         if made.token:
             save_as(self, self.shell, made.token, made.name, self._saved)
+
+    def _part(self, part: BundlePart) -> Line:
+        size = self.texts("support.report.size", size=max(part.size // 1000, 1))
+        return Line(part.name, part.name, part.why, size, part)
 
     def _saved(self, path: Path) -> None:
         self.shell.tell(self.texts("support.report.saved", file=str(path)), "good")
@@ -406,8 +397,9 @@ def _is_bad(severity: Severity) -> bool:
     return severity in {Severity.WARNING, Severity.ERROR}
 
 
-def _part_tip(part: BundlePart) -> str:
-    return f"{part.name} ({part.size / 1000:.0f} kB)\n{part.why}\n{'; '.join(part.rules)}"
+def _part_tip(line: Line) -> str:
+    part: BundlePart = line.what
+    return f"{part.why}\n{'; '.join(part.rules)}"
 
 
 def _picture_file(picture: QPixmap) -> Path:

@@ -61,5 +61,5 @@ def doctor(desktop: Desktop, settle: Settle) -> QWidget:
         tab.run.click()
         settle(lambda: tab.run.isEnabled() and bool(tab.list.held.rows))
         tab.preview.click()
-        settle(lambda: bool(tab.parts.rows))
+        settle(lambda: bool(tab.part_list.held.rows))
     return window

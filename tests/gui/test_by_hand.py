@@ -239,9 +239,11 @@ def test_a_report_is_previewed_and_saved_with_a_picture(
     assert support.warning.isVisible()
     support.preview.click()
     qtbot.waitUntil(
-        lambda: support.preview.isEnabled() and bool(support.parts.rows), timeout=WAIT_MS
+        lambda: support.preview.isEnabled() and bool(support.part_list.held.rows), timeout=WAIT_MS
     )
-    assert {"note.txt", "screenshot.png", "doctor.json"} <= {p.name for p in support.parts.rows}
+    assert {"note.txt", "screenshot.png", "doctor.json"} <= {
+        p.title for p in support.part_list.held.rows
+    }
     support.save.click()
     path = tmp_path / "report.zip"
     choose(support, qtbot, "save-as", path)
