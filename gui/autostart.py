@@ -14,6 +14,7 @@ from pathlib import Path
 from PySide6.QtCore import QSettings, QStandardPaths
 
 _RUN = r"HKEY_CURRENT_USER\Software\Microsoft\Windows\CurrentVersion\Run"
+_RUN_FOR_ALL = _RUN.replace("HKEY_CURRENT_USER", "HKEY_LOCAL_MACHINE")
 _NAME = "Bridgework"
 FLAG = "--autostart"
 
@@ -24,9 +25,14 @@ def command(home: Path) -> list[str]:
     return [*program, "--home", str(home), FLAG]
 
 
-def is_on() -> bool:
+def is_on(*, wanted: bool) -> bool:
+    """``wanted``: this person never said no (preference ``autostart``)."""
     if sys.platform == "win32":
-        return QSettings(_RUN, QSettings.Format.NativeFormat).contains(_NAME)
+        own, for_all = (
+            QSettings(place, QSettings.Format.NativeFormat).contains(_NAME)
+            for place in (_RUN, _RUN_FOR_ALL)
+        )
+        return wanted and (own or for_all)
     return _entry().exists()
 
 

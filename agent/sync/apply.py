@@ -39,7 +39,7 @@ from agent.sync.session import Session
 from agent.sync.standing import standing
 from agent.sync.switches import BOOKING, HARMLESS
 from agent.sync.writerline import NO_WRITER, WriterLine
-from agent.sync.writing import Failed, Overtaken, Unsettled, WriterAway, Writing
+from agent.sync.writing import ChangedMeanwhile, Failed, Overtaken, Unsettled, WriterAway, Writing
 
 log = structlog.get_logger(__name__)
 
@@ -291,7 +291,7 @@ class Apply:
             log.warning("command.unsettled", type=command.type.value, code=unsettled.code)
             self._order.hold(command)
             self._look_again()
-        except Overtaken:
+        except (Overtaken, ChangedMeanwhile):
             self._release(command)
         except Unreadable as unreadable:
             self._unreadable(row, unreadable)

@@ -31,7 +31,16 @@ from agent.sync.places import Places
 from agent.sync.plans import PlaceWish, Refuse
 from agent.sync.safety import Safety
 from agent.sync.switches import allows, scope_of
-from agent.sync.writing import Failed, InTurn, Proof, Settling, Unsettled, WriterAway, Writing
+from agent.sync.writing import (
+    ChangedMeanwhile,
+    Failed,
+    InTurn,
+    Proof,
+    Settling,
+    Unsettled,
+    WriterAway,
+    Writing,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -136,6 +145,8 @@ class Undo:
                 )
         except Failed as failed:
             return failed.code
+        except ChangedMeanwhile:
+            return "undo.moved_on"
         except Unsettled:
             return "undo.unsettled"
         except Unreadable as unreadable:

@@ -27,6 +27,7 @@ from agent.sync.effects import (
     Step,
     can_be_read_back,
     differing,
+    is_before,
     operation_id,
     same,
     takes_place,
@@ -62,6 +63,17 @@ class Overtaken(Exception):
 
 
 _NOT_OURS = frozenset({CommandState.DONE, CommandState.CONFLICT, CommandState.TASK})
+
+
+class ChangedMeanwhile(Exception):
+    """The office typed into the same record after it was read: nothing was sent; plan anew."""
+
+
+#: kinds that replace what somebody typed, where the PMS keeps no copy of it
+_TYPED_OVER = frozenset(
+    {EffectKind.UPDATE_PATIENT, EffectKind.SET_CONSENT, EffectKind.UPDATE_RECALL,
+     EffectKind.SET_CUSTOM}
+)  # fmt: skip
 
 
 class WriterAway(PmsUnavailable):
@@ -114,13 +126,15 @@ class Writing:
         ``settling`` returns with the proof.
 
         Raises Failed, Unsettled, WriterAway (certainly not sent; may be tried again), and before
-        anything left Unreadable, the Pms errors and JournalError.
+        anything left ChangedMeanwhile, Unreadable, the Pms errors and JournalError.
         """
         effect = step.effect
         if can_be_read_back(effect):
             looks.carries(effect.stream)  # what could not be proven is not begun
         floor = None if random_keys else _floor(effect, looks)
         number = self._intend(step, command_id, group, actor, floor, undoes, intending)
+        if effect.kind in _TYPED_OVER:
+            self._look_once_more(number, step, looks)
         key = self._write(number, effect, writer)
         try:
             return self._prove(number, step, key, looks, settling)
@@ -162,6 +176,21 @@ class Writing:
             if intending is not None:
                 intending(turn)
         return number
+
+    def _look_once_more(self, number: int, step: Step, looks: Looks) -> None:
+        """The plan is as old as its reads and the journal's disk made it, and no PMS writes on a
+        condition: what was typed since would be gone without a word."""
+        effect = step.effect
+        assert effect.key is not None
+        try:
+            found = looks.record(effect.stream, effect.key)
+        except (PmsError, Unreadable) as error:
+            self._fail(number, error.code)
+            raise
+        if found is None or not is_before(effect, step.before, found.fields):
+            self._fail(number, "write.record_moved")
+            log.info("effect.changed_meanwhile", kind=effect.kind.value)
+            raise ChangedMeanwhile
 
     def _write(self, number: int, effect: Effect, writer: PmsWriter) -> Key | None:
         """Tell the PMS; the key of the record, as far as it said."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from PySide6.QtCore import QDateTime, QRegularExpression, Qt, QTimer
 from PySide6.QtGui import QAction, QGuiApplication, QHideEvent, QKeySequence
@@ -11,6 +12,7 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDateTimeEdit,
+    QFileDialog,
     QLineEdit,
 )
 
@@ -66,6 +68,7 @@ class Log(Tab):
         a11y.name(self.moment, texts("log.moment"))
         self.jump = button(texts("log.jump"), self._jump)
         self.copy = button(texts("log.copy"), self.copy_chosen)
+        self.save = button(texts("log.save"), self._ask_where)
         self.model = LogModel(self._columns(), shell.theme.colour)
         self.table = table(self.model, texts("log.list"), stretch=3, widths={0: 165, 1: 96, 2: 150})
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -77,7 +80,7 @@ class Log(Tab):
         second = row(self.level, self.topic, None, self._said)
         self.body.addLayout(column(first, second))
         self.body.addWidget(self.table, 1)
-        self.body.addLayout(row(self.follow, None, self.moment, self.jump, self.copy))
+        self.body.addLayout(row(self.follow, None, self.moment, self.jump, self.copy, self.save))
         copying = QAction(texts("log.copy"), self.table)
         copying.setShortcut(QKeySequence.StandardKey.Copy)
         copying.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
@@ -225,11 +228,34 @@ class Log(Tab):
 
     def copy_chosen(self) -> None:
         """The chosen lines as text; all that are shown when none is chosen."""
+        lines = self._chosen()
+        QGuiApplication.clipboard().setText("\n".join(lines))
+        self.shell.tell(self.texts("log.copied", n=len(lines)))
+
+    def _chosen(self) -> list[str]:
         chosen = sorted({index.row() for index in self.table.selectionModel().selectedRows()})
         rows = chosen or range(self.model.rowCount())
-        lines = [line for at in rows if (line := self.model.row(at)) is not None]
-        QGuiApplication.clipboard().setText("\n".join(words.spelled(line) for line in lines))
-        self.shell.tell(self.texts("log.copied", n=len(lines)))
+        found = (self.model.row(at) for at in rows)
+        return [words.spelled(line) for line in found if line is not None]
+
+    def _ask_where(self) -> None:
+        """The same lines into a file of the person's; asked without blocking."""
+        lines = self._chosen()
+        dialog = QFileDialog(self, self.texts("log.save"), "bridgework-log.txt")
+        dialog.setObjectName("save-as")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.selectFile("bridgework-log.txt")
+        dialog.fileSelected.connect(lambda path: self._write(Path(path), lines))
+        dialog.open()
+
+    def _write(self, path: Path, lines: list[str]) -> None:
+        try:
+            path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+        except OSError as error:
+            why = error.strerror or ""
+            self.shell.tell(self.texts("settings.not_saved", why=why), "bad")
+        else:
+            self.shell.tell(self.texts("manual.out.saved", file=str(path)), "good")
 
     # -- parts ------------------------------------------------------------------------------------
 

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QDate, Qt
 from PySide6.QtWidgets import (
     QComboBox,
+    QDateEdit,
     QFileDialog,
     QHBoxLayout,
     QMessageBox,
@@ -47,7 +48,7 @@ from gui.windows.tab import Tab
 
 _SHOWN = 8
 _UNDO_AT_ONCE = 200
-_RANGES = {"all": 0, "week": 7, "month": 30}
+_RANGES = ("all", "week", "month", "between")
 
 
 class Manual(Tab):
@@ -100,6 +101,8 @@ class Manual(Tab):
         self.days = QComboBox()
         for name in _RANGES:
             self.days.addItem(say(f"manual.out.{name}"), name)
+        self.first, self.last = (self._day(name) for name in ("first", "last"))
+        self.days.currentIndexChanged.connect(lambda _: self._choose_days())
         self.reader = QComboBox()
         for name in ("excel", "crm"):
             self.reader.addItem(say(f"manual.out.{name}"), name)
@@ -109,6 +112,10 @@ class Manual(Tab):
             a11y.buddy(title, field)
             shrinks(field)
             fields.append(column(title, field, gap=4))
+        self.between = QWidget()
+        between = row(self.first, label(say("manual.out.to"), "soft"), self.last, None)
+        self.between.setLayout(between)
+        self.between.hide()
         self.records = button(say("manual.out.records"), self._save_records)
         self.progress = Progress(say("manual.cancel"))
         self._out = card(
@@ -118,6 +125,7 @@ class Manual(Tab):
                 row(self.pending, None),
                 8,
                 _fields(fields),
+                self.between,
                 row(self.records, None),
                 self.progress,
                 label(say("manual.out.names"), "caption", wrap=True),
@@ -177,15 +185,32 @@ class Manual(Tab):
     def _save_pending(self) -> None:
         self._export(ExportSheet(None, True, excel=self._is_excel))
 
+    def _day(self, name: str) -> QDateEdit:
+        made = QDateEdit(QDate.currentDate())
+        made.setCalendarPopup(True)
+        a11y.name(made, self.texts(f"manual.out.{name}"))
+        return made
+
+    def _choose_days(self) -> None:
+        self.between.setVisible(self.days.currentData() == "between")
+
+    def _range(self) -> tuple[str, str]:
+        """First and last day, ISO; "" has no end."""
+        today = self.shell.now().astimezone().date()
+        match self.days.currentData():
+            case "week":
+                first, last = today, today + timedelta(days=7)
+            case "month":
+                first, last = today - timedelta(days=30), today
+            case "between":
+                chosen = [edit.date().toPython() for edit in (self.first, self.last)]
+                first, last = sorted(chosen)  # type: ignore[type-var, assignment]
+            case _:
+                return "", ""
+        return first.isoformat(), last.isoformat()
+
     def _save_records(self) -> None:
-        days = _RANGES[str(self.days.currentData())]
-        first = last = ""
-        if days:
-            today = self.shell.now().astimezone().date()
-            spread = (today - timedelta(days=days), today + timedelta(days=days))
-            first, last = (spread[0] if days > 7 else today).isoformat(), spread[1].isoformat()
-            if days > 7:
-                last = today.isoformat()
+        first, last = self._range()
         stream = Stream(self.kind.currentData())
         self._export(ExportSheet(stream, False, first, last, self._is_excel))
 

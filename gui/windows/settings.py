@@ -49,7 +49,7 @@ class Settings(QDialog):
             a11y.buddy(title, field)
         self.notices = {kind: self._switch(kind) for kind in KINDS}
         self.autostart = QCheckBox(texts("settings.autostart"))
-        self.autostart.setChecked(autostart.is_on())
+        self.autostart.setChecked(autostart.is_on(wanted=prefs.flag("autostart", default=True)))
         self.autostart.toggled.connect(self._choose_autostart)
         close = button(texts("settings.close"), self.close, "primary")
         page = column(

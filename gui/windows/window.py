@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
@@ -79,7 +81,7 @@ class Window(QMainWindow):
         self.side.choose(name)
         self.pages.setCurrentWidget(tab)
         # Qt hands the focus of a hidden page on to whatever comes next, now or later.
-        now = self.focusWidget()
+        now = cast("QWidget | None", self.focusWidget())
         if now is None or not tab.isAncestorOf(now):
             self.side.buttons[name].setFocus(Qt.FocusReason.OtherFocusReason)
         self.setWindowTitle(

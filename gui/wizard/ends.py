@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QGridLayout
 
 from agent.model.setup import FinishSetup, GetPreview, PreviewView, SetupView, Step
 from agent.model.streams import Stream
+from gui import autostart
 from gui.theme import set_tone
 from gui.widgets.parts import button, card, column, label, row
 from gui.wizard.page import Page
@@ -118,6 +119,9 @@ class Done(Page):
                 label(self.say(f"{key}.body"), "soft", wrap=True),
                 gap=2,
             )
+            if key == "icon":
+                comes = autostart.is_on(wanted=self.shell.prefs.flag("autostart", default=True))
+                line.addWidget(label(self.say(f"icon.{'comes' if comes else 'stays'}"), wrap=True))
             box.addWidget(card(line))
         look = button(self.say("look"), lambda: self.shell.go("overview"), "primary")
         look.setObjectName("look")

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QDate, QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
@@ -157,6 +157,16 @@ def test_records_are_saved_where_the_person_says(
     qtbot.waitUntil(lambda: by_hand.sheet_in._preview > 0, timeout=WAIT_MS)
     assert by_hand.sheet_in.summary.text() == f"{len(found)} unchanged"
     by_hand.sheet_in.clear()
+
+
+def test_days_are_chosen_whichever_is_named_first(by_hand: Manual) -> None:
+    assert by_hand._range() == ("", "")
+    assert not by_hand.between.isVisible()
+    by_hand.days.setCurrentIndex(by_hand.days.findData("between"))
+    assert by_hand.between.isVisible()
+    by_hand.first.setDate(QDate(2027, 1, 2))
+    by_hand.last.setDate(QDate(2026, 12, 1))
+    assert by_hand._range() == ("2026-12-01", "2027-01-02")
 
 
 @pytest.mark.slow  # back-offs towards a CRM that was away take their time

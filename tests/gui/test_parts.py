@@ -195,14 +195,14 @@ def test_autostart_can_be_switched_off_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert not autostart.is_on()
+    assert not autostart.is_on(wanted=True)
     autostart.switch(tmp_path / "ho me", on=True)
-    assert autostart.is_on()
+    assert autostart.is_on(wanted=True)
     entry = (tmp_path / "autostart" / "bridgework-tray.desktop").read_text()
     assert "--autostart" in entry
     assert "'" in entry  # a folder with a space stays one word
     autostart.switch(tmp_path, on=False)
-    assert not autostart.is_on()
+    assert not autostart.is_on(wanted=True)
 
 
 def test_a_gap_between_looks_was_a_sleep() -> None:

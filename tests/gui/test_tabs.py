@@ -20,6 +20,7 @@ from gui.windows.activity import Activity
 from gui.windows.log import Log
 from gui.windows.overview import Overview
 from gui.windows.window import Window
+from tests.gui.test_by_hand import choose
 
 SOON_MS = 15_000
 
@@ -229,3 +230,18 @@ def test_it_follows_and_copies(log: Log, window: Window, desktop: Desktop, qtbot
     assert first is not None
     assert first.event in QGuiApplication.clipboard().text()
     qtbot.waitUntil(lambda: "agent.resumed" in _events(log)[before:], timeout=SOON_MS)
+
+
+def test_the_lines_shown_are_saved_as_text(
+    log: Log, window: Window, qtbot: QtBot, tmp_path: Path
+) -> None:
+    log.follow.setChecked(False)
+    log.save.click()
+    path = tmp_path / "log.txt"
+    choose(log, qtbot, "save-as", path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == log.model.rowCount() > 0
+    assert any("agent.started" in line for line in lines)
+    log.save.click()
+    choose(log, qtbot, "save-as", tmp_path / "no folder" / "log.txt")
+    assert "could not be saved" in window.notice._text.text()

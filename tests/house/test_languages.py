@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from agent.config import Paths, load_settings
+from agent.runtime.checks import all_checks
 from agent.support.messages import Catalogue
 
 MESSAGES = Path(__file__).resolve().parents[2] / "assets" / "messages"
@@ -53,6 +55,16 @@ def _compare(english: dict[str, str], other: dict[str, str]) -> list[str]:
 def test_the_console_speaks_it(language: str) -> None:
     english, other = (_texts(MESSAGES / "console" / f"{code}.toml") for code in ("en", language))
     assert _compare(english, other) == []
+
+
+def test_each_step_of_the_doctor_has_a_name_in_both_places(tmp_path: Path) -> None:
+    checks = all_checks(load_settings((), home=tmp_path), Paths.locate(tmp_path))
+    for file, prefix in (
+        ("console/en.toml", "doctor.steps."),
+        ("window/en/support.toml", "steps."),
+    ):
+        named = _texts(MESSAGES / file)
+        assert [c.topic for c in checks if f"{prefix}{c.topic}" not in named] == [], file
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -75,6 +75,7 @@ def figures(outcomes: list[Outcome]) -> dict[str, Figure]:
         "requests of the CRM": asked.total(),
         "requests applied": asked["applied"],
         "edits witnessed": sum(one.witnessed for one in outcomes),
+        "replaced in the moment of writing": sum(one.raced for one in outcomes),
         "clock steps": sum(one.mishaps["clock step"] for one in outcomes),
         "fenced": sum(one.fenced for one in outcomes),
         "sent again": sum(one.sent_again for one in outcomes),

@@ -54,6 +54,7 @@ class Outcome:
     refused: Counter[str] = field(default_factory=Counter)  # by the CRM, at once
     settled: int = 0  # writes a person had to look up
     witnessed: int = 0
+    raced: int = 0  # typed in the practice in the very moment of writing, and replaced
     compared: int = 0  # records, at the last look
     quiet_s: list[float] = field(default_factory=list)  # from quiet until everything agreed
     wrong: list[Wrong] = field(default_factory=list)
@@ -237,7 +238,9 @@ class Lane:
         writes = rig.witnessed()
         out.witnessed += sum(write.is_ours for write in writes)
         states = {ident: view["state"] for ident, view in found.items()}
-        out.wrong += judge(writes, self._edits, states, rig.address)
+        judged = judge(writes, self._edits, states, rig.address, rig.moment_s)
+        out.wrong += judged.wrong
+        out.raced = max(out.raced, judged.raced)  # a copy put back takes the witness's lines along
 
     def _agree(self, began: float) -> None:
         deadline = time.monotonic() + QUIET_S

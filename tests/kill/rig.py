@@ -42,6 +42,7 @@ class Write(NamedTuple):
     old: str
     new: str
     is_ours: bool
+    at: float = 0.0  # seconds, by the server's clock
 
 
 class Troubled(Rig):
@@ -49,6 +50,7 @@ class Troubled(Rig):
 
     engine_name: str
     kinds: tuple[str, ...] = KINDS  # what the CRM's people may ask for here
+    moment_s = 0.0  # see ``witness.judge``
     yesterday: Path
     clock: Clock
     disk: Disk
@@ -211,6 +213,7 @@ class OpenDental(Troubled, TwoSided):
     """``engine``: myisam or innodb."""
 
     api_user = API_USER
+    moment_s = 1.0  # its line may be slow
 
     def __init__(self, engine: str, patients: int, seed: int) -> None:
         super().__init__(engine=engine, plan=small_practice(patients, seed))
@@ -228,13 +231,14 @@ class OpenDental(Troubled, TwoSided):
             for statement in (
                 "CREATE DATABASE witness",
                 f"CREATE TABLE witness.address (n INT AUTO_INCREMENT PRIMARY KEY, k BIGINT,"
-                f" old VARCHAR(255), new VARCHAR(255), who VARCHAR(80)) ENGINE={self.engine}",
+                f" old VARCHAR(255), new VARCHAR(255), who VARCHAR(80), at DOUBLE)"
+                f" ENGINE={self.engine}",
                 f"CREATE USER '{API_USER}'@'127.0.0.1' IDENTIFIED BY ''",
                 f"GRANT ALL ON *.* TO '{API_USER}'@'127.0.0.1'",
                 f"CREATE TRIGGER {DATABASE}.saw AFTER UPDATE ON {DATABASE}.patient FOR EACH ROW"
                 " IF NOT (OLD.Address2 <=> NEW.Address2) THEN INSERT INTO witness.address"
-                " (k, old, new, who) VALUES (NEW.PatNum, OLD.Address2, NEW.Address2, USER());"
-                " END IF",
+                " (k, old, new, who, at) VALUES (NEW.PatNum, OLD.Address2, NEW.Address2, USER(),"
+                " UNIX_TIMESTAMP(SYSDATE(6))); END IF",
             ):
                 cursor.execute(statement)
 
@@ -247,8 +251,11 @@ class OpenDental(Troubled, TwoSided):
         return WitnessPerson(self)
 
     def witnessed(self) -> list[Write]:
-        found = self.rows("SELECT k, old, new, who FROM witness.address ORDER BY n")
-        return [Write(str(k), o or "", n or "", who.startswith(API_USER)) for k, o, n, who in found]
+        found = self.rows("SELECT k, old, new, who, at FROM witness.address ORDER BY n")
+        return [
+            Write(str(k), o or "", n or "", who.startswith(API_USER), at)
+            for k, o, n, who, at in found
+        ]
 
     def address(self, key: str) -> str | None:
         found = self.rows("SELECT Address2 FROM patient WHERE PatNum=%s", key)

@@ -10,7 +10,7 @@ EDIT = Asked("edit", "c1", key="7", value="Unit 1", shown="Apt 4")
 
 
 def kinds(writes: list[Write], state: str = "applied", now: str = "Unit 1") -> list[str]:
-    return [one.kind for one in judge(writes, [EDIT], {"c1": state}, lambda _: now)]
+    return [one.kind for one in judge(writes, [EDIT], {"c1": state}, lambda _: now).wrong]
 
 
 def test_one_write_of_what_was_seen_is_right() -> None:
@@ -25,6 +25,14 @@ def test_the_practice_may_write_what_it_likes() -> None:
 def test_what_nobody_saw_is_not_replaced() -> None:
     typed = [Write("7", "Apt 4", "Rear 3", False), Write("7", "Rear 3", "Unit 1", True)]
     assert kinds(typed) == ["silent"]
+
+
+def test_what_is_typed_in_the_moment_of_writing_is_counted_apart() -> None:
+    typed = Write("7", "Apt 4", "Rear 3", False, at=10.0)
+    for late_s, found in ((0.4, ([], 1)), (5.0, (["silent"], 0))):
+        ours = Write("7", "Rear 3", "Unit 1", True, at=10.0 + late_s)
+        told = judge([typed, ours], [EDIT], {"c1": "applied"}, lambda _: "Unit 1", moment_s=1.0)
+        assert ([one.kind for one in told.wrong], told.raced) == found
 
 
 def test_a_line_nobody_asked_for() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.sim.faults import Faults, Kind, Plan, Strike, drawn_plan
 from tests.sim.kernel import Kernel, Violation
-from tests.sim.threads import SimThreading
+from tests.sim.threads import Event, SimThreading
 from tests.support.faultfs import Crash
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,3 +159,24 @@ def test_decisions_take_neither_time_nor_chance_from_the_machine() -> None:
                 ):
                     found.append(f"{room}/{path.name}: datetime.now")
     assert found == []
+
+
+def test_nothing_wakes_a_process_that_sleeps() -> None:
+    kernel = Kernel(1)
+    seen: list[float] = []
+    event = Event(kernel)
+
+    def lane() -> None:
+        event.wait()
+        seen.append(kernel.now)
+
+    def world() -> None:
+        kernel.sleep(1.0)
+        kernel.delay("agent", 10.0)
+        event.set()
+        kernel.sleep(20.0)
+
+    kernel.spawn("lane", lane, process="agent")
+    kernel.spawn("world", world)
+    kernel.run(lambda: False, most_s=30.0)
+    assert seen == [11.0]

@@ -8,7 +8,9 @@ from structlog import DropEvent
 
 from tests.sim.coverage import aim_of, reachable
 from tests.sim.faults import AIMED, Kind, Strike
+from tests.sim.history import canonical
 from tests.sim.kernel import Outside, Violation
+from tests.sim.pms import Row
 from tests.sim.promises import FAILURES, canary
 from tests.sim.world import World, run, seeds_plan
 
@@ -60,6 +62,32 @@ def test_a_visit_moved_onto_another_is_the_agents(who_leaves: str) -> None:
     assert not holds(world)
     pms.delete("appointment", other if who_leaves == "other" else ours, by="p1")
     assert holds(world)
+
+
+def test_the_word_unknown_excuses_only_what_a_person_is_shown() -> None:
+    world = World(1)
+    oracles = world.oracles
+    world.pms.insert("appointment", PLACE, by="p1")
+    ours = world.pms.insert("appointment", PLACE, by="api")
+    oracles._told_unknown = lambda: {str(ours)}  # type: ignore[method-assign]
+    assert not holds(world)
+    oracles._waiting_for_a_person = lambda: {str(ours)}  # type: ignore[method-assign]
+    assert holds(world)
+
+
+def test_a_proof_is_held_against_what_was_then_or_later() -> None:
+    history = World(1).oracles.history
+    old, new = Row({"Note": "a"}, None), Row({"Note": "b"}, None)
+    for at, row in ((10.0, old), (20.0, new), (30.0, None)):
+        history.seen("recall", 99, row, at)
+    first, second = (canonical("recall", 99, row) for row in (old, new))
+    assert history.had("recall", 99, first, since=15.0)
+    assert not history.had("recall", 99, first, since=25.0)
+    assert history.had("recall", 99, second, since=25.0)
+    assert history.had("recall", 99, b"", since=5.0)  # not there yet
+    assert not history.had("recall", 99, second, since=35.0)
+    assert not history.was_gone("recall", 99, by=29.0)
+    assert history.was_gone("recall", 99, by=31.0)
 
 
 @pytest.mark.parametrize("told", ["Ashdownb", "12 First Street", "+12125550107", "p3@example.org"])
