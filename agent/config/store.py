@@ -20,7 +20,6 @@ from agent.config.settings import Value
 from agent.config.values import find_setting, parse
 from agent.errors import ConfigError
 
-
 _TRIES = 20
 _BETWEEN_TRIES_S = 0.02
 
@@ -80,9 +79,10 @@ def _replace(fresh: Path, path: Path) -> None:
     for _ in range(_TRIES - 1):
         try:
             fresh.replace(path)
-            return
         except PermissionError:
             time.sleep(_BETWEEN_TRIES_S)
+        else:
+            return
     fresh.replace(path)
 
 
