@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from agent.config.paths import make_private_dir
 from agent.config.settings import Value
 from agent.config.values import find_setting, parse
 from agent.errors import ConfigError
+
+_TRIES = 20
+_BETWEEN_TRIES_S = 0.02
 
 
 def save_setting(path: Path, name: str, given: object) -> Value:
@@ -64,10 +68,22 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o600) -> None:
             out.flush()
             os.fsync(out.fileno())
         fresh.chmod(mode)
-        fresh.replace(path)
+        _replace(fresh, path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def _replace(fresh: Path, path: Path) -> None:
+    """Windows refuses while somebody reads the old file, which takes a moment; others never do."""
+    for _ in range(_TRIES - 1):
+        try:
+            fresh.replace(path)
+        except PermissionError:
+            time.sleep(_BETWEEN_TRIES_S)
+        else:
+            return
+    fresh.replace(path)
 
 
 def _rewrite(path: Path, edit: Callable[[tomlkit.TOMLDocument], None]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,39 @@ def test_write_atomic_replaces_whole(tmp_path: Path) -> None:
     write_atomic(tmp_path / "new" / "f", b"one")
     write_atomic(tmp_path / "new" / "f", b"2")
     assert (tmp_path / "new" / "f").read_bytes() == b"2"
+
+
+def test_a_file_that_is_being_read_is_replaced_a_moment_later(tmp_path: Path) -> None:
+    """On Windows an open file cannot be replaced: whoever reads the status must not stop it."""
+    path = tmp_path / "status.json"
+    write_atomic(path, b"old")
+    opened = threading.Event()
+
+    def read() -> None:
+        with path.open("rb") as stream:
+            opened.set()
+            assert stream.read() == b"old"
+            time.sleep(0.1)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert opened.wait(10)
+    write_atomic(path, b"new")
+    reader.join()
+    assert path.read_bytes() == b"new"
+
+
+def test_what_can_never_be_replaced_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "status.json"
+    write_atomic(path, b"old")
+
+    def refuse(_: Path, __: Path) -> Path:
+        raise PermissionError(13, "sharing violation")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(PermissionError):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["status.json"]
