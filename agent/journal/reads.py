@@ -385,8 +385,8 @@ class Reads(PullReads, ActivityReads, FallbackReads, ProofReads, WeekReads):
                 " (SELECT count(*) FROM effect WHERE state IN ('intent', 'written', 'unknown')"
                 "   AND state = 'unknown'),"
                 " (SELECT count(*) FROM chunk WHERE due_at < ?),"
-                " (SELECT count(*) FROM (SELECT DISTINCT stream, key FROM conflict"
-                "   WHERE state = 'open')),"
+                " (SELECT count(*) FROM (SELECT DISTINCT stream, key"
+                "   FROM conflict INDEXED BY conflict_open WHERE state = 'open')),"
                 " coalesce(sum(batches), 0), coalesce(sum(operations), 0),"
                 " coalesce(sum(parked), 0), coalesce(sum(chunks), 0), coalesce(sum(unloaded), 0)"
                 " FROM tally",
