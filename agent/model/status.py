@@ -41,6 +41,7 @@ class LoadStatus(msgspec.Struct, frozen=True):
     loaded_rows: int
     total_rows: int
     eta_s: float | None
+    resumed_rows: int = 0  # of these, there when the load was begun (again)
 
 
 class Snapshot(msgspec.Struct, frozen=True):

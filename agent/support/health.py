@@ -78,6 +78,7 @@ def take_snapshot(
             loaded_rows=progress.loaded_rows if progress else 0,
             total_rows=progress.total_rows if progress else 0,
             eta_s=progress.eta_s(mono) if progress else None,
+            resumed_rows=progress.resumed_rows if progress else 0,
         )
     written = engine.dispatcher.last_write_at
     proof = last_full(journal)

@@ -52,17 +52,17 @@ class Progress:
     done: bool = False
     phase: str = "waiting"
     by_stream: dict[Stream, tuple[int, int]] = field(default_factory=dict)  # loaded, expected
-    _first_rows: int = 0
+    resumed_rows: int = 0  # there when it was begun (again)
 
     def start(self, now_mono: float) -> None:
         self.started_mono = now_mono
-        self._first_rows = self.loaded_rows
+        self.resumed_rows = self.loaded_rows
 
     def eta_s(self, now_mono: float) -> float | None:
         if self.started_mono is None or self.done:
             return None
         elapsed = now_mono - self.started_mono
-        moved = self.loaded_rows - self._first_rows
+        moved = self.loaded_rows - self.resumed_rows
         share = moved / self.total_rows if self.total_rows else 0.0
         if moved == 0 or (elapsed < 30 and share < 0.05):
             return None

@@ -185,6 +185,9 @@ def _syncing(s: Snapshot, texts: Texts) -> tuple[str, str, str]:
     body = texts("status.syncing.body")
     if load.eta_s is not None:
         body = texts("status.syncing.eta", span=texts.span(load.eta_s))
+    if load.resumed_rows:
+        share = f"{min(load.resumed_rows / load.total_rows, 1.0):.0%}"
+        body = f"{texts('status.syncing.resumed', share=share)} {body}"
     return head, body, ""
 
 

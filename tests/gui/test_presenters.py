@@ -71,6 +71,12 @@ def test_the_most_pressing_state_wins_and_says_so(place: int) -> None:
     assert "Last write" in view.tooltip
 
 
+def test_a_load_begun_again_says_where_it_goes_on() -> None:
+    view = seen(load=LoadStatus("hot", 300, 480, 90.0, resumed_rows=240))
+    assert view.body.startswith("Continuing where it stopped (50%). About 2 min left")
+    assert "Continuing" not in seen(load=LoadStatus("hot", 300, 480, 90.0)).body
+
+
 def test_unknown_is_never_green() -> None:
     assert seen(read_age_s=None).state is State.SYNCING
     assert seen(silent=True).state is State.UNREACHABLE

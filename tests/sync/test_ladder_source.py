@@ -102,6 +102,7 @@ def test_a_resumed_load_counts_every_record_once(office: Office, open_site: Open
     counts = {stream: len(site.truth(stream)) for stream in (RECALL, APPOINTMENT)}
     assert {s: loaded for s, (loaded, _) in progress.by_stream.items()} == counts
     assert progress.loaded_rows == sum(counts.values())
+    assert 0 < progress.resumed_rows < progress.loaded_rows
 
 
 def test_the_hot_window_is_loaded_first(
