@@ -17,6 +17,7 @@ from agent.model.helping import BundleMade, Diagnosis, MakeBundle, RunDoctor
 from agent.model.longwork import FetchPart
 from agent.runtime.clock import SystemClock
 from agent.runtime.setup.flow import Setup
+from agent.runtime.updates.looking import Updates
 from agent.runtime.waiting import Waiting
 from tests.support.until import ended
 
@@ -28,7 +29,8 @@ def test_log_doctor_and_bundle_work_without_an_engine(
     setup = Setup(
         lambda: settings, paths, open_secrets(paths), SystemClock(), on_finish=lambda: None
     )
-    waiting = Waiting(settings, paths, setup, JournalError("journal.damaged"))
+    updates = Updates(lambda: settings, paths, lambda: None)
+    waiting = Waiting(settings, paths, setup, updates, JournalError("journal.damaged"))
     waiting.start()
     try:
         with Client.call(paths.control_socket, name="test") as agent:

@@ -10,7 +10,7 @@ from tests.sim.test_seeds import sim
 #: each dies within a few seeds
 QUICK = (
     "hints-are-skipped",
-    "refused-records-are-asked-again-at-once",
+    "unreadable-counts-as-told",
     "the-log-names-people",
     "a-stop-is-heard-late",
     "half-built-rows-leave",
