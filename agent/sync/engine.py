@@ -48,6 +48,7 @@ DRIFT_WAIT_S = 5.0
 SETUP_WAIT_S = 60.0
 IDLE_S = 0.25
 HELD_RETRY_S = 10.0
+CALM_STRETCH = 2.5  # of the gate's interval while nothing moves
 DOUBT_S = 30.0  # how long a damaged database may look restored before that is remembered
 READ_KEYS = 500
 
@@ -197,7 +198,8 @@ class Engine:
                 session.watching = True
             session.watch.tick(reader, self.brakes.on)
             self._note_read()
-            return max(self._tuning.gate_s - (self._clock.mono() - started), 0.002)
+            gate_s = self._tuning.gate_s * (CALM_STRETCH if session.watch.is_calm else 1.0)
+            return max(gate_s - (self._clock.mono() - started), 0.002)
 
         self.run_lane("watch", body)
 

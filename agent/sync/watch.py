@@ -40,6 +40,7 @@ TINY_ROWS = 100
 UNINDEXED_ROWS = 50_000  # an unindexed lane on a larger table is left to hints and sweep
 SCAN_LIMIT_S = 0.08  # so is one whose scan took longer than this
 SLOW_SCANS = 2  # so many times
+CALM_AFTER_S = 10.0  # nothing moved for so long: looking less often is not noticed
 GATE_DUTY = 0.04  # share of the time the change gate may use
 SCAN_DUTY = 0.08  # share all unindexed lanes may use together
 SCAN_CREDIT_S = 0.1  # what they may save up
@@ -212,6 +213,12 @@ class Watch:
                             stream, lane.name, begin, begin, server.now, server.oldest_open
                         )
                 self._start_key_tail(reader, stream, turn)
+
+    @property
+    def is_calm(self) -> bool:
+        """No table has moved lately; never where nothing tells that."""
+        moved = self._moved_mono.values()
+        return bool(moved) and self._clock.mono() - max(moved) > CALM_AFTER_S
 
     def tick(self, reader: PmsReader, skip: frozenset[Stream]) -> int:
         """One round; ``skip``: braked streams. PmsErrors pass through, nothing advances then."""

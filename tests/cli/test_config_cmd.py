@@ -55,7 +55,7 @@ def test_set_get_unset() -> None:
     assert _run("config", "get", "sync.gate_ms").stdout == "75\n"
     assert json.loads(_run("config", "get", "sync.gate_ms", "--json").stdout)["value"] == 75
     assert _run("config", "unset", "sync.gate_ms").exit_code == 0
-    assert _run("config", "get", "sync.gate_ms").stdout == "65\n"
+    assert _run("config", "get", "sync.gate_ms").stdout == "50\n"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def _write(paths: Paths, text: str) -> None:
 
 def test_defaults_stand_alone(home: Path) -> None:
     settings = _load(home)
-    assert (settings.pms.kind, settings.pms.port, settings.sync.gate_ms) == ("opendental", 3306, 65)
+    assert (settings.pms.kind, settings.pms.port, settings.sync.gate_ms) == ("opendental", 3306, 50)
     assert settings.origin("pms.port") is Origin.DEFAULT
     assert not home.exists()  # reading settings leaves no trace
 

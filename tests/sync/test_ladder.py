@@ -106,6 +106,21 @@ def test_what_one_tick_finds_is_one_turn(office: Office, open_site: Open) -> Non
     site.agree()
 
 
+def test_it_is_calm_when_nothing_moved_for_a_while(office: Office, open_site: Open) -> None:
+    site = open_site(RECALL, gates=True)
+    site.load()
+    next_second()
+    site.tick()
+    assert not site.session.watch.is_calm
+    site.clock.advance(watch.CALM_AFTER_S)
+    site.tick()
+    assert site.session.watch.is_calm
+    next_second()
+    office.run(f"UPDATE recall SET Note='calm' WHERE RecallNum={office.due_recall()}")
+    site.tick()
+    assert not site.session.watch.is_calm
+
+
 def test_two_pages_of_one_stream_are_never_one_turn(office: Office, open_site: Open) -> None:
     site = open_site(RECALL)
     site.load()
