@@ -12,6 +12,8 @@ from agent.model.reading import Finding, Severity
 from agent.model.status import FATAL, Report, Snapshot, State
 from gui.i18n import Texts
 
+_WORTH_SAYING = 0.01  # share of a first load: live changes alone bring a record or two before it
+
 TONES = {
     State.NOT_SET_UP: "idle",
     State.ACTION_NEEDED: "bad",
@@ -185,9 +187,9 @@ def _syncing(s: Snapshot, texts: Texts) -> tuple[str, str, str]:
     body = texts("status.syncing.body")
     if load.eta_s is not None:
         body = texts("status.syncing.eta", span=texts.span(load.eta_s))
-    if load.resumed_rows:
-        share = f"{min(load.resumed_rows / load.total_rows, 1.0):.0%}"
-        body = f"{texts('status.syncing.resumed', share=share)} {body}"
+    share = min(load.resumed_rows / load.total_rows, 1.0)
+    if share >= _WORTH_SAYING:
+        body = f"{texts('status.syncing.resumed', share=f'{share:.0%}')} {body}"
     return head, body, ""
 
 
