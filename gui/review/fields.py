@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from agent.model.review import ConflictView
 from gui.i18n import Texts
+from gui.presenter.suggest import suggestion
 from gui.presenter.values import field_name, shown
 from gui.theme import set_tone
 from gui.widgets.parts import column, label, row
@@ -63,6 +64,7 @@ class FieldRow(QObject):
         self.typed.setPlaceholderText(texts("review.conflicts.typed"))
         self.typed.hide()
         self.result = label("", "subtitle", wrap=True)
+        self.hint = label(self._suggested(), "caption", wrap=True)
         self.group.buttonToggled.connect(lambda *_: self._look())
         self.typed.textChanged.connect(lambda _: self._look())
 
@@ -82,7 +84,7 @@ class FieldRow(QObject):
         grid.addWidget(label(base, "soft", wrap=True), line, 1)
         grid.addLayout(self._side(self.pms, "pms", self.conflict.pms_at), line, 2)
         grid.addLayout(self._side(self.crm, "crm", self.conflict.crm_at), line, 3)
-        last = column(self.other, self.typed, self.result, gap=2)
+        last = column(self.other, self.typed, self.result, self.hint, gap=2)
         grid.addLayout(last, line, 4)
         self._look()
         return line + 1
@@ -145,6 +147,7 @@ class FieldRow(QObject):
     def _look(self) -> None:
         winner = self.winner
         self.typed.setVisible(winner == "value")
+        _let_be_seen(self.hint, not winner and bool(self.hint.text()))
         held: Any = {"pms": self.conflict.pms, "crm": self.conflict.crm}.get(winner)
         if winner == "merged":
             held = [
@@ -157,8 +160,23 @@ class FieldRow(QObject):
             text = shown(held, self._texts) or self._texts("review.empty")
             self.result.setText(text if winner else self._texts("review.conflicts.undecided"))
             set_tone(self.result, "" if winner else "warn")
-            self.result.show()
+            _let_be_seen(self.result, True)
         self.changed.emit()
+
+    def _suggested(self) -> str:
+        """A word on which side is probably meant; "" where the values say nothing."""
+        meant = suggestion(self.conflict.pms, self.conflict.crm)
+        if meant is None or self.conflict.line.field == _WHOLE:
+            return ""
+        side = self._texts(f"review.conflicts.sides.{meant.side}")
+        why = self._texts(f"review.conflicts.suggested.{meant.why}")
+        return self._texts("review.conflicts.suggest", side=side, why=why)
+
+
+def _let_be_seen(part: QWidget, is_wanted: bool) -> None:
+    """One that stands nowhere yet would open as a window of its own; it is seen with its card."""
+    if not is_wanted or part.parentWidget() is not None:
+        part.setVisible(is_wanted)
 
 
 class Option(QRadioButton):

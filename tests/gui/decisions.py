@@ -30,7 +30,7 @@ def _queue(name: str) -> Scene:
             )
         )
         if isinstance(tab.queue, Conflicts) and tab.queue.rows:
-            tab.queue.rows[0].pick("pms")
+            tab.queue.rows[-1].pick("pms")
         return desktop.window
 
     return scene

@@ -92,11 +92,17 @@ def test_a_conflict_by_keyboard_and_taken_back(review: Review, office: Stage, qt
     )
     first = queue.view.chosen[0].ident
     assert not queue.save.isEnabled()
+    hints = {row.conflict.line.field: row.hint.text() for row in queue.rows}
+    assert hints == {"address": "Probably the CRM's: it says more.", "city": ""}
+    assert [row.hint.isVisible() for row in queue.rows] == [
+        bool(row.hint.text()) for row in queue.rows
+    ]
     queue.view.setFocus()
     qtbot.keyClick(queue.view, Qt.Key.Key_1)
     assert queue.rows[0].winner == "pms"
     qtbot.keyClick(queue.view, Qt.Key.Key_2)
     assert queue.rows[1].winner == "crm"
+    assert not any(row.hint.isVisible() for row in queue.rows)
     held = {row.field: row.result.text() for row in queue.rows}
     assert held[queue.rows[1].field] in {"Birch Hollow", queue.rows[1].crm.words.text()}
     qtbot.keyClick(queue.view, Qt.Key.Key_Return)

@@ -31,7 +31,7 @@ def conflicts(stage: Stage, count: int, *, first: int = 0) -> list[int]:
             asked = desk.ask(
                 f"patients/{number}/edit",
                 {
-                    "fields": {"city": "Birch Hollow", "address": f"{number} Oak Street"},
+                    "fields": {"city": "Birch Hollow", "address": f"{number} Mill Lane, rear"},
                     "expected": {"city": person.get("city"), "address": person.get("address")},
                 },
             )
