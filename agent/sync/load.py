@@ -102,13 +102,15 @@ class Load:
             self.progress.by_stream[stream] = (0, facts.streams[stream].rows)
 
     def plan(self, reader: PmsReader) -> None:
-        """Cut every stream that has no ledger yet into chunks. Of one that has, the rotation may
+        """Cut every stream that has no ledger yet into chunks. Of those that have, the rotation may
         have been made shorter."""
-        for stream in self._maps:
-            if self._journal.mark(PLANNED + stream.value):
+        planned = [s for s in self._maps if self._journal.mark(PLANNED + s.value)]
+        with self._journal.turn() as turn:  # one for all: every session begins with it
+            for stream in planned:
                 latest = self._rotation.next_due(self._facts.streams[stream], self._clock.now())
-                with self._journal.turn() as turn:
-                    turn.hasten_chunks(stream, latest)
+                turn.hasten_chunks(stream, latest)
+        for stream in self._maps:
+            if stream in planned:
                 continue
             boundaries = chunk_boundaries(reader, stream, self._rotation.chunk_rows, self._rest)
             with self._journal.turn() as turn:

@@ -178,8 +178,8 @@ class Writing:
         return number
 
     def _look_once_more(self, number: int, step: Step, looks: Looks) -> None:
-        """The plan is as old as its reads and the journal's disk made it, and no PMS writes on a
-        condition: what was typed since would be gone without a word."""
+        """The plan is as old as its reads and the journal's disk made it, and Open Dental's API
+        writes on no condition: what was typed since would be gone without a word."""
         effect = step.effect
         assert effect.key is not None
         try:

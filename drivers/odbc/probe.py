@@ -1,7 +1,7 @@
 """Hold a contract against a live database: which places, columns, keys, rights are really there.
 
 Everything a site can differ in is asked and recorded; nothing is assumed. Reads only; the largest
-statement is one COUNT(*) a table.
+statements are one COUNT(*) a table and one MAX of its stamps.
 """
 
 from __future__ import annotations
