@@ -28,6 +28,7 @@ from agent.sync.bench import Bench
 from agent.sync.carrying import Carrying
 from agent.sync.effects import KINDS_OF, takes_place
 from agent.sync.errands import Errands
+from agent.sync.guards import Unbelieved
 from agent.sync.looks import HeldBack, Looks, Unreadable
 from agent.sync.order import Order
 from agent.sync.outcomes import Say
@@ -69,8 +70,9 @@ class _Job:
 
 
 class Apply:
-    """``ready``: whether the source may be read and believed now. ``open_writer``: once, and again
-    after it failed. ``capabilities`` and ``live_trouble`` may be asked from any thread."""
+    """``ready``: whether the source may be read and believed now; ``insist``: raises Unbelieved
+    where it may not, asked of the source itself. ``open_writer``: once, and again after it failed.
+    ``capabilities`` and ``live_trouble`` may be asked from any thread."""
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class Apply:
         *,
         open_writer: Callable[[], PmsWriter | None],
         ready: Callable[[Session], bool],
+        insist: Callable[[PmsReader], None],
         zone_of: Callable[[Session], str],
         tuning: ApplyTuning,
         say: Say,
@@ -95,6 +98,7 @@ class Apply:
         self._carrying = carrying
         self._errands = errands
         self._ready = ready
+        self._insist = insist
         self._zone_of = zone_of
         self._tuning = tuning
         self._say = say
@@ -186,8 +190,9 @@ class Apply:
             line.look()  # a routine look never keeps a command waiting
         self._go_on_when_free(session)
         looks = Looks(
-            reader, session.maps, lambda: self._journal.lsn, self._zone_of(session), session.held
-        )
+            reader, session.maps, lambda: self._journal.lsn, self._zone_of(session), session.held,
+            insist=lambda: self._insist(reader),
+        )  # fmt: skip
         next_look_s = self.recover.visit(looks, session.facts)
         bench = Bench(
             looks,
@@ -301,7 +306,7 @@ class Apply:
         except PmsError as error:
             self._later(row, error.code)
             raise
-        except JournalError:
+        except (JournalError, Unbelieved):  # nothing is decided; the command is as it was
             self._look_again()
             raise
         except Exception as error:  # noqa: BLE001 - one command must not end the lane

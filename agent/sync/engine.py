@@ -310,7 +310,7 @@ class Engine:
                     self._clock,
                     self._tuning,
                     self.rest,
-                    self._insist,
+                    self.insist,
                 )
             return self._session
 
@@ -336,7 +336,7 @@ class Engine:
         self._set_code(_VERDICT_CODES[verdict])
         return False
 
-    def _insist(self, reader: PmsReader) -> None:
+    def insist(self, reader: PmsReader) -> None:
         """Called between a read and taking it. Raises Unbelieved; the status then says why."""
         session = self._session
         if session is None or not self._believe(reader, session):
@@ -374,7 +374,7 @@ class Engine:
         for stream, keys in vanished.items():
             read_lsn = self.capture.last_lsn
             page = reader.read_keys(stream, keys)
-            self._insist(reader)
+            self.insist(reader)
             mapped = session.maps[stream]
             self.capture.take(mapped, page, read_lsn=read_lsn, urgency=Urgency.REPAIR)
             present = {row[0] for row in page.rows} | {bad.key for bad in page.unreadable}
@@ -400,7 +400,7 @@ class Engine:
             asked = keys[start : start + READ_KEYS]
             read_lsn = self.capture.last_lsn
             page = reader.read_keys(stream, asked)
-            self._insist(reader)
+            self.insist(reader)
             taken = self.capture.take(
                 session.maps[stream],
                 page,

@@ -65,7 +65,9 @@ class Was:
 
 class Looks:
     """One reader's looks. ``lsn()``: the journal's last lsn; ``zone``: the practice's; ``held``:
-    streams that are not read just now."""
+    streams that are not read just now; ``insist()`` raises Unbelieved where the source is not to be
+    believed: called between looking and deciding by what was seen. A vendor's update empties tables
+    and fills them again; who looks meanwhile sees patients gone and every place free."""
 
     def __init__(
         self,
@@ -73,13 +75,15 @@ class Looks:
         maps: Mapping[Stream, StreamMap],
         lsn: Callable[[], int],
         zone: str,
-        held: Collection[Stream] = (),
+        held: Collection[Stream],
+        insist: Callable[[], None],
     ) -> None:
         self._reader = reader
         self._maps = maps
         self._held = held
         self._lsn = lsn
         self._zone = ZoneInfo(zone)
+        self.insist = insist
 
     def map_of(self, stream: Stream) -> StreamMap:
         mapped = self._maps.get(stream)

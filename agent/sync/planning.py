@@ -34,13 +34,18 @@ class Planner:
         }
 
     def plan(self, command: Command, looks: Looks) -> Plan:
-        """Raises Refuse, Postpone, Unreadable and the Pms errors."""
+        """Raises Refuse, Postpone, Unreadable, Unbelieved and the Pms errors."""
         planner = self._by_type.get(command.type)
         if planner is None:
             raise Refuse(Reason.NOT_SUPPORTED, "command.not_supported")
         try:
-            return planner(command, looks)
+            plan = planner(command, looks)
+        except Refuse:
+            looks.insist()  # there may be no such patient only because the table is being rebuilt
+            raise
         except Invalid as invalid:
             raise Refuse(
                 Reason.VALIDATION_FAILED, "command.invalid", field=invalid.field
             ) from invalid
+        looks.insist()
+        return plan

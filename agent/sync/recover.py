@@ -26,6 +26,7 @@ from agent.ports import Clock
 from agent.sync.effects import can_be_read_back, differing
 from agent.sync.looks import Found, Looks, Unreadable
 from agent.sync.payloads import as_key, moment
+from agent.sync.session import BEFORE_ACCEPTED
 from agent.sync.sights import (
     COPIED,
     Shows,
@@ -119,7 +120,6 @@ class Recover:
     def _look(self, row: EffectRow, looks: Looks, facts: SourceFacts) -> None:
         watched = self._watched[row.number]
         wait_s = LOOKS_S[min(watched.looks, len(LOOKS_S) - 1)]
-        watched.looks += 1
         watched.due_mono = self._clock.mono() + wait_s
         try:
             sight, found = self._sight(row, looks, facts)
@@ -128,6 +128,8 @@ class Recover:
         except Exception as error:  # noqa: BLE001 - one effect must not stop all others for ever
             log.error("probe.bug", kind=row.effect.kind.value, error=type(error).__name__)
             sight, found = Sight(Shows.UNSURE), None
+        looks.insist()
+        watched.looks += 1
         if sight.shows is Shows.DONE:
             self._done(row, sight, found, looks)
         elif self._is_over(row, watched):
@@ -169,6 +171,8 @@ class Recover:
             sight = judge_create(row, candidates)
             if sight.shows is not Shows.DONE:
                 sight = self._made_once(row, sight, nearly(row, candidates), looks)
+            if sight.shows is Shows.NOT_DONE and self._is_older_than_source(row):
+                sight = Sight(Shows.UNSURE)
             if sight.key is None:
                 return sight, None
             return self._with_found(row, sight, looks.record(effect.stream, sight.key))
@@ -183,6 +187,8 @@ class Recover:
         sight = judge_update(row, found.fields if found else None)
         if sight.shows is Shows.DONE or effect.kind not in COPIED or row.floor is None:
             return sight, found
+        if self._is_older_than_source(row):
+            return sight, found  # copies are given their keys again, too
         copies = looks.past(effect.stream, row.floor, key=key)
         if copies is None:
             return sight, found
@@ -227,6 +233,12 @@ class Recover:
             return sight, found
         unlike = differing(row.effect, row.after, found.fields)
         return replace(sight, unlike=tuple(sorted(unlike))), found
+
+    def _is_older_than_source(self, row: EffectRow) -> bool:
+        """A backup was put back since: keys are given away again from below the floor, and what is
+        not found above it may have been written late all the same. A person can tell."""
+        before = self._journal.mark(BEFORE_ACCEPTED)
+        return before is not None and row.number <= int(before)
 
     # -- what this site's traces are worth --------------------------------------------------------
 

@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_PAGE_ROWS = 250  # before anything is known of what a row costs
 ALWAYS = frozenset({Stream.PATIENT, Stream.APPOINTMENT})  # no practice is without
+BEFORE_ACCEPTED = "effects_before_accepted"  # mark: the last effect planned for an older database
 _BOUND = "bound:"  # journal marks: what each stream was last read with
 
 
@@ -242,4 +243,7 @@ def accept_source(reader: PmsReader, journal: Journal) -> None:
         for prefix in (_BOUND, TAIL, KEY_TAIL):
             for name in journal.marks(prefix):
                 turn.set_mark(name, "")
+        # Nor does the floor of a write that is still open: its record's key may lie below it.
+        for newest in journal.effects_recent(1):
+            turn.set_mark(BEFORE_ACCEPTED, str(newest.number))
         turn.audit("source.accepted", {"version": guard.version})

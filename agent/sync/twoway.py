@@ -138,6 +138,7 @@ class TwoWay:
             self.writing,
             open_writer=open_writer,
             ready=lambda _session: engine.is_sound,
+            insist=engine.insist,
             zone_of=lambda _session: self._zone(),
             tuning=tuning.apply,
             say=say,

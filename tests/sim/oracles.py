@@ -115,6 +115,7 @@ class Oracles:
 
     def pms_restored(self, backup: Backup) -> None:
         self.restores.append(backup.at)
+        self.promises.restored(backup)
         self.history.is_plain = False
 
     def crm_restored(self) -> None:
@@ -183,7 +184,8 @@ class Oracles:
         if change.verb is Verb.DELETE:
             self._check_brake(change.stream)
         built = self.world.pms.half_built.get(change.key)  # type: ignore[call-overload]
-        if change.stream is Stream.PATIENT and built is not None and kernel.now - built < SETTLE_S:
+        is_new = change.stream is Stream.PATIENT and change.verb is Verb.UPSERT
+        if is_new and built is not None and kernel.now - built < SETTLE_S:
             raise Violation("S5", f"patient {change.key} left half built")
         if not self._columns_moved():
             self.history.landed(change, kernel.now)

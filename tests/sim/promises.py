@@ -20,7 +20,7 @@ from agent.sync.merge import WHOLE
 from tests.sim.faults import Kind
 from tests.sim.kernel import Violation
 from tests.sim.people import FAMILY, TEXT_FIELDS
-from tests.sim.pms import Row
+from tests.sim.pms import Backup, Row
 
 if TYPE_CHECKING:
     from tests.sim.agent import Process
@@ -58,6 +58,7 @@ class Promises:
         self._refused: dict[tuple[Stream, Any], tuple[Change, float, int]] = {}
         self._failures: deque[float] = deque()
         self._held: dict[tuple[int, str], set[str | None]] = {}
+        self._gone: set[int] = set()  # patients the practice itself has been without
 
     # -- V2 ---------------------------------------------------------------------------------------
 
@@ -119,9 +120,16 @@ class Promises:
     # -- C2 ---------------------------------------------------------------------------------------
 
     def remember(self, table: str, key: int, row: Row | None) -> None:
-        if table == "patient" and row is not None:
+        if table != "patient":
+            return
+        if row is None:
+            self._gone.add(key)
+        else:
             for column in TEXT_FIELDS.values():
                 self._held.setdefault((key, column), set()).add(row.values.get(column))
+
+    def restored(self, backup: Backup) -> None:
+        self._gone |= {key for key, _ in self._held} - set(backup.rows["patient"])
 
     def check_wishes(self, process: Process) -> None:
         """Conflicts are about what both sides changed, and every wish was heeded or kept."""
@@ -134,6 +142,10 @@ class Promises:
         for row in met:
             if row.kind is ConflictKind.LOOP:
                 continue  # about a field that went to and fro, whoever changed it last
+            if row.field == WHOLE:
+                if int(row.key) not in self._gone:
+                    raise Violation("C2", f"{ident}: the patient was never gone")
+                continue
             if same(row.field, row.base, row.pms):
                 raise Violation(
                     "C2", f"{ident}: a conflict about {row.field}, which nobody changed"

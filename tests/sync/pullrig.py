@@ -244,6 +244,14 @@ class Desk:
         self.engine.dispatcher.held = False
         self.send()
 
+    def look_at_source(self) -> None:
+        """What the live lane does every two seconds."""
+        self.engine._believe(self.reader, self.engine._ensure_session())
+        self.session = self.engine._ensure_session()  # another one after a new version
+        self.begin()
+        self.engine._note_read()
+        assert self.engine.is_sound
+
     # -- lanes by hand ----------------------------------------------------------------------------
 
     def work(self, rounds: int = 3) -> None:
@@ -345,7 +353,9 @@ class Desk:
         )  # fmt: skip
 
     def record(self, stream: Stream, key: Key) -> dict[str, Any]:
-        looks = Looks(self.reader, self.session.maps, lambda: self.journal.lsn, ZONE)
+        looks = Looks(
+            self.reader, self.session.maps, lambda: self.journal.lsn, ZONE, (), lambda: None
+        )
         found = looks.record(stream, key)
         assert found is not None
         return found.fields

@@ -46,6 +46,7 @@ def desk(open_desk: Callable[..., Desk]) -> Desk:
 @pytest.fixture
 def api(desk: Desk) -> Iterator[StandIn]:
     desk.run("UPDATE preference SET ValueString='24.4.5.0' WHERE PrefName='DataBaseVersion'")
+    desk.look_at_source()
     with StandIn(Database(file=desk.practice, zone=ZONE)) as api:
         desk.writer = open_writer(desk, api, api.customer_key)  # type: ignore[assignment]
         desk.work()
