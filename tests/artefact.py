@@ -54,10 +54,11 @@ def keep(
     figures: Mapping[str, Figure | tuple[float, str]],
     seeds: tuple[int, int] | None = None,
     ran: str | None = None,
-    folder: Path = FOLDER,
+    folder: Path | None = None,
 ) -> Path:
     """Write ``<lane>.json``, in place of an earlier one; where it is now. ``ran``: the commit that
-    ran, where the checkout may have moved on meanwhile."""
+    ran, where the checkout may have moved on meanwhile. ``folder``: elsewhere than ``FOLDER``."""
+    folder = folder or FOLDER
     made = Artefact(
         lane=lane,
         command=command,
