@@ -20,6 +20,7 @@ import msgspec
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "tests" / "artefacts"
+_NOT_CODE = ":!tests/artefacts"
 
 
 class Figure(NamedTuple):
@@ -109,8 +110,7 @@ def commit() -> str:
         )
         return done.stdout.strip()
 
-    kept = FOLDER.relative_to(ROOT)
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{kept}")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", _NOT_CODE)
     return (git("rev-parse", "--short=9", "HEAD") or "unknown") + ("+" if changed else "")
 
 
