@@ -34,8 +34,8 @@ from tests.kill.witness import judge
 
 ACTS = ("practice", "journal", "crm")  # what is put back from its copy
 STARTING = 1 / 3  # share of kills that fall into the agent's start
-AT_WORK_S = 10.0  # some mishaps keep it from saying so
-QUIET_S = 240.0
+AT_WORK_S = 60.0  # for what hangs
+QUIET_S = 240.0  # without anything ending
 AT_REST = frozenset({"up_to_date", "needs_review"})
 TOO_MANY = "proof.too_many"
 SUSPECT = frozenset({"pms.suspect_restored", "pms.wrong_database"})
@@ -136,6 +136,7 @@ class Lane:
         self._most_s = most_s
         self._edits: list[Asked] = []  # every one of the run
         self._tokens: list[Asked] = []
+        self._witnessed: set[str] = set()  # what the practice's database saw us write
         self._chapters = 0
         self._before = ""  # the mishap before this one
         self._start_s = 1.0  # the last start that was waited for
@@ -224,7 +225,7 @@ class Lane:
         """Somebody in the practice who types into the very lines the CRM is about to change."""
         rng = Random(f"rival:{self.out.seed}:{self._chapters}")
         number = 0
-        while not stop.wait(rng.uniform(0.3, 1.2)):
+        while not stop.wait(rng.uniform(0.5, 2.0)):
             edits = [one for one in bustle.asked if one.kind == "edit"][-4:]
             if edits:
                 number += 1
@@ -265,7 +266,8 @@ class Lane:
         if isinstance(rig, OpenDental):
             out.wrong += [Wrong("twice", f"two visits in one place: {p}") for p in overlaps(rig)]
         writes = rig.witnessed()
-        out.witnessed += sum(write.is_ours for write in writes)
+        self._witnessed |= {write.new for write in writes if write.is_ours}
+        out.witnessed = len(self._witnessed)  # no value is asked for twice
         states = {ident: view["state"] for ident, view in found.items()}
         judged = judge(writes, self._edits, states, rig.address, rig.moment_s)
         out.wrong += judged.wrong
