@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from agent.sandbox.compare.report import StreamReport
 from tests.bench.rig import tell
-from tests.e2e.crm_side import Asked
+from tests.e2e.crm_side import Asked, CrmDesk
 from tests.e2e.person import Person
 from tests.e2e.two_sided import SERVER_GONE, Bustle, Wrong, overlaps, views, what_went_wrong
 from tests.kill import mishaps
@@ -35,7 +35,7 @@ from tests.kill.witness import judge
 ACTS = ("practice", "journal", "crm")  # what is put back from its copy
 STARTING = 1 / 3  # share of kills that fall into the agent's start
 AT_WORK_S = 60.0  # for what hangs
-QUIET_S = 240.0  # without anything ending
+QUIET_S = 240.0  # without anything coming of it
 AT_REST = frozenset({"up_to_date", "needs_review"})
 TOO_MANY = "proof.too_many"
 SUSPECT = frozenset({"pms.suspect_restored", "pms.wrong_database"})
@@ -150,9 +150,19 @@ class Lane:
         mishaps.wait(self._rng, self._most_s / 3)
         self._kill("first load")
         rig.start_agent()
-        rig.wait_loaded(120)
+        rig.wait_loaded(QUIET_S)
         for kind in ("patient.update_contact", "appointment.confirm"):
-            rig.wait_offered(kind, 60)
+            rig.wait_offered(kind, QUIET_S)
+        self._try_witness()
+
+    def _try_witness(self) -> None:
+        """Before it is believed: it sees a line that somebody types, and so do we."""
+        with CrmDesk(self.rig.crm_url) as desk:
+            key = desk.get("patients", q="a", limit=1)["people"][0]["key"]
+        self.rig.readdress(key, "Front")
+        seen = [(w.key, w.is_ours) for w in self.rig.witnessed() if w.new == "Front"]
+        if seen != [(key, False)] or self.rig.address(key) != "Front":
+            raise RuntimeError(f"the witness is blind: {seen}")
 
     def chapter(self, kills: int, names: list[str], act: str) -> None:
         self._chapters += 1
@@ -190,9 +200,12 @@ class Lane:
         self._before = name
 
     def _kill(self, name: str) -> None:
-        self.out.at_work += self.rig.is_at_work()
-        self._ended(self.rig.kill_agent(), name)
-        self.out.kills += 1
+        was_at_work = self.rig.is_at_work()
+        ended = self.rig.kill_agent()
+        self._ended(ended, name)
+        if ended is None:  # else it was dead already
+            self.out.kills += 1
+            self.out.at_work += was_at_work
 
     def _ended(self, code: int | None, name: str) -> None:
         """An agent may end by itself where it cannot write; nowhere else. One that began on a full

@@ -383,12 +383,12 @@ class Eaglesoft(Troubled, VendorRig):
         return [Write(k, o or "", n or "", who == LOGIN) for k, o, n, who in found]
 
     def address(self, key: str) -> str | None:
-        found = self.rows("SELECT address_2 FROM {o}patient WHERE patient_id=?", int(key))
+        found = self.rows("SELECT address_2 FROM {o}patient WHERE patient_id=?", key)
         return (found[0][0] or "") if found else None
 
     def readdress(self, key: str, value: str) -> None:
         with closing(self.db()) as db:
-            db.run("UPDATE {o}patient SET address_2=? WHERE patient_id=?", value, int(key))
+            db.run("UPDATE {o}patient SET address_2=? WHERE patient_id=?", value, key)
 
     def verdict(self) -> Report:
         return self.compare()
