@@ -77,6 +77,7 @@ SCOREBOARD: tuple[Row, ...] = (
                 " PostgreSQL over ODBC): {lost} lost, {twice} twice, {silent} silent,"
                 " {stuck} stuck",
             ),
+            Part("kill", "{kills at work} of the kills met an agent at work, the others its start"),
         ),
     ),
     Row(
