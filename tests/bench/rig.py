@@ -127,7 +127,7 @@ class Rig:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close(keep=kind is not None)
+        self.close(keep=kind is not None and issubclass(kind, Exception))  # Ctrl-C shows nothing
 
     def close(self, *, keep: bool = False) -> None:
         self.stop_agent()

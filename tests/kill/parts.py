@@ -96,9 +96,11 @@ def kept_parts(folder: Path, commit: str) -> Kept[Outcome]:
 def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
     counts = ", ".join(f"{sum(one.count(kind) for one in outcomes)} {kind}" for kind in KINDS)
     broken = sum(one.count("broken off") for one in outcomes)
-    seeds = sorted({one.seed for one in outcomes}) or [0]
+    seeds = sorted({one.seed for one in outcomes})
     return (
-        f"{sum(one.kills for one in outcomes):,} kills, seeds {seeds[0]} to {seeds[-1]}: {counts}"
+        f"{sum(one.kills for one in outcomes):,} kills"
+        + (f", seeds {seeds[0]} to {seeds[-1]}" if seeds else "")
+        + f": {counts}"
         + (f"; {broken} parts broken off" if broken else "")
         + f"; {seconds:.0f} s"
     )
