@@ -178,7 +178,7 @@ class OdbcWriter:
             if route.spelled is As.ANSWER and not self._learn_answers(session, route):
                 return "write.spelling_unknown"
         except PmsRefused:
-            return "write.permission_missing"
+            return "write.right_missing"
         except (ReaderDied, ReaderOverdue, PmsUnavailable) as error:
             raise PmsUnavailable(error.code, **error.facts) from None
         except (PmsError, RowTrouble):
@@ -322,7 +322,7 @@ class OdbcWriter:
         except PmsBusy:
             raise WriteRefused(Reason.LOCKED_BY_USER, "write.row_locked") from None
         except PmsRefused:
-            raise WriteRefused(Reason.PERMISSION_DENIED, "write.permission_missing") from None
+            raise WriteRefused(Reason.PERMISSION_DENIED, "write.right_missing") from None
         except (PmsDrift, PmsError, RowTrouble):
             raise WriteRefused(Reason.VALIDATION_FAILED, "write.not_accepted") from None
         if isinstance(reply, wire.Undone):

@@ -160,7 +160,7 @@ def test_a_row_changed_since_it_was_read_is_left_alone(
 def test_a_login_that_may_only_read_is_recognised(writer_for: Callable[..., Any]) -> None:
     facts = writer_for("reads").probe()
     assert facts.kind == "none"
-    assert facts.missing[EffectKind.CONFIRM] == "write.permission_missing"
+    assert facts.missing[EffectKind.CONFIRM] == "write.right_missing"
     unsigned = writer_for(signature="").probe()
     assert unsigned.kind == "none"
     assert set(unsigned.missing.values()) == {"write.reads_only"}

@@ -119,7 +119,7 @@ class MariaPen:
             if number in _TOO_LONG:
                 raise StepRefused("write.text_too_long") from None
             if number in _NO_RIGHT:
-                raise StepRefused("write.permission_missing") from None
+                raise StepRefused("write.right_missing") from None
             if 1000 <= number < 2000 and number not in (1053, 1077, 1079, 1927):
                 # The text of an error may quote values; only its number is kept, by its meaning.
                 raise StepRefused("write.not_accepted") from None

@@ -194,7 +194,7 @@ class DirectWriter:
         except StepRefused as step:
             self._take_back(steps, effect)
             reason = Reason.VALIDATION_FAILED
-            if step.code == "write.permission_missing":
+            if step.code == "write.right_missing":
                 reason = Reason.PERMISSION_DENIED
             raise WriteRefused(reason, step.code) from None
         except RowMoved:
