@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from agent.crm import sockets
 from agent.crm.transport import Transport, checked_base_url, proxy_for
 from agent.errors import ConfigError, CrmUnavailable
 from tests.crm.clocks import RealClock
@@ -141,6 +142,44 @@ def test_closing_interrupts_a_request_in_another_thread() -> None:
         with pytest.raises(CrmUnavailable):
             get(client)
     assert codes == ["crm.closed"]
+
+
+@pytest.mark.parametrize("as_on_windows", [False, True])
+def test_dropped_lines_end_whoever_waits_on_them_and_serve_nobody_again(
+    as_on_windows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if as_on_windows:  # there a thread waits on in a socket that another has shut
+        monkeypatch.setattr(sockets, "_LOOK_S", 0.05)
+        monkeypatch.setattr(socket.socket, "shutdown", lambda *_: None)
+    asked = threading.Event()
+
+    def script(conn: socket.socket, number: int) -> None:
+        while read_request(conn)[0]:
+            if number == 0:
+                asked.set()
+                conn.recv(1)
+            conn.sendall(answer())
+
+    codes: list[str] = []
+
+    def call() -> None:
+        with pytest.raises(CrmUnavailable) as caught:
+            get(client, replayable=False)
+        codes.append(caught.value.code)
+
+    with RawServer(script) as server:
+        client = transport(server.url, deadline_s=20)
+        thread = threading.Thread(target=call)
+        thread.start()
+        assert asked.wait(5)
+        client.drop_lines()
+        thread.join(3)
+        assert codes == ["crm.cut_answer"]
+        for _ in range(2):
+            get(client, replayable=False)
+            client.drop_lines()
+        assert server.connections == 3
+        client.close()
 
 
 def test_a_dead_kept_alive_connection_is_replaced_once() -> None:
