@@ -324,7 +324,11 @@ def test_a_private_authority_is_trusted_only_through_the_ca_file(tmp_path: Path)
 
 
 def test_plain_talk_on_a_tls_port_is_named() -> None:
-    with RawServer(lambda conn, _: conn.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")) as server:
+    def script(conn: socket.socket, _: int) -> None:
+        conn.recv(65536)  # what is unread at the end would reset the line, on Windows before ours
+        conn.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")
+
+    with RawServer(script) as server:
         client = transport(server.url.replace("http:", "https:"))
         with pytest.raises(CrmUnavailable) as caught:
             get(client)
@@ -332,7 +336,7 @@ def test_plain_talk_on_a_tls_port_is_named() -> None:
     assert caught.value.code == "crm.tls_failed"
 
 
-def test_requests_go_through_the_proxy(tmp_path: Path) -> None:
+def test_requests_go_through_the_proxys_tunnel(tmp_path: Path) -> None:
     ca_file, context = make_authority(tmp_path)
     with RawServer(always(answer()), context) as server, ForwardProxy() as proxy:
         client = transport(server.url, ca_file=ca_file, proxy=f"127.0.0.1:{proxy.port}")
@@ -340,6 +344,9 @@ def test_requests_go_through_the_proxy(tmp_path: Path) -> None:
         get(client)
         assert proxy.seen == [f"CONNECT 127.0.0.1:{server.port} HTTP/1.1".encode()]
         client.close()
+
+
+def test_plain_requests_go_through_the_proxy() -> None:
     with RawServer(always(answer())) as server, ForwardProxy() as proxy:
         client = transport(server.url, proxy=f"http://127.0.0.1:{proxy.port}")
         get(client)
@@ -347,11 +354,14 @@ def test_requests_go_through_the_proxy(tmp_path: Path) -> None:
         client.close()
 
 
-def test_a_proxy_wanting_a_password_gets_it_and_its_refusal_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_tunnel", [True, False], ids=["tunnel", "plain"])
+def test_a_proxy_wanting_a_password_gets_it_and_its_refusal_is_named(
+    is_tunnel: bool, tmp_path: Path
+) -> None:
     ca_file, context = make_authority(tmp_path)
     basic = "Basic dXNlcjpzM2NyZXQ="  # user:s3cret
     with (
-        RawServer(always(answer()), context) as server,
+        RawServer(always(answer()), context if is_tunnel else None) as server,
         ForwardProxy(authorization=basic) as proxy,
         capture_logs() as logs,
     ):
