@@ -1,5 +1,6 @@
 """The suite on a Windows Python: paths, locks, rights, registry, files, the named pipe, the
-journal, what people ask, updates; the CRM's line, all of sync, the command line.
+journal, what people ask, updates; the CRM's line, all of sync, the command line; drivers that need no
+server.
 
 Rooms that need a screen or a database server stay on Linux.
 """
@@ -28,14 +29,17 @@ ROOMS = {
         "tests/desk", "tests/journal",
     ),
     "sync": ("tests/crm", "tests/sync", "tests/cli"),
+    "drivers": ("tests/drivers", "tests/setup", "tests/runtime", "tests/fallback"),
 }  # fmt: skip
-AT_LEAST = {"foundation": 750, "sync": 1150}
-# Thousands of crashes over a file layer of their own, the same on every system; and SIGKILL.
+AT_LEAST = {"foundation": 750, "sync": 1150, "drivers": 350}
+# Thousands of crashes over a file layer of their own, the same on every system; SIGKILL; servers
+# and drivers of Linux; a maker's program played by a script.
 LEFT_OUT = (
     "tests/journal/test_crash_points.py", "tests/journal/test_pull_crash_points.py",
     "tests/journal/test_bit_flips.py", "tests/journal/test_kills.py",
+    "tests/drivers/odbc", "tests/runtime/test_signin.py",
 )  # fmt: skip
-# By name, with what Wine 10 lacks; windows.yml runs these on a real Windows.
+# By name, with what Wine 10 lacks, or Windows itself.
 NOT_HERE = {
     "does_not_read": "speaks to a Unix socket itself",
     "never_reads": "speaks to a Unix socket itself",
@@ -44,6 +48,10 @@ NOT_HERE = {
     "proxys_tunnel": "no chain engine with roots of one's own",
     "its_refusal_is_named and tunnel": "no chain engine with roots of one's own",
     "stops_cleanly_within_two_seconds": "no console to break in",
+    "programs_beside_ours": "starts a program of Linux",
+    "a_backup_at_work": "starts a program of Linux",
+    "restart_that_an_update_waits_for": "a file of Debian's says so",
+    "test_causes and a_full_disk": "/dev/full",
 }
 OPTIONS = (
     "-q -p no:cacheprovider -p no:pytestqt -c pyproject.toml -o addopts= -o qt_api="
