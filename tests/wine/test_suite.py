@@ -1,6 +1,6 @@
 """The suite on a Windows Python: paths, locks, rights, registry, files, the named pipe, the
-journal, what people ask, updates; the CRM's line, all of sync, the command line; drivers that need no
-server.
+journal, what people ask, updates; the CRM's line, all of sync, the command line, drivers that need
+no server.
 
 Rooms that need a screen or a database server stay on Linux.
 """
