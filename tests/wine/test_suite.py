@@ -1,13 +1,9 @@
-"""The suite on a Windows Python: paths, locks, rights, registry, files, the named pipe, the
-journal, what people ask, updates; the CRM's line, all of sync, the command line, drivers that need
-no server.
-
-Rooms that need a screen or a database server stay on Linux.
-"""
+"""The suite on a Windows Python under Wine: the rooms of ``rooms``."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,46 +15,10 @@ from installer.interpreter import interpreter_step
 from installer.pins import ROOT, load_pins
 from installer.steps import Step, call, digest_of, run_step
 from tests.wine.computer import Computer
+from tests.wine.rooms import AT_LEAST, NOT_ON_WINDOWS, NOT_UNDER_WINE, ROOMS, options
 
 pytestmark = pytest.mark.wine
 
-ROOMS = {
-    "foundation": (
-        "tests/config", "tests/csvio", "tests/support", "tests/control/test_pipe.py",
-        "tests/control/test_events.py", "tests/updates", "tests/runtime/test_power.py",
-        "tests/desk", "tests/journal",
-    ),
-    "sync": ("tests/crm", "tests/sync", "tests/cli"),
-    "drivers": ("tests/drivers", "tests/setup", "tests/runtime", "tests/fallback"),
-}  # fmt: skip
-AT_LEAST = {"foundation": 750, "sync": 1150, "drivers": 350}
-# Thousands of crashes over a file layer of their own, the same on every system; SIGKILL; servers
-# and drivers of Linux; a maker's program played by a script.
-LEFT_OUT = (
-    "tests/journal/test_crash_points.py", "tests/journal/test_pull_crash_points.py",
-    "tests/journal/test_bit_flips.py", "tests/journal/test_kills.py",
-    "tests/drivers/odbc", "tests/runtime/test_signin.py",
-)  # fmt: skip
-# By name, with what Wine 10 lacks, or Windows itself.
-NOT_HERE = {
-    "does_not_read": "speaks to a Unix socket itself",
-    "never_reads": "speaks to a Unix socket itself",
-    "only_one_agent_has_the_name": "a second pipe gets the name of the first",
-    "trusted_only_through_the_ca_file": "no chain engine with roots of one's own",
-    "proxys_tunnel": "no chain engine with roots of one's own",
-    "its_refusal_is_named and tunnel": "no chain engine with roots of one's own",
-    "stops_cleanly_within_two_seconds": "no console to break in",
-    "programs_beside_ours": "starts a program of Linux",
-    "a_backup_at_work": "starts a program of Linux",
-    "restart_that_an_update_waits_for": "a file of Debian's says so",
-    "test_causes and a_full_disk": "/dev/full",
-}
-OPTIONS = (
-    "-q -p no:cacheprovider -p no:pytestqt -c pyproject.toml -o addopts= -o qt_api="
-    " -o filterwarnings=default -m 'not mariadb and not slow and not bench and not odbc'"
-    f" -k 'not ({') and not ('.join(NOT_HERE)})'"
-    f" {' '.join(f'--ignore={file}' for file in LEFT_OUT)}"
-)
 TAKES_S = 2400.0
 _LOCK = ROOT / "requirements.lock"
 
@@ -94,12 +54,13 @@ def python(computer: Computer, cache: Path) -> Path:
 
 @pytest.mark.parametrize("rooms", ROOMS)
 def test_it_passes_there_too(rooms: str, computer: Computer, python: Path) -> None:
+    told = shlex.join(options([*NOT_ON_WINDOWS, *NOT_UNDER_WINE]))
     line = (
         f"cd {computer.box.inside(python)} && wine 'C:\\Python\\python.exe' -m pytest"
         f" {' '.join(ROOMS[rooms])} 2>&1 | cat"
     )
     done = subprocess.run(
-        computer.box.command(line, {"PYTEST_ADDOPTS": OPTIONS, "PYTHONPATH": r"C:\src"}),
+        computer.box.command(line, {"PYTEST_ADDOPTS": told, "PYTHONPATH": r"C:\src"}),
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TAKES_S, check=False,
     )  # fmt: skip
     print(done.stdout[-2000:])
