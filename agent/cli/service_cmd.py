@@ -36,11 +36,11 @@ ENDS_WITHIN_S = {
 @click.pass_context
 def service(ctx: click.Context) -> None:
     """For the installer and Windows itself; people use the other commands."""
-    if sys.platform != "win32":
-        raise ConfigError("service.windows_only")
     action = ctx.invoked_subcommand or ""
     if action in ENDS_WITHIN_S:
         ctx.with_resource(ends_within(ENDS_WITHIN_S[action], action))
+    if sys.platform != "win32":
+        raise ConfigError("service.windows_only")
 
 
 @service.command()
