@@ -159,7 +159,7 @@ class Journal(Reads):
             if last is not None and last > to_micros(now):
                 waits.move_back(db, last - to_micros(now))
             elif last is not None:  # nobody knows how much of it has passed
-                waits.move_disappearances(db, to_micros(now) - last, to_micros(now))
+                waits.move_ahead(db, to_micros(now) - last, to_micros(now))
             # A restart is a fresh try, and a clock once set far ahead must not put work to sleep.
             soon = to_micros(now)
             db.execute("UPDATE batch SET due_at = ? WHERE due_at > ?", (soon, soon))

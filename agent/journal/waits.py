@@ -17,6 +17,11 @@ import apsw
 from agent.ports import Clock
 
 STEP_S = 1.0  # less is a clock being disciplined
+#: how long a write has been open, in the words of the index of open ones
+OPEN_WRITES = (
+    "UPDATE effect SET planned_at = planned_at - ?1"
+    " WHERE state IN ('intent', 'written', 'unknown') AND state <> 'unknown'"
+)
 _MOVED = (
     "UPDATE batch SET due_at = due_at - ?1, planned_at = planned_at - ?1",
     "UPDATE park SET due_at = due_at - ?1, since = since - ?1",
@@ -26,6 +31,7 @@ _MOVED = (
     " WHERE state IN ('waiting', 'working')"
     "  OR (state = 'received' AND (tries > 0 OR due_at <= received_at))",
     "UPDATE task SET due_at = due_at - ?1 WHERE state = 'open'",
+    OPEN_WRITES,
 )
 
 
@@ -53,7 +59,7 @@ def move(db: apsw.Connection, by_s: float, now: int) -> None:
     if by_s <= -STEP_S:
         move_back(db, -micros)
     elif by_s >= STEP_S:
-        move_disappearances(db, micros, now)
+        move_ahead(db, micros, now)
 
 
 def move_back(db: apsw.Connection, micros: int) -> None:
@@ -62,9 +68,10 @@ def move_back(db: apsw.Connection, micros: int) -> None:
         db.execute(sql, (micros,))
 
 
-def move_disappearances(db: apsw.Connection, micros: int, now: int) -> None:
-    """A clock set forward makes nothing wait, but the delay before the second look at what vanished
-    would have passed at once."""
+def move_ahead(db: apsw.Connection, micros: int, now: int) -> None:
+    """A clock set forward makes nothing wait, but two delays would have passed at once: before the
+    second look at what vanished, and before a write whose answer was lost counts as not done."""
+    db.execute(OPEN_WRITES, (-micros,))
     db.execute(
         "UPDATE record SET missing_since = min(missing_since + ?1, ?2)"
         " WHERE missing_since IS NOT NULL",

@@ -23,10 +23,11 @@ from agent.ports import Clock
 from agent.sync import effects, outcomes
 from agent.sync.bench import Bench
 from agent.sync.effects import PLACE, Step, differing, takes_place
+from agent.sync.looks import Found, HeldBack
 from agent.sync.outcomes import Say
 from agent.sync.places import Places
 from agent.sync.planning import Planner
-from agent.sync.plans import Refuse
+from agent.sync.plans import Postpone, Refuse
 from agent.sync.safety import Safety
 from agent.sync.switches import BOOKING
 from agent.sync.writing import Failed, Proof, Unsettled, Writing
@@ -75,6 +76,15 @@ class Races:
         ]
         return placed[-1] if placed else None
 
+    def _seen(self, key: Key, bench: Bench) -> Found | None:
+        """The visit as it is, None when it has left. While the mirror holds it that is not certain
+        (another program may be filling the table again), and it may stand where another stands."""
+        found = bench.looks.record(Stream.APPOINTMENT, key)
+        held = self._journal.held(Stream.APPOINTMENT, [key]).get(key)
+        if found is None and held is not None and not held.gone:
+            raise Postpone(HeldBack.code, patience_s=float("inf"))
+        return found
+
     def finish(self, command: Command, placed: EffectRow, bench: Bench) -> None:
         """After a restart: the visit stands on the schedule; is the place ours alone?"""
         undone = any(
@@ -82,7 +92,7 @@ class Races:
             for row in self._journal.effects_of(command.command_id)
         )
         key = placed.key
-        found = None if key is None else bench.looks.record(Stream.APPOINTMENT, key)
+        found = None if key is None else self._seen(key, bench)
         if undone:
             self._answer_lost(command, placed, bench)
         elif found is not None and key is not None and _is_there(placed, found.fields) and (
@@ -95,7 +105,7 @@ class Races:
     def take_back(self, command: Command, placed: EffectRow, bench: Bench) -> None:
         """The practice's own booking stays; ours leaves the schedule, with a note of why."""
         key = placed.key
-        found = None if key is None else bench.looks.record(Stream.APPOINTMENT, key)
+        found = None if key is None else self._seen(key, bench)
         if key is None or found is None:
             self._answer_lost(command, placed, bench)
             return

@@ -49,7 +49,6 @@ MOST_CANDIDATES = 2000
 MOST_LEARNT = 500  # of the latest effects, to learn what traces ours leave
 LEARN_FROM = 3
 LATELY = timedelta(hours=1)
-CLOCK_STEP_S = 2.0
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -84,7 +83,6 @@ class Recover:
         self._unknown = unknown
         self._not_kept = not_kept
         self._watched: dict[int, _Watched] = {}
-        self._wall_ahead_s = self._ahead_s()
         self._copying: set[EffectKind] = set()  # kinds known to leave copies
         self.open: list[EffectRow] = []
         self._stale = True
@@ -100,7 +98,8 @@ class Recover:
 
     def visit(self, looks: Looks, facts: SourceFacts) -> float | None:
         """Look at what is due; seconds until the next look, None when nothing is open."""
-        if self._stale:
+        self._journal.heed_clock()
+        if self._stale or self.open:  # how long they have been open goes with a clock that is set
             self.open = self._journal.effects_open()
             self._stale = False
             now = self._clock.mono()
@@ -145,12 +144,7 @@ class Recover:
             return False
         here_s = self._clock.mono() - watched.first_mono
         ever_s = (self._clock.now() - row.planned_at).total_seconds()
-        if abs(self._ahead_s() - self._wall_ahead_s) > CLOCK_STEP_S:
-            ever_s = 0.0  # somebody has set the wall clock: an hour of it may be a second
         return max(here_s, ever_s) >= self._window_s()
-
-    def _ahead_s(self) -> float:
-        return self._clock.now().timestamp() - self._clock.mono()
 
     def _sight(
         self, row: EffectRow, looks: Looks, facts: SourceFacts

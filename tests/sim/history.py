@@ -67,7 +67,7 @@ class History:
         self._landed: dict[tuple[str, int], int] = {}
         self._logged: set[tuple[str, int]] = set()
         self._confirm_s = confirm_delete_s
-        self.due: dict[tuple[str, int], tuple[float, float]] = {}  # record -> (since, until)
+        self.due: dict[tuple[str, int], tuple[float, float, int]] = {}  # since, until, which state
 
     def seen(self, table: str, key: int, row: Row | None, now: float) -> None:
         place = (table, key)
@@ -99,8 +99,10 @@ class History:
         self._logged.add((table, key))
 
     def expect(self, table: str, key: int, now: float, within: float) -> None:
-        since, until = self.due.get((table, key), (now, now + within))
-        self.due[table, key] = (since, max(until, now + within))
+        """The record's present state, or a later one, is to be there by then."""
+        since, until, _ = self.due.get((table, key), (now, now + within, 0))
+        latest = len(self._states[table, key]) - 1
+        self.due[table, key] = (since, max(until, now + within), latest)
 
     def landed(self, change: Change, now: float) -> None:
         """Raises Violation when the CRM is told what the practice did not say, or old news after
@@ -120,7 +122,7 @@ class History:
             rule, what = ("E2", "old news after newer") if was_said else ("S5", "never said so")
             raise Violation(rule, f"{table} {place[1]}: {what}")
         self._landed[place] = found
-        if states[-1].hash == told:
+        if states[-1].hash == told or (place in self.due and found >= self.due[place][2]):
             self.due.pop(place, None)
         if told == b"":
             self._check_deletion(place, states, found, now)
@@ -134,7 +136,7 @@ class History:
             raise Violation("S10", f"{place[0]} {place[1]} was buried without a second look")
 
     def overdue(self, now: float) -> str | None:
-        for place, (_, until) in list(self.due.items()):
+        for place, (_, until, _) in list(self.due.items()):
             if now <= until:
                 continue
             states, landed = self._states[place], self._landed.get(place)

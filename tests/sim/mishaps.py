@@ -137,6 +137,8 @@ class Mishaps:
 
     def _suspend(self, share: float, n: int) -> None:
         """The machine sleeps: nothing of it runs, its connections are gone when it wakes."""
+        if self.world.is_asleep:
+            return
         seconds = 2.0 ** (share * 10)
         self.world.asleep_until = self.kernel.now + seconds
         self.kernel.delay(NAME, seconds)

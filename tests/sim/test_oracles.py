@@ -6,6 +6,8 @@ import pytest
 import structlog
 from structlog import DropEvent
 
+from agent.model.streams import Stream
+from agent.model.writing import Change, Verb
 from tests.sim.coverage import aim_of, reachable
 from tests.sim.faults import AIMED, Kind, Strike
 from tests.sim.history import canonical
@@ -88,6 +90,21 @@ def test_a_proof_is_held_against_what_was_then_or_later() -> None:
     assert not history.had("recall", 99, second, since=35.0)
     assert not history.was_gone("recall", 99, by=29.0)
     assert history.was_gone("recall", 99, by=31.0)
+
+
+def test_what_was_expected_is_in_time_although_more_has_happened_since() -> None:
+    """Seed 2570: a call of ours, deleted without a trace before it had even been sent."""
+    history = World(1).oracles.history
+    row = Row({"Note": "a"}, None)
+    told = canonical("recall", 99, row)
+    history.seen("recall", 99, row, 10.0)
+    history.expect("recall", 99, 10.0, within=5.0)
+    history.seen("recall", 99, None, 10.1)
+    history.landed(Change(b"", Stream.RECALL, 99, Verb.UPSERT, 1, told, b"{}"), 11.0)
+    assert history.overdue(16.0) is None
+    history.expect("recall", 99, 20.0, within=5.0)  # that it is gone, this time
+    assert history.overdue(24.0) is None
+    assert history.overdue(26.0) == "recall 99"
 
 
 @pytest.mark.parametrize("told", ["Ashdownb", "12 First Street", "+12125550107", "p3@example.org"])

@@ -43,6 +43,7 @@ from agent.sync.apply import ApplyTuning
 from agent.sync.datamap import DataMap, load_map
 from agent.sync.engine import Engine
 from agent.sync.looks import Looks
+from agent.sync.payloads import moment
 from agent.sync.session import Tuning
 from agent.sync.sweep import Rotation
 from agent.sync.twoway import TwoWay, TwoWayTuning
@@ -376,6 +377,17 @@ class Desk:
             "start": iso(start), "minutes": minutes,
             "operatory_key": str(row[3]), "provider_key": str(row[2]),
         }  # fmt: skip
+
+    def office_books(self) -> None:
+        """The front desk takes the first free place itself."""
+        place = self.place()
+        local = moment(place["start"], "start").astimezone(ZoneInfo(ZONE))
+        self.run(
+            "INSERT INTO appointment (PatNum, AptStatus, Pattern, Op, ProvNum, AptDateTime)"
+            " VALUES (?,1,'XXXXXX',?,?,?)",
+            self.patient(2), int(place["operatory_key"]), int(place["provider_key"]),
+            local.strftime("%Y-%m-%d %H:%M:%S"),
+        )  # fmt: skip
 
     def book(self, nth: int = 0, who: Key | None = None, **more: Any) -> str:
         """Queue a booking."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -16,7 +15,6 @@ from agent.model.desk import Canary, SafetyMode
 from agent.model.effects import Effect, EffectKind, WriteRefused, WriteUnknown, Written
 from agent.model.streams import Stream
 from agent.sync.apply import ApplyTuning
-from agent.sync.payloads import moment
 from agent.sync.switches import CRM, DESK, HARMLESS, Switch
 from agent.sync.twoway import TwoWayTuning
 from drivers.writers import NoWriter
@@ -110,22 +108,10 @@ def test_a_patient_the_practice_does_not_schedule(desk: Desk) -> None:
     assert desk.visits() == []
 
 
-def office_books(desk: Desk) -> None:
-    """The front desk books the very place."""
-    start = moment(desk.place()["start"], "start")
-    local = start.astimezone(ZoneInfo(ZONE)).strftime("%Y-%m-%d %H:%M:%S")
-    desk.run(
-        "INSERT INTO appointment (PatNum, AptStatus, Pattern, Op, ProvNum, AptDateTime)"
-        " VALUES (?,1,'XXXXXX',?,?,?)",
-        desk.patient(2), int(desk.place()["operatory_key"]),
-        int(desk.place()["provider_key"]), local,
-    )  # fmt: skip
-
-
 def test_a_place_lost_before_the_write_is_refused_with_others(desk: Desk) -> None:
     def race(effect: Effect) -> None:
         desk.writer.before = None
-        office_books(desk)
+        desk.office_books()
 
     desk.writer.before = race
     ident = desk.book()
@@ -142,7 +128,7 @@ def test_a_lost_race_is_taken_back_with_a_note(desk: Desk) -> None:
 
     def race(effect: Effect, done: Written) -> None:
         desk.writer.after = None
-        office_books(desk)
+        desk.office_books()
 
     desk.writer.after = race
     ident = desk.book()
@@ -166,7 +152,7 @@ def test_a_lost_race_that_cannot_be_taken_back_is_the_desks(desk: Desk, how: str
 
     def race(effect: Effect, done: Written) -> None:
         desk.writer.after = None
-        office_books(desk)
+        desk.office_books()
         if how == "switched":
             desk.two.safety.say(DESK, Switch(SafetyMode.READ_ONLY), "tester")
 

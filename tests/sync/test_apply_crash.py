@@ -185,7 +185,6 @@ def test_a_disk_that_is_full_at_any_turn(open_desk: Callable[..., Desk]) -> None
 @pytest.mark.slow
 def test_killed_between_a_lost_race_and_its_undoing(open_desk: Callable[..., Desk]) -> None:
     """Every step of taking a double booking back."""
-    from tests.sync.test_apply import office_books
 
     at = 0
     while True:
@@ -194,7 +193,7 @@ def test_killed_between_a_lost_race_and_its_undoing(open_desk: Callable[..., Des
         def race(effect: Effect, done: Written, desk: Desk = desk) -> None:
             if effect.kind is EffectKind.BOOK:
                 desk.writer.after = None
-                office_books(desk)
+                desk.office_books()
 
         desk.writer.after = race
         ident = booking(desk)
@@ -206,10 +205,10 @@ def test_killed_between_a_lost_race_and_its_undoing(open_desk: Callable[..., Des
                 crashed = True
         raced = any(call == "write book" for call in calls)
         if crashed and calls[-1] == "write book":
-            office_books(desk)  # the crash came before the race's own hook
+            desk.office_books()  # the crash came before the race's own hook
         later = desk.again()
         if not raced:
-            office_books(later)
+            later.office_books()
         later.settle()
         outcome = later.outcome(ident)
         assert outcome is not None

@@ -16,7 +16,6 @@ from agent.model.streams import Stream
 from agent.sync.resolve import CannotResolve
 from tests.sync.pullrig import TWO_WAY, Desk
 from tests.sync.pullsite import desk, open_desk, site_template
-from tests.sync.test_apply import office_books
 from tests.sync.test_undo_resolve import lane_at_work
 
 __all__ = ["desk", "open_desk", "site_template"]
@@ -217,7 +216,7 @@ def test_a_double_booking_taken_off_by_hand_is_no_booking(desk: Desk) -> None:
 
     def race(_effect: Effect, _done: Written) -> None:
         desk.writer.after = None
-        office_books(desk)
+        desk.office_books()
 
     desk.writer.after = race
     ident = desk.book()

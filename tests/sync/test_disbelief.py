@@ -1,18 +1,22 @@
 """What is seen of a source that is not to be believed decides nothing: a vendor's update that
-empties tables, a backup put back while a write was on its way."""
+empties tables, a backup put back while a write was on its way, a clock that is set meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from agent.journal.pulled import EffectState
 from agent.model.commands import CommandType, EndState
 from agent.model.effects import Effect, WriteUnknown, Written
+from agent.sync.apply import ApplyTuning
 from agent.sync.guards import Unbelieved
-from tests.sync.pullrig import Desk
+from agent.sync.races import Races
+from agent.sync.twoway import TwoWayTuning
+from tests.sync.pullrig import ZONE, Desk
 from tests.sync.pullsite import desk, open_desk, site_template
 
 __all__ = ["desk", "open_desk", "site_template"]
@@ -114,3 +118,61 @@ def test_a_write_under_way_when_a_backup_was_put_back_is_a_persons(desk: Desk) -
     assert outcome is not None
     assert outcome.state is EndState.UNKNOWN
     assert len(desk.visits()) == 1
+
+
+def test_a_clock_set_and_set_back_ends_no_wait_for_a_lost_answer(
+    open_desk: Callable[..., Desk],
+) -> None:
+    slow = TwoWayTuning(zone=ZONE, apply=ApplyTuning(probe_window_s=65.0), poll_wait_s=0)
+    desk = open_desk(tuning=slow)
+    stuck: list[Effect] = []
+
+    def hang(effect: Effect) -> None:
+        desk.writer.before = None
+        stuck.append(effect)
+        raise WriteUnknown("write.unknown")
+
+    desk.writer.before = hang
+    desk.clock.step(-3600.0)
+    ident = desk.book()
+    desk.work(1)
+    desk.clock.step(3600.0)
+    for _ in range(5):
+        desk.clock.advance(10.0)
+        desk.work()
+    assert not desk.writer.written
+    desk.writer.inner.write(stuck[0])  # the practice's program gets to it at last
+    desk.settle()
+    assert [row.state for row in desk.effects(ident)] == [EffectState.VERIFIED]
+    assert len(desk.visits()) == 1
+
+
+def test_a_lost_race_is_not_over_because_the_visit_cannot_be_seen(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program empties the schedule for a while, and nothing announces it."""
+    take_back = Races.take_back
+
+    def race(effect: Effect, done: Written) -> None:
+        desk.writer.after = None
+        desk.office_books()
+
+    def emptied(self: Races, *asked: Any) -> None:
+        monkeypatch.setattr(Races, "take_back", take_back)
+        desk.run("CREATE TABLE kept AS SELECT * FROM appointment")
+        desk.run("DELETE FROM appointment")
+        take_back(self, *asked)
+
+    desk.writer.after = race
+    monkeypatch.setattr(Races, "take_back", emptied)
+    ident = desk.book()
+    for _ in range(4):
+        desk.work()
+        desk.clock.advance(20.0)
+    assert desk.outcome(ident) is None
+    desk.run("INSERT INTO appointment SELECT * FROM kept")
+    desk.settle()
+    outcome = desk.outcome(ident)
+    assert outcome is not None
+    assert outcome.state is EndState.REJECTED
+    assert [row[2] for row in desk.visits() if row[1] == desk.patient()] == [3]  # unscheduled
