@@ -20,6 +20,7 @@ import msgspec
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "tests" / "artefacts"
+_NOT_CODE = ":!tests/artefacts"
 
 
 class Figure(NamedTuple):
@@ -54,10 +55,11 @@ def keep(
     figures: Mapping[str, Figure | tuple[float, str]],
     seeds: tuple[int, int] | None = None,
     ran: str | None = None,
-    folder: Path = FOLDER,
+    folder: Path | None = None,
 ) -> Path:
     """Write ``<lane>.json``, in place of an earlier one; where it is now. ``ran``: the commit that
-    ran, where the checkout may have moved on meanwhile."""
+    ran, where the checkout may have moved on meanwhile. ``folder``: elsewhere than ``FOLDER``."""
+    folder = folder or FOLDER
     made = Artefact(
         lane=lane,
         command=command,
@@ -108,8 +110,7 @@ def commit() -> str:
         )
         return done.stdout.strip()
 
-    kept = FOLDER.relative_to(ROOT)
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{kept}")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", _NOT_CODE)
     return (git("rev-parse", "--short=9", "HEAD") or "unknown") + ("+" if changed else "")
 
 

@@ -160,7 +160,7 @@ def run(asked: argparse.Namespace, engine: str, for_s: float) -> dict[str, Any]:
         **{k: v for k, v in judged.items() if k != "by_kind"},
         "disagreeing": sum(line.missing + line.extra + line.different for line in wrong),
         "agent_cpu": agent[0].cpu,
-        "server_busy": cost[0].busy_s / cost[0].wall_s,
+        "server_busy_pct": 100 * cost[0].busy_s / cost[0].wall_s,
         "longest_statement_ms": cost[0].longest_ms,
     }
 

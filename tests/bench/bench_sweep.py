@@ -69,6 +69,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         "busy_s_per_million": busy_s / million,
         "cpu_s_per_million": cpu_s / million,
         "c_client_s_per_million": c_per_million,
+        "rotation_at_office_duty_s": busy_s / OFFICE_DUTY,
         "longest_statement_ms": with_proof.longest_ms,
     }
 

@@ -44,7 +44,7 @@ DATABASE = "opendental"
 LOGIN = "bridgework"
 PASSWORD = "bench-only"
 ZONE = "America/New_York"
-UNITS = {"ms": "ms", "s": "s", "mb": "MB"}  # by how a figure's name ends
+UNITS = {"ms": "ms", "s": "s", "mb": "MB", "pct": "%"}  # by how a figure's name ends
 SLOW_S = 0.002  # the server logs every statement longer than this
 _ENGINES = {"myisam": Engine.MYISAM, "innodb": Engine.INNODB}
 _CONFIG = {
@@ -127,7 +127,7 @@ class Rig:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close(keep=kind is not None)
+        self.close(keep=kind is not None and issubclass(kind, Exception))  # Ctrl-C shows nothing
 
     def close(self, *, keep: bool = False) -> None:
         self.stop_agent()

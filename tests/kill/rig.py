@@ -11,7 +11,8 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -126,6 +127,28 @@ class Troubled(Rig):
 
     def is_running(self) -> bool:
         return self._agent is not None and self._agent.poll() is None
+
+    def is_at_work(self) -> bool:
+        """It has said something since it was started: its lanes run."""
+        report = self.status()
+        return self._agent is not None and report is not None and report["pid"] == self._agent.pid
+
+    def wait_at_work(self, most_s: float) -> float:
+        """Until it is, or has ended, or ``most_s`` are over; seconds since its start."""
+        began = self.agent.create_time()
+        deadline = time.monotonic() + most_s
+        while not self.is_at_work() and self.is_running() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return time.time() - began
+
+    def wait_says(self, states: Collection[str], most_s: float) -> None:
+        """Until its status is one of these, or ``most_s`` are over: it may be wrong."""
+        deadline = time.monotonic() + most_s
+        while time.monotonic() < deadline:
+            report = self.status()
+            if report is not None and report["state"] in states:
+                return
+            time.sleep(0.1)
 
     def kill_agent(self) -> int | None:
         """SIGKILL; the exit code it had before by itself, else None."""
@@ -242,6 +265,13 @@ class OpenDental(Troubled, TwoSided):
             ):
                 cursor.execute(statement)
 
+    def _command(self, *words: str) -> list[str]:
+        """Waits for a lost answer as long as this API may take, not longer."""
+        command = super()._command(*words)
+        place = command.index("agent")
+        ours = ["tests.kill.agent_process", str(self.api.limit_s)]
+        return [*command[:place], *ours, *command[place + 1 :]]
+
     def begin(self) -> None:
         api = self.api.url.replace(str(self.api.port), str(self.lines["api"].port))
         port = str(self.lines["pms"].port)
@@ -313,7 +343,7 @@ class Eaglesoft(Troubled, VendorRig):
         self.grants = (
             f"GRANT UPDATE ON {{o}}appointment TO {LOGIN}",
             f"GRANT UPDATE ON {{o}}patient TO {LOGIN}",
-            "CREATE TABLE public.witness (n SERIAL PRIMARY KEY, k BIGINT, old TEXT, new TEXT,"
+            "CREATE TABLE public.witness (n SERIAL PRIMARY KEY, k TEXT, old TEXT, new TEXT,"
             " who TEXT)",
             # It writes with the rights of who made it; session_user is still who came.
             "CREATE FUNCTION public.saw() RETURNS trigger SECURITY DEFINER LANGUAGE plpgsql AS"
@@ -350,15 +380,15 @@ class Eaglesoft(Troubled, VendorRig):
 
     def witnessed(self) -> list[Write]:
         found = self.rows("SELECT k, old, new, who FROM public.witness ORDER BY n")
-        return [Write(str(k), o or "", n or "", who == LOGIN) for k, o, n, who in found]
+        return [Write(k, o or "", n or "", who == LOGIN) for k, o, n, who in found]
 
     def address(self, key: str) -> str | None:
-        found = self.rows("SELECT address_2 FROM {o}patient WHERE patient_id=?", int(key))
+        found = self.rows("SELECT address_2 FROM {o}patient WHERE patient_id=?", key)
         return (found[0][0] or "") if found else None
 
     def readdress(self, key: str, value: str) -> None:
         with closing(self.db()) as db:
-            db.run("UPDATE {o}patient SET address_2=? WHERE patient_id=?", value, int(key))
+            db.run("UPDATE {o}patient SET address_2=? WHERE patient_id=?", value, key)
 
     def verdict(self) -> Report:
         return self.compare()

@@ -78,6 +78,9 @@ def figures(found: dict[str, Any]) -> dict[str, Figure]:
             "rounds of the reading lanes": Figure(part["rounds"]),
             "rounds failed": Figure(part["rounds_failed"]),
         }
+        if part["rounds"]:
+            well = 1 - part["rounds_failed"] / part["rounds"]
+            made["rounds that succeeded"] = Figure(round(100 * well, 3), "%")
     if "offline" in found:
         part = found["offline"]
         made |= {

@@ -5,6 +5,12 @@ from __future__ import annotations
 from tests.load.__main__ import figures
 from tests.load.lane import ROUNDS, Memory, plan
 
+STEADY = (
+    "minutes", "edits_per_s", "compared", "most_pending", "drained_s", "agent_cpu", "rss_p50_mb",
+    "rss_most_mb", "rss_growth", "agrees", "rounds", "rounds_failed",
+)  # fmt: skip
+OFFLINE = {"days": 30, "edits": 6000, "drained_s": 4.0, "agrees": False}
+
 
 def test_flat_memory_is_flat_and_the_first_third_may_warm_up() -> None:
     assert Memory([50, 80, 100, 100, 100, 100, 100, 100, 100]).growth == 0.0
@@ -18,10 +24,17 @@ def test_rows_are_visits_and_procedures() -> None:
 
 
 def test_a_part_left_out_has_no_figures() -> None:
-    found = {"offline": {"days": 30, "edits": 6000, "drained_s": 4.0, "agrees": False}}
-    made = figures(found)
+    made = figures({"offline": OFFLINE})
     assert made["differences after offline"].value == 1
     assert "edits a second" not in made
+
+
+def test_the_share_of_rounds_that_succeeded() -> None:
+    steady = dict.fromkeys(STEADY, 1)
+    made = figures({"steady": {**steady, "rounds": 6000, "rounds_failed": 3}})
+    assert made["rounds that succeeded"] == (99.95, "%")
+    none = figures({"steady": {**steady, "rounds": 0, "rounds_failed": 0}})
+    assert "rounds that succeeded" not in none  # nothing is no success
 
 
 def test_rounds_are_read_from_the_agents_own_figures() -> None:

@@ -64,7 +64,8 @@ def spelled(figure: Figure) -> str:
 
 def _source(row: Row, artefacts: Mapping[str, Artefact]) -> str:
     """Which lane, seeds, commit and day; the command stands in the table of lanes."""
-    held = [artefacts[part.lane] for part in row.ours if part.lane in artefacts]
+    lanes = dict.fromkeys(part.lane for part in row.ours)
+    held = [artefacts[lane] for lane in lanes if lane in artefacts]
     if ours(row, artefacts) == NOT_MEASURED:
         return ""
     return "; ".join(f"{one.lane} ({_seeds(one)}{one.commit}, {one.date})" for one in held)

@@ -77,6 +77,7 @@ SCOREBOARD: tuple[Row, ...] = (
                 " PostgreSQL over ODBC): {lost} lost, {twice} twice, {silent} silent,"
                 " {stuck} stuck",
             ),
+            Part("kill", "{kills at work} of the kills met an agent at work, the others its start"),
         ),
     ),
     Row(
@@ -154,7 +155,20 @@ SCOREBOARD: tuple[Row, ...] = (
         "Load on the practice's server",
         "duty at most 10 %, statements at most 100 ms",
         "pt-table-checksum: 0.5 s a chunk, backs off at 25 threads",
-        (Part("bench-sweep", "longest statement of a sweep {longest_statement_ms}"),),
+        (
+            Part(
+                "bench-sweep",
+                "a proof of {records} records at the share of the server that is usual in an"
+                " office takes {rotation_at_office_duty_s}; its longest statement"
+                " {longest_statement_ms}",
+            ),
+            Part(
+                "bench-latency",
+                "with live changes busy with us {myisam server_busy_pct} of the time (MyISAM),"
+                " {innodb server_busy_pct} (InnoDB); longest statements"
+                " {myisam longest_statement_ms}, {innodb longest_statement_ms}",
+            ),
+        ),
     ),
     Row(
         "Quiet to agreement after a crash",
@@ -240,5 +254,12 @@ SCOREBOARD: tuple[Row, ...] = (
         "Success rate",
         "99.9 % of cycles",
         "Mozilla logins: 95 % to 99 % by one fix",
+        (
+            Part(
+                "load",
+                "{rounds that succeeded} of {rounds of the reading lanes} rounds of the reading"
+                " lanes, nothing being broken on purpose; {rounds failed} failed",
+            ),
+        ),
     ),
 )

@@ -32,6 +32,7 @@ from tests.sim.mutants import MUTANTS
 from tests.sim.ranges import Totals, run_range
 from tests.sim.shrink import replay, repro, shrink
 from tests.sim.world import Result, run
+from tests.sittings import cache_folder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -67,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     if asked.nightly:
         return nightly.nightly(
             asked.first, asked.seeds or nightly.SEEDS, jobs=asked.jobs, minutes=asked.minutes,
-            keep=asked.keep, folder=asked.into or nightly.cache_folder(), commit=artefact.commit(),
+            keep=asked.keep, folder=asked.into or cache_folder("sim"), commit=artefact.commit(),
         )  # fmt: skip
     return _range(asked)
 

@@ -7,18 +7,14 @@ table was hit.
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
-
-import msgspec
 
 from tests import artefact
 from tests.sim.coverage import reachable, table, unreached
 from tests.sim.ranges import Told, Totals, run_range
+from tests.sittings import Kept
 
 SEEDS = 20_000
 FULL_COVERAGE_SEEDS = 5_000  # fewer cannot be expected to reach every cell
@@ -26,50 +22,15 @@ SAY_EVERY_S = 60.0
 COMMAND = "python -m tests.sim --nightly"
 
 
-class Kept:
-    """Results of one commit, a line of JSON each. Of other code than that they are worth nothing:
-    ``commit`` ending in "+" (changed files) starts anew."""
-
-    def __init__(self, folder: Path, commit: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"{commit}.jsonl"
-        if commit.endswith("+"):
-            self.path.unlink(missing_ok=True)
-        self.told = {told.seed: told for told in self._read()}
-
-    def _read(self) -> Iterator[Told]:
-        """A last line cut short by a kill is passed over."""
-        if not self.path.exists():
-            return
-        for line in self.path.read_bytes().splitlines():
-            try:
-                yield msgspec.json.decode(line, type=Told)
-            except msgspec.DecodeError:
-                continue
-
-    @contextmanager
-    def adding(self) -> Iterator[Callable[[Told], None]]:
-        with self.path.open("ab") as file:
-            if file.tell() and not self.path.read_bytes().endswith(b"\n"):
-                file.write(b"\n")
-            yield lambda told: self._add(file, told)
-
-    def _add(self, file: IO[bytes], told: Told) -> None:
-        file.write(msgspec.json.encode(told) + b"\n")
-        file.flush()
-        self.told[told.seed] = told
-
-
-def cache_folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "bridgework" / "sim"
+def kept_seeds(folder: Path, commit: str) -> Kept[Told]:
+    return Kept(folder, commit, Told, lambda told: told.seed)
 
 
 def nightly(
     first: int, seeds: int, *, jobs: int, minutes: float, keep: bool, folder: Path, commit: str
 ) -> int:
     """Exit code. ``minutes``: stop after so long (0: when done) and say how to go on."""
-    kept = Kept(folder, commit)
+    kept = kept_seeds(folder, commit)
     wanted = range(first, first + seeds)
     missing = [seed for seed in wanted if seed not in kept.told]
     if len(missing) < seeds:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.nightly import Kept
+from tests.sim.nightly import kept_seeds
 
 PART = 30
 USUAL, ALL = 300, 900  # seeds of every run, and of one that may be slow
@@ -61,14 +61,14 @@ def test_the_long_lane_keeps_every_seed_and_goes_on(tmp_path: Path) -> None:
     (path,) = tmp_path.glob("*.jsonl")
     with path.open("ab") as file:
         file.write(b'{"seed": 2, "dig')  # killed in the middle of a line
-    kept = Kept(tmp_path, path.stem.rstrip("+"))
+    kept = kept_seeds(tmp_path, path.stem.rstrip("+"))
     if path != kept.path:  # files differ from the commit: such a run starts anew
         path.rename(kept.path)
-        kept = Kept(tmp_path, kept.path.stem)
+        kept = kept_seeds(tmp_path, kept.path.stem)
     assert kept.told.keys() == {1}
     with kept.adding() as add:
         add(kept.told[1])
-    assert Kept(tmp_path, kept.path.stem).told.keys() == {1}
+    assert kept_seeds(tmp_path, kept.path.stem).told.keys() == {1}
     assert kept.path.read_bytes().count(b"\n") == 3
 
 
