@@ -18,6 +18,10 @@ from agent.cli.root import App
 from agent.errors import ExitCode
 from agent.runtime.runner import Runner
 
+_ENDING = [signal.SIGINT, signal.SIGTERM]
+if sys.platform == "win32":  # where nobody can send the latter
+    _ENDING.append(signal.SIGBREAK)
+
 
 @click.command()
 @click.option("--quiet", is_flag=True, help="No progress line.")
@@ -25,11 +29,11 @@ from agent.runtime.runner import Runner
 @click.option("--for", "for_s", type=float, metavar="SECONDS", help="Stop by itself after this.")
 @click.pass_obj
 def run(app: App, quiet: bool, as_json: bool, for_s: float | None) -> ExitCode:
-    """Keep practice and CRM in agreement until stopped (Ctrl+C or SIGTERM)."""
+    """Keep practice and CRM in agreement until stopped (Ctrl+C, SIGTERM, on Windows Ctrl+Break)."""
     app.settings()
     runner = Runner(app.reload, app.paths)
     stop = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in _ENDING:
         signal.signal(name, lambda *_: stop.set())
     runner.start()
     if runner.is_waiting and not as_json:

@@ -17,6 +17,7 @@ import structlog
 
 from agent.cli.root import App
 from agent.errors import AgentError, ConfigError, ExitCode
+from agent.support.ending import ends_within
 
 if TYPE_CHECKING:
     from agent.control.client import Client
@@ -24,11 +25,20 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 STARTS_WITHIN_S = 30.0
+# What the installer waits for; each takes seconds where nothing is wrong.
+ENDS_WITHIN_S = {
+    "prepare": 120.0, "set-up": 300.0, "stand-by": 180.0, "close-trays": 60.0, "await-end": 60.0,
+    "purge": 120.0, "forget": 60.0,
+}  # fmt: skip
 
 
 @click.group(hidden=True)
-def service() -> None:
+@click.pass_context
+def service(ctx: click.Context) -> None:
     """For the installer and Windows itself; people use the other commands."""
+    action = ctx.invoked_subcommand or ""
+    if action in ENDS_WITHIN_S:
+        ctx.with_resource(ends_within(ENDS_WITHIN_S[action], action))
     if sys.platform != "win32":
         raise ConfigError("service.windows_only")
 

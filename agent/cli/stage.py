@@ -125,6 +125,7 @@ class Stage:
     def start_agent(self) -> None:
         """The product itself, as its own process."""
         command = [sys.executable, "-m", "agent", "--home", str(self.paths.home), "run", "--quiet"]
+        self.paths.status_file.unlink(missing_ok=True)  # the word of one that was killed
         log = (self.folder / "agent-console.log").open("ab")
         self._open.callback(log.close)
         self._agent = subprocess.Popen(command, stdout=log, stderr=log)

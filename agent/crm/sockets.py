@@ -8,6 +8,8 @@ Only ``agent.crm.transport`` imports this; it must not import anything else of o
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import socket
 import ssl
 import threading
@@ -20,6 +22,9 @@ import httpcore
 
 _PIECE_BYTES = 16_384  # one TLS record: a slow reader is noticed between pieces
 _CONNECT_S = 5.0
+# Windows lets a thread wait on in a socket that another thread has shut (python/cpython issue
+# 91913, and measured): there a read looks up that often whether anybody still wants it.
+_LOOK_S = 0.2 if os.name == "nt" else math.inf
 
 
 class Pulled(httpcore.ReadError):
@@ -34,7 +39,7 @@ class Leash:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._stream: httpcore.NetworkStream | None = None
+        self._stream: DeadlineStream | None = None
         self._is_pulled = False
 
     @property
@@ -46,9 +51,9 @@ class Leash:
             self._is_pulled = True
             stream, self._stream = self._stream, None
             if stream is not None:
-                _shut(stream)
+                stream.shut()
 
-    def hold(self, stream: httpcore.NetworkStream) -> None:
+    def hold(self, stream: DeadlineStream) -> None:
         """The request speaks through this stream now. Raises Pulled."""
         with self._lock:
             if self._is_pulled:
@@ -92,7 +97,7 @@ class Stopwatch:
         if leash is not None:
             leash.release()
 
-    def hold(self, stream: httpcore.NetworkStream) -> None:
+    def hold(self, stream: DeadlineStream) -> None:
         if self._request.leash is not None:
             self._request.leash.hold(stream)
 
@@ -116,14 +121,25 @@ class DeadlineStream(httpcore.NetworkStream):
         self._inner = inner
         self._watch = watch
         self._live = live
+        self._is_shut = False
         live.add(self)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         left = self._watch.left_s()
         if left <= 0:
             raise httpcore.ReadTimeout("deadline")
-        self._watch.hold(self)
-        return self._inner.read(max_bytes, min(left, timeout) if timeout else left)
+        left = min(left, timeout) if timeout else left
+        while True:
+            self._watch.hold(self)
+            if self._is_shut:
+                raise httpcore.ReadError("shut")
+            part = min(left, _LOOK_S)
+            try:
+                return self._inner.read(max_bytes, part)
+            except httpcore.ReadTimeout:
+                left -= part
+                if left <= 0:
+                    raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._watch.hold(self)
@@ -134,6 +150,16 @@ class DeadlineStream(httpcore.NetworkStream):
                 raise httpcore.WriteTimeout("deadline")
             piece = bytes(view[start : start + _PIECE_BYTES])
             self._inner.write(piece, min(left, timeout) if timeout else left)
+
+    def shut(self) -> None:
+        """From any thread: whoever reads or writes here is told at once that it is over."""
+        self._is_shut = True
+        sock = self.get_extra_info("socket")
+        if isinstance(sock, socket.socket):
+            # The plain method even on a TLS socket: SSLSocket.shutdown would drop the TLS
+            # object under the thread that is reading through it.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._inner.close()
@@ -154,6 +180,8 @@ class DeadlineStream(httpcore.NetworkStream):
         return DeadlineStream(inner, self._watch, self._live)
 
     def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable" and self._is_shut:
+            return True  # what the pool takes for the sign of a dead connection
         return self._inner.get_extra_info(info)
 
 
@@ -173,16 +201,7 @@ class LiveSockets:
         with self._lock:
             streams = list(self._streams)
         for stream in streams:
-            _shut(stream)
-
-
-def _shut(stream: httpcore.NetworkStream) -> None:
-    sock = stream.get_extra_info("socket")
-    if isinstance(sock, socket.socket):
-        # The plain method even on a TLS socket: SSLSocket.shutdown would drop the TLS
-        # object under the thread that is reading through it.
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            stream.shut()
 
 
 class DeadlineBackend(httpcore.NetworkBackend):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import sys
+import time
 from collections.abc import MutableMapping
 from io import TextIOWrapper
 from pathlib import Path
@@ -19,13 +20,19 @@ from agent.support.redaction import MASK, redact_event
 
 _FILE_BYTES = 10_000_000
 _FILES_KEPT = 5
+_TURN_AGAIN_S = 60.0
 
 
 class LogFile(logging.handlers.RotatingFileHandler):
-    """Opened at the first line, so a command that has nothing to say leaves no folder behind."""
+    """Opened at the first line, so a command that has nothing to say leaves no folder behind.
+
+    Windows renames no file that somebody has open, be it another command of ours or a viewer. Then
+    this one grows on and is turned later; no line is lost, and no older file moves up for nothing.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._grows_until = 0.0
         super().__init__(
             path, maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT, encoding="utf-8", delay=True
         )
@@ -33,6 +40,28 @@ class LogFile(logging.handlers.RotatingFileHandler):
     def _open(self) -> TextIOWrapper:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return super()._open()
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - logging's name
+        return time.monotonic() >= self._grows_until and bool(super().shouldRollover(record))
+
+    def doRollover(self) -> None:  # noqa: N802
+        if self.stream is not None:
+            self.stream.close()
+            self.stream = None
+        try:
+            Path(self.baseFilename).replace(self._aside)
+        except OSError:
+            self._grows_until = time.monotonic() + _TURN_AGAIN_S
+            self.stream = self._open()
+            return
+        super().doRollover()
+
+    def rotate(self, _source: str, dest: str) -> None:
+        self._aside.replace(dest)
+
+    @property
+    def _aside(self) -> Path:
+        return Path(f"{self.baseFilename}.full")
 
     def handleError(self, record: logging.LogRecord) -> None:
         """A full disk must not stop the agent, nor print a record's content to the console."""

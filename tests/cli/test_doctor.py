@@ -80,6 +80,7 @@ def test_beside_a_running_agent_and_with_its_record(stage: Stage, bridgework: Br
 
 
 def test_a_missing_practice_skips_what_hangs_on_it(stage: Stage, bridgework: Bridgework) -> None:
+    stage.desk.close()  # Windows renames no file that somebody has open
     stage.practice_file.rename(stage.folder / "gone.db")
     done = bridgework("doctor")
     assert done.exit_code == ExitCode.PMS

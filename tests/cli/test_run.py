@@ -11,10 +11,15 @@ from agent.cli.stage import Stage
 from agent.errors import ExitCode
 from tests.cli.conftest import Bridgework
 
+IS_WINDOWS = sys.platform == "win32"
+GROUP = subprocess.CREATE_NEW_PROCESS_GROUP if IS_WINDOWS else 0  # not to be ended with it
+END = signal.CTRL_BREAK_EVENT if IS_WINDOWS else signal.SIGTERM
+
 
 def test_it_stops_cleanly_within_two_seconds(stage: Stage, bridgework: Bridgework) -> None:
     command = [sys.executable, "-m", "agent", "--home", str(stage.paths.home), "run", "--quiet"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, creationflags=GROUP) as process:
         try:
             deadline = time.monotonic() + 30
             while not stage.paths.status_file.exists() and time.monotonic() < deadline:
@@ -22,7 +27,7 @@ def test_it_stops_cleanly_within_two_seconds(stage: Stage, bridgework: Bridgewor
             assert stage.paths.status_file.exists()
             assert bridgework("run").exit_code == ExitCode.BUSY
             asked = time.monotonic()
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(END)
             assert process.wait(10) == 0
             assert time.monotonic() - asked < 3.0  # two, and what an interpreter needs to end
         finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from agent.crm import sockets
 from agent.crm.transport import Transport, checked_base_url, proxy_for
 from agent.errors import ConfigError, CrmUnavailable
 from tests.crm.clocks import RealClock
@@ -103,7 +104,7 @@ def test_the_deadline_is_for_the_whole_request(trick: Callable[[socket.socket], 
 
 
 def test_a_peer_that_does_not_read_our_body_is_left_at_the_deadline() -> None:
-    with RawServer(lambda _conn, _n: time.sleep(3)) as server:
+    with RawServer(lambda _conn, _n: server.stopping.wait(30)) as server:
         client = transport(server.url, deadline_s=0.4)
         began = time.monotonic()
         with pytest.raises(CrmUnavailable) as caught:
@@ -111,7 +112,7 @@ def test_a_peer_that_does_not_read_our_body_is_left_at_the_deadline() -> None:
         took_s = time.monotonic() - began
         client.close()
     assert caught.value.code == "crm.timed_out"
-    assert took_s < 1.0
+    assert took_s < 10
 
 
 def test_closing_interrupts_a_request_in_another_thread() -> None:
@@ -141,6 +142,44 @@ def test_closing_interrupts_a_request_in_another_thread() -> None:
         with pytest.raises(CrmUnavailable):
             get(client)
     assert codes == ["crm.closed"]
+
+
+@pytest.mark.parametrize("as_on_windows", [False, True])
+def test_dropped_lines_end_whoever_waits_on_them_and_serve_nobody_again(
+    as_on_windows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if as_on_windows:  # there a thread waits on in a socket that another has shut
+        monkeypatch.setattr(sockets, "_LOOK_S", 0.05)
+        monkeypatch.setattr(socket.socket, "shutdown", lambda *_: None)
+    asked = threading.Event()
+
+    def script(conn: socket.socket, number: int) -> None:
+        while read_request(conn)[0]:
+            if number == 0:
+                asked.set()
+                conn.recv(1)
+            conn.sendall(answer())
+
+    codes: list[str] = []
+
+    def call() -> None:
+        with pytest.raises(CrmUnavailable) as caught:
+            get(client, replayable=False)
+        codes.append(caught.value.code)
+
+    with RawServer(script) as server:
+        client = transport(server.url, deadline_s=20)
+        thread = threading.Thread(target=call)
+        thread.start()
+        assert asked.wait(5)
+        client.drop_lines()
+        thread.join(3)
+        assert codes == ["crm.cut_answer"]
+        for _ in range(2):
+            get(client, replayable=False)
+            client.drop_lines()
+        assert server.connections == 3
+        client.close()
 
 
 def test_a_dead_kept_alive_connection_is_replaced_once() -> None:
@@ -285,7 +324,11 @@ def test_a_private_authority_is_trusted_only_through_the_ca_file(tmp_path: Path)
 
 
 def test_plain_talk_on_a_tls_port_is_named() -> None:
-    with RawServer(lambda conn, _: conn.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")) as server:
+    def script(conn: socket.socket, _: int) -> None:
+        conn.recv(65536)  # what is unread at the end would reset the line, on Windows before ours
+        conn.sendall(b"HTTP/1.1 400 Bad\r\n\r\n")
+
+    with RawServer(script) as server:
         client = transport(server.url.replace("http:", "https:"))
         with pytest.raises(CrmUnavailable) as caught:
             get(client)
@@ -293,7 +336,7 @@ def test_plain_talk_on_a_tls_port_is_named() -> None:
     assert caught.value.code == "crm.tls_failed"
 
 
-def test_requests_go_through_the_proxy(tmp_path: Path) -> None:
+def test_requests_go_through_the_proxys_tunnel(tmp_path: Path) -> None:
     ca_file, context = make_authority(tmp_path)
     with RawServer(always(answer()), context) as server, ForwardProxy() as proxy:
         client = transport(server.url, ca_file=ca_file, proxy=f"127.0.0.1:{proxy.port}")
@@ -301,6 +344,9 @@ def test_requests_go_through_the_proxy(tmp_path: Path) -> None:
         get(client)
         assert proxy.seen == [f"CONNECT 127.0.0.1:{server.port} HTTP/1.1".encode()]
         client.close()
+
+
+def test_plain_requests_go_through_the_proxy() -> None:
     with RawServer(always(answer())) as server, ForwardProxy() as proxy:
         client = transport(server.url, proxy=f"http://127.0.0.1:{proxy.port}")
         get(client)
@@ -308,11 +354,14 @@ def test_requests_go_through_the_proxy(tmp_path: Path) -> None:
         client.close()
 
 
-def test_a_proxy_wanting_a_password_gets_it_and_its_refusal_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_tunnel", [True, False], ids=["tunnel", "plain"])
+def test_a_proxy_wanting_a_password_gets_it_and_its_refusal_is_named(
+    is_tunnel: bool, tmp_path: Path
+) -> None:
     ca_file, context = make_authority(tmp_path)
     basic = "Basic dXNlcjpzM2NyZXQ="  # user:s3cret
     with (
-        RawServer(always(answer()), context) as server,
+        RawServer(always(answer()), context if is_tunnel else None) as server,
         ForwardProxy(authorization=basic) as proxy,
         capture_logs() as logs,
     ):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from drivers.finding import find_systems
+import pytest
+
+from drivers.finding import _services, find_systems
 
 XML = """<ConnectionSettings><DatabaseConnection><ComputerName>SRV1:3307</ComputerName>
 <Database>opendental</Database><User>office</User><Password>hunter2</Password>
@@ -45,3 +48,25 @@ def test_a_file_that_says_nothing_is_told_as_such(tmp_path: Path) -> None:
 
 def test_looking_here_breaks_nothing() -> None:
     assert isinstance(find_systems(), list)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="the registry of Windows")
+def test_data_sources_of_both_word_sizes_and_services_are_seen() -> None:
+    """In the registry's two halves, as the two ODBC administrators of Windows write them."""
+    import winreg
+
+    halves = {"BwSmall": winreg.KEY_WOW64_32KEY, "BwLarge": winreg.KEY_WOW64_64KEY}
+    place = r"SOFTWARE\ODBC\ODBC.INI\ODBC Data Sources"
+    for name, half in halves.items():
+        access = winreg.KEY_SET_VALUE | half
+        with winreg.CreateKeyEx(winreg.HKEY_LOCAL_MACHINE, place, 0, access) as key:
+            winreg.SetValueEx(key, name, 0, winreg.REG_SZ, "Dentrix c-treeACE ODBC Driver")
+    try:
+        seen = {found.where for found in find_systems([], places=())}
+        assert halves.keys() <= seen
+        assert list(_services())
+    finally:
+        for name, half in halves.items():
+            access = winreg.KEY_SET_VALUE | half
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, place, 0, access) as key:
+                winreg.DeleteValue(key, name)

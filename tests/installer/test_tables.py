@@ -201,6 +201,22 @@ def test_one_entry_in_the_list_of_programs_and_no_table_we_do_without(msi: Path)
     )
 
 
+def test_the_start_menu_the_icon_at_sign_in_and_the_source_of_events(msi: Path) -> None:
+    shortcut = read_table(msi, "Shortcut").by("Shortcut")["ShortcutTray"]
+    assert (shortcut["Directory_"], shortcut["Target"]) == (
+        "ProgramMenuFolder", "[INSTALLFOLDER]bridgework-tray.exe",
+    )  # fmt: skip
+    rows = read_table(msi, "Registry").by("Registry")
+    local_machine = "2"
+    run, events = rows["RunTray"], rows["EventFile"]
+    assert (run["Root"], run["Value"]) == (
+        local_machine, '"[INSTALLFOLDER]bridgework-tray.exe" --autostart',
+    )  # fmt: skip
+    assert run["Key"].endswith(r"CurrentVersion\Run")
+    assert (events["Root"], events["Name"]) == (local_machine, "EventMessageFile")
+    assert events["Key"].endswith(r"EventLog\Application\Bridgework")
+
+
 def test_the_shortcut_and_the_program_have_one_name_for_windows(msi: Path) -> None:
     told = read_table(msi, "MsiShortcutProperty").by("Shortcut_")["ShortcutTray"]
     assert "ShortcutTray" in read_table(msi, "Shortcut").by("Shortcut")

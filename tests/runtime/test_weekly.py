@@ -161,3 +161,4 @@ def test_the_desktop_program_prints_it(journal: Journal, clock: HandClock, tmp_p
     content = made.read_bytes()
     assert content.startswith(b"%PDF-")
     assert content.count(b"/Type /Page\n") == 1  # one page is enough
+    assert b"/BaseFont" in content, "letters, not boxes"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from agent.errors import PmsError
 from agent.model.streams import Stream
+from agent.support import logs
 from agent.support.logs import configure
 from agent.support.redaction import MASK, TEXT_FIELDS, redact_event, safe_value
 
@@ -199,3 +201,40 @@ def test_no_file_before_the_first_line(tmp_path: Path) -> None:
         logging.getLogger().removeHandler(handler)
         handler.close()
     assert not (tmp_path / "logs").exists()
+
+
+def test_a_full_file_that_somebody_has_open_grows_on_and_is_turned_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Windows does it: there nothing is played."""
+    file = tmp_path / "bridgework.log"
+    older = tmp_path / "bridgework.log.1"
+    monkeypatch.setattr(logs, "_FILE_BYTES", 2_000)
+    replace, held = os.replace, True
+
+    def guarded(source: str | Path, target: str | Path) -> None:
+        if held and Path(source) == file:
+            raise PermissionError(13, "somebody has it open")
+        replace(source, target)
+
+    if os.name != "nt":
+        monkeypatch.setattr(os, "replace", guarded)
+    older.write_text("of before\n")
+    configure(file=file, console=io.StringIO(), console_level="error")
+    try:
+        say = structlog.get_logger("agent.test").info
+        say("test.line", count=0)
+        with file.open(encoding="utf-8"):
+            for count in range(1, 100):
+                say("test.line", count=count)
+        lines = [json.loads(line)["count"] for line in file.read_text().splitlines()]
+        assert lines == list(range(100)), "none is lost"
+        assert older.read_text() == "of before\n", "none moves up for nothing"
+        held = False
+        monkeypatch.setattr(logs.time, "monotonic", lambda: float("inf"))
+        say("test.line", count=100)
+        assert [json.loads(line)["count"] for line in file.read_text().splitlines()] == [100]
+        assert len(older.read_text().splitlines()) == 100
+        assert (tmp_path / "bridgework.log.2").read_text() == "of before\n"
+    finally:
+        configure(console=io.StringIO())

@@ -1,9 +1,9 @@
-"""Part of the suite on a Windows Python: paths, locks, rights, registry, files, the named pipe, the
-journal, what people ask, updates."""
+"""The suite on a Windows Python under Wine: the rooms of ``rooms``."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,28 +15,11 @@ from installer.interpreter import interpreter_step
 from installer.pins import ROOT, load_pins
 from installer.steps import Step, call, digest_of, run_step
 from tests.wine.computer import Computer
+from tests.wine.rooms import AT_LEAST, NOT_ON_WINDOWS, NOT_UNDER_WINE, ROOMS, options
 
 pytestmark = pytest.mark.wine
 
-SHOWN = (
-    "tests/config", "tests/csvio", "tests/support", "tests/control/test_pipe.py",
-    "tests/control/test_events.py", "tests/updates", "tests/runtime/test_power.py", "tests/desk",
-    "tests/journal",
-)  # fmt: skip
-# Thousands of crashes over a file layer of their own, the same on every system; and SIGKILL.
-LEFT_OUT = (
-    "tests/journal/test_crash_points.py", "tests/journal/test_pull_crash_points.py",
-    "tests/journal/test_bit_flips.py", "tests/journal/test_kills.py",
-)  # fmt: skip
-# Two speak to a Unix socket themselves; Wine 10 lets a second pipe have the name of the first.
-NOT_HERE = ("does_not_read", "never_reads", "only_one_agent_has_the_name")
-OPTIONS = (
-    "-q -p no:cacheprovider -p no:pytestqt -c pyproject.toml -o addopts= -o qt_api="
-    " -o filterwarnings=default -m 'not mariadb and not slow and not bench and not odbc'"
-    f" -k 'not {' and not '.join(NOT_HERE)}'"
-    f" {' '.join(f'--ignore={file}' for file in LEFT_OUT)}"
-)
-TAKES_S = 1500.0
+TAKES_S = 2400.0
 _LOCK = ROOT / "requirements.lock"
 
 
@@ -55,25 +38,33 @@ def _site(cache: Path, python: str) -> Path:
     return run_step(Step("test-wheels", {"lock": digest_of([_LOCK])}, make), cache) / "site"
 
 
-def test_it_passes_there_too(computer: Computer, cache: Path) -> None:
+@pytest.fixture(scope="module")
+def python(computer: Computer, cache: Path) -> Path:
+    """A Windows Python with the locked wheels, and the source beside it; the source's folder."""
     pin = load_pins().interpreter
-    python = computer.box.drive_c / "Python"
-    shutil.copytree(run_step(interpreter_step(pin), cache) / "python", python)
-    shutil.copytree(_site(cache, pin.python), python / "Lib/site-packages", dirs_exist_ok=True)
+    home = computer.box.drive_c / "Python"
+    shutil.copytree(run_step(interpreter_step(pin), cache) / "python", home)
+    shutil.copytree(_site(cache, pin.python), home / "Lib/site-packages", dirs_exist_ok=True)
     source = computer.box.drive_c / "src"
     for name in ("agent", "drivers", "gui", "assets", "installer", "tests"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("*.pyc"))
     shutil.copy(ROOT / "pyproject.toml", source)
+    return source
+
+
+@pytest.mark.parametrize("rooms", ROOMS)
+def test_it_passes_there_too(rooms: str, computer: Computer, python: Path) -> None:
+    told = shlex.join(options([*NOT_ON_WINDOWS, *NOT_UNDER_WINE]))
     line = (
-        f"cd /w/{computer.box.prefix}/drive_c/src && wine 'C:\\Python\\python.exe' -m pytest"
-        f" {' '.join(SHOWN)} 2>&1 | cat"
+        f"cd {computer.box.inside(python)} && wine 'C:\\Python\\python.exe' -m pytest"
+        f" {' '.join(ROOMS[rooms])} 2>&1 | cat"
     )
     done = subprocess.run(
-        computer.box.command(line, {"PYTEST_ADDOPTS": OPTIONS, "PYTHONPATH": r"C:\src"}),
+        computer.box.command(line, {"PYTEST_ADDOPTS": told, "PYTHONPATH": r"C:\src"}),
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TAKES_S, check=False,
     )  # fmt: skip
     print(done.stdout[-2000:])
     passed = re.search(r"^(\d+) passed", done.stdout, re.MULTILINE)
     assert passed, done.stdout[-3000:]
     assert "failed" not in done.stdout.splitlines()[-1]
-    assert int(passed[1]) > 700
+    assert int(passed[1]) > AT_LEAST[rooms]

@@ -14,6 +14,7 @@ import sys
 if sys.platform != "win32":
     raise ImportError("the service runs on Windows only")
 
+import gc
 import logging
 import os
 import queue
@@ -76,8 +77,10 @@ class Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin
         """Until told to stop. What keeps the agent from starting is tried again: a mapped drive or
         a database server may only be late."""
         self.ReportServiceStatus(win32service.SERVICE_START_PENDING, waitHint=_START_HINT_MS)
+        gc.disable()  # all of it stays: looking through it again and again is a tenth of the time
         from agent.runtime.runner import Runner
 
+        gc.enable()
         self.ReportServiceStatus(win32service.SERVICE_RUNNING)
         servicemanager.LogInfoMsg(f"{NAME} started.")
         runner: Runner | None = None
