@@ -14,7 +14,7 @@ from agent.journal.journal import Journal
 from agent.journal.pulled import CommandState
 from agent.journal.rows import Tier
 from tests.journal.conftest import PATIENT, SEAL, outgoing, seen, upsert
-from tests.journal.pulling import command
+from tests.journal.pulling import command, intend
 from tests.support.clock import HandClock
 
 HOUR = timedelta(hours=1)
@@ -50,6 +50,33 @@ def test_so_do_they_while_the_agent_is_off(opened: Callable[[], Journal], clock:
     journal = opened()
     clock.advance(60.0)
     assert due(journal, clock) == (1, 1)
+
+
+@pytest.mark.parametrize("by", [HOUR, -HOUR])
+def test_how_long_a_write_is_open_goes_with_the_clock(
+    journal: Journal, clock: HandClock, by: timedelta
+) -> None:
+    """The PMS may still be at it: an hour of the wall clock was a second."""
+    settled, _ = intend(journal, b"op-1"), intend(journal, b"op-2")
+    with journal.turn() as turn:
+        turn.effect_verified(settled, 12)
+    planned = {row.number: row.planned_at for row in journal.effects_of("c-1")}
+    clock.advance(10.0)
+    clock.step(by.total_seconds())
+    journal.heed_clock()
+    (still_open,) = journal.effects_open()
+    assert clock.now() - still_open.planned_at == timedelta(seconds=10)
+    assert journal.effects_of("c-1")[0].planned_at == planned[settled]  # that is history
+
+
+def test_nobody_knows_how_long_a_write_was_open_while_the_agent_was_off(
+    opened: Callable[[], Journal], clock: HandClock
+) -> None:
+    """A clock set forward meanwhile looks like time that has passed."""
+    intend(opened())
+    clock.advance(HOUR.total_seconds())
+    (still_open,) = opened().effects_open()
+    assert clock.now() - still_open.planned_at < timedelta(seconds=1)
 
 
 def test_a_copy_of_the_same_start_is_known_as_one(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 from itertools import count
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from agent.sync.pace import Backoff
 from agent.sync.plan import refused_deletions
 from agent.sync.pull import Pull
 from agent.sync.push import Dispatcher
-from agent.sync.recover import Recover, _Watched
 from tests.support.clock import HandClock
 
 
@@ -95,37 +93,3 @@ def test_a_deletion_the_crm_refused_is_told_again() -> None:
         4: held(gone=True, parked=True),  # refused, and there again
     }
     assert refused_deletions([1, 2, 3, 4, 5], {4}, records) == [1]
-
-
-def test_a_clock_set_forward_ends_no_wait_for_a_lost_answer() -> None:
-    """The PMS may still be at it: an hour of the wall clock was a second."""
-    clock = HandClock()
-    recover = Recover(
-        None,  # type: ignore[arg-type]
-        clock,
-        None,  # type: ignore[arg-type]
-        window_s=lambda: 65.0,
-        unknown=lambda *_: None,
-        not_kept=lambda *_: None,
-    )
-    row = SimpleNamespace(planned_at=clock.now())
-    watched = _Watched(clock.mono(), clock.mono(), looks=5)
-    clock.step(3600.0)
-    assert not recover._is_over(row, watched)  # type: ignore[arg-type]
-    clock.advance(66.0)
-    assert recover._is_over(row, watched)  # type: ignore[arg-type]
-
-
-def test_an_effect_of_long_ago_needs_no_wait_after_a_restart() -> None:
-    clock = HandClock()
-    row = SimpleNamespace(planned_at=clock.now())
-    clock.advance(3600.0)
-    recover = Recover(
-        None,  # type: ignore[arg-type]
-        clock,
-        None,  # type: ignore[arg-type]
-        window_s=lambda: 65.0,
-        unknown=lambda *_: None,
-        not_kept=lambda *_: None,
-    )
-    assert recover._is_over(row, _Watched(clock.mono(), clock.mono(), looks=5))  # type: ignore[arg-type]
