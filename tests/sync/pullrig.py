@@ -33,7 +33,7 @@ from agent.model.commands import (
     Polled,
     Target,
 )
-from agent.model.effects import Effect, EffectKind, WriterFacts, Written
+from agent.model.effects import Effect, EffectKind, WriterFacts, WriteUnknown, Written
 from agent.model.reading import Key
 from agent.model.streams import Stream
 from agent.ports import PmsWriter
@@ -189,6 +189,28 @@ class Faulty:
         if self.after is not None:
             self.after(effect, done)
         return done
+
+    def hang_once(self) -> list[Effect]:
+        """The next write gets no answer and is not carried out yet: it lies in the list then."""
+        stuck: list[Effect] = []
+
+        def hang(effect: Effect) -> None:
+            self.before = None
+            stuck.append(effect)
+            raise WriteUnknown("write.unknown")
+
+        self.before = hang
+        return stuck
+
+    def lose_answer_once(self, then: Callable[[Written], None] = lambda _: None) -> None:
+        """The next write is carried out, ``then`` happens, and nobody is told."""
+
+        def cut(_effect: Effect, done: Written) -> None:
+            self.after = None
+            then(done)
+            raise WriteUnknown("write.unknown")
+
+        self.after = cut
 
     def close(self) -> None:
         self.inner.close()

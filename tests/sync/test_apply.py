@@ -527,11 +527,7 @@ def test_a_refusal_of_the_pms_is_passed_on(desk: Desk) -> None:
 
 
 def test_an_answer_lost_after_the_effect_is_found_not_repeated(desk: Desk) -> None:
-    def cut(effect: Effect, done: Written) -> None:
-        desk.writer.after = None
-        raise WriteUnknown("write.unknown")
-
-    desk.writer.after = cut
+    desk.writer.lose_answer_once()
     ident = desk.book()
     desk.settle()
     outcome = desk.outcome(ident)
@@ -541,11 +537,7 @@ def test_an_answer_lost_after_the_effect_is_found_not_repeated(desk: Desk) -> No
 
 
 def test_an_answer_lost_before_the_effect_is_repeated_after_several_looks(desk: Desk) -> None:
-    def cut(effect: Effect) -> None:
-        desk.writer.before = None
-        raise WriteUnknown("write.unknown")
-
-    desk.writer.before = cut
+    desk.writer.hang_once()
     ident = desk.book()
     desk.work(1)
     assert desk.effects(ident)[0].state is EffectState.INTENT
@@ -562,14 +554,7 @@ def test_a_write_that_happens_late_is_found_and_its_place_is_kept_meanwhile(
     """The PMS goes on with a request whose answer we lost: for a minute that is to be expected."""
     slow = TwoWayTuning(zone=ZONE, apply=ApplyTuning(probe_window_s=65.0), poll_wait_s=0)
     desk = open_desk(tuning=slow)
-    stuck: list[Effect] = []
-
-    def hang(effect: Effect) -> None:
-        desk.writer.before = None
-        stuck.append(effect)
-        raise WriteUnknown("write.unknown")
-
-    desk.writer.before = hang
+    stuck = desk.writer.hang_once()
     ident = desk.book()
     desk.work()
     rival = desk.book(who=desk.patient(1))

@@ -11,7 +11,7 @@ import pytest
 
 from agent.journal.pulled import EffectState
 from agent.model.commands import CommandType, EndState
-from agent.model.effects import Effect, WriteUnknown, Written
+from agent.model.effects import Effect, Written
 from agent.sync.apply import ApplyTuning
 from agent.sync.guards import Unbelieved
 from agent.sync.races import Races
@@ -70,11 +70,7 @@ def test_no_place_is_free_because_the_schedule_is_rebuilt_just_now(desk: Desk) -
 
 
 def test_nothing_is_written_again_because_its_table_is_rebuilt_just_now(desk: Desk) -> None:
-    def cut(effect: Effect, done: Written) -> None:
-        desk.writer.after = None
-        raise WriteUnknown("write.unknown")
-
-    desk.writer.after = cut
+    desk.writer.lose_answer_once()
     ident = desk.book()
     desk.two.pull.step()
     desk.apply_round()
@@ -91,16 +87,9 @@ def test_nothing_is_written_again_because_its_table_is_rebuilt_just_now(desk: De
 
 def test_a_write_under_way_when_a_backup_was_put_back_is_a_persons(desk: Desk) -> None:
     """It is carried out late, under a key below the floor: not found is not proof of not done."""
-    stuck: list[Effect] = []
-
-    def hang(effect: Effect) -> None:
-        desk.writer.before = None
-        stuck.append(effect)
-        raise WriteUnknown("write.unknown")
-
     desk.book(3, who=desk.patient(1))
     desk.settle()
-    desk.writer.before = hang
+    stuck = desk.writer.hang_once()
     ident = desk.book()
     desk.work(1)
     desk.run("DELETE FROM appointment")
@@ -125,14 +114,7 @@ def test_a_clock_set_and_set_back_ends_no_wait_for_a_lost_answer(
 ) -> None:
     slow = TwoWayTuning(zone=ZONE, apply=ApplyTuning(probe_window_s=65.0), poll_wait_s=0)
     desk = open_desk(tuning=slow)
-    stuck: list[Effect] = []
-
-    def hang(effect: Effect) -> None:
-        desk.writer.before = None
-        stuck.append(effect)
-        raise WriteUnknown("write.unknown")
-
-    desk.writer.before = hang
+    stuck = desk.writer.hang_once()
     desk.clock.step(-3600.0)
     ident = desk.book()
     desk.work(1)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import pytest
 
 from agent.model.commands import CommandType, EndState
-from agent.model.effects import Effect, WriteUnknown
 from agent.sync.apply import AT_ONCE, ApplyTuning
 from agent.sync.order import Order
 from agent.sync.twoway import TwoWayTuning
@@ -35,11 +34,7 @@ def test_nothing_is_written_to_a_record_while_the_end_of_a_write_is_unknown(
     """Else the second would hide the first, and the first, coming late, undo the second."""
     desk = open_desk(tuning=SLOW)
 
-    def cut(_effect: Effect) -> None:
-        desk.writer.before = None
-        raise WriteUnknown("write.unknown")
-
-    desk.writer.before = cut
+    desk.writer.hang_once()
     first = edit(desk, 0, "First")
     desk.work()
     second, other = edit(desk, 0, "Second", priority=priority), edit(desk, 1, "Elsewhere")
@@ -109,11 +104,7 @@ def test_however_many_wait_for_one_the_others_get_their_turn(
 ) -> None:
     desk = open_desk(tuning=SLOW)
 
-    def cut(_effect: Effect) -> None:
-        desk.writer.before = None
-        raise WriteUnknown("write.unknown")
-
-    desk.writer.before = cut
+    desk.writer.hang_once()
     edit(desk, 0, "First")
     desk.work()
     blocked = [edit(desk, 0, f"Town {n}") for n in range(AT_ONCE + 20)]

@@ -29,13 +29,11 @@ NEWCOMER = {"last_name": "Lately", "first_name": "Lou", "birthdate": "1991-02-03
 def lose_after(desk: Desk, then: Callable[[Key], None]) -> None:
     """The next write happens, the office acts on the record, and the answer is lost."""
 
-    def cut(effect: Effect, done: Written) -> None:
-        desk.writer.after = None
+    def acts(done: Written) -> None:
         assert done.key is not None
         then(done.key)
-        raise WriteUnknown("write.unknown")
 
-    desk.writer.after = cut
+    desk.writer.lose_answer_once(acts)
 
 
 def lose_before(desk: Desk, then: Callable[[], None]) -> None:

@@ -7,7 +7,6 @@ consent is taken back. The CRM must hear what is true in the practice. Writer an
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 
 from agent.model.commands import CommandType, EndState, Reason
 from agent.model.desk import SafetyMode
-from agent.model.effects import Effect, WriteUnknown, Written
+from agent.model.effects import Written
 from agent.sync.switches import DESK, Switch
 from tests.sync.pullrig import Desk, iso
 from tests.sync.pullsite import desk, open_desk, site_template
@@ -23,15 +22,6 @@ from tests.sync.pullsite import desk, open_desk, site_template
 __all__ = ["desk", "open_desk", "site_template"]
 
 SOON = timedelta(seconds=2)
-
-
-def lose_the_answer(desk: Desk, then: Callable[[Written], None] = lambda _: None) -> None:
-    def cut(effect: Effect, done: Written) -> None:
-        desk.writer.after = None
-        then(done)
-        raise WriteUnknown("write.unknown")
-
-    desk.writer.after = cut
 
 
 def soon(desk: Desk) -> str:
@@ -56,7 +46,7 @@ def calls(desk: Desk) -> int:
 
 @pytest.mark.parametrize("switched", [None, SafetyMode.READ_ONLY, SafetyMode.STOPPED])
 def test_a_booking(desk: Desk, switched: SafetyMode | None) -> None:
-    lose_the_answer(desk)
+    desk.writer.lose_answer_once()
     ident = desk.book(not_after=soon(desk))
     desk.work(1)
     if switched is not None:
@@ -70,7 +60,7 @@ def test_a_booking(desk: Desk, switched: SafetyMode | None) -> None:
 
 
 def test_a_logged_call(desk: Desk) -> None:
-    lose_the_answer(desk)
+    desk.writer.lose_answer_once()
     ident = call(desk, not_after=soon(desk))
     desk.work(1)
     desk.clock.advance(5)
@@ -80,7 +70,7 @@ def test_a_logged_call(desk: Desk) -> None:
 
 def test_a_message_whose_consent_is_taken_back(desk: Desk) -> None:
     desk.run("UPDATE patient SET TxtMsgOk=1 WHERE PatNum=?", desk.patient())
-    lose_the_answer(desk)
+    desk.writer.lose_answer_once()
     ident = call(desk, payload={"mode": "text", "direction": "sent"})
     desk.work(1)
     desk.run("UPDATE patient SET TxtMsgOk=2 WHERE PatNum=?", desk.patient())
@@ -91,7 +81,7 @@ def test_a_message_whose_consent_is_taken_back(desk: Desk) -> None:
 def test_a_move(desk: Desk) -> None:
     key = desk.booked()
     place = desk.place(6)
-    lose_the_answer(desk)
+    desk.writer.lose_answer_once()
     ident = desk.ask(
         CommandType.APPOINTMENT_RESCHEDULE,
         {"start": place["start"], "operatory_key": place["operatory_key"]},
@@ -105,7 +95,7 @@ def test_a_move(desk: Desk) -> None:
 
 def test_an_edit(desk: Desk) -> None:
     key = desk.patient()
-    lose_the_answer(desk)
+    desk.writer.lose_answer_once()
     ident = desk.ask(
         CommandType.PATIENT_UPDATE, {"fields": {"city": "Birch Hollow"}},
         target=("patient", str(key)), not_after=soon(desk),
@@ -125,7 +115,7 @@ def test_what_a_person_finds_long_after_its_time(desk: Desk) -> None:
                  " WHERE AptNum=?", done.key)  # fmt: skip
         desk.run("DELETE FROM histappointment WHERE AptNum=?", done.key)
 
-    lose_the_answer(desk, moved)
+    desk.writer.lose_answer_once(moved)
     ident = desk.book(not_after=iso(desk.clock.now() + timedelta(seconds=600)))
     for _ in range(6):
         desk.work(1)

@@ -13,7 +13,7 @@ import pytest
 from agent.journal.pulled import ConflictState, EffectRow, EffectState, UndoState, Winner
 from agent.model.commands import CommandType, EndState, Reason
 from agent.model.desk import SafetyMode
-from agent.model.effects import Effect, EffectKind
+from agent.model.effects import EffectKind
 from agent.model.review import UndoStep
 from agent.model.streams import Stream
 from agent.sync.resolve import CannotResolve
@@ -402,18 +402,13 @@ def test_a_place_both_sides_moved_is_one_decision(desk: Desk) -> None:
 
 
 def test_an_undo_that_is_cut_is_found_by_the_probe(desk: Desk) -> None:
-    from agent.model.effects import WriteUnknown, Written
 
     key = desk.patient()
     was = desk.record(Stream.PATIENT, key).get("city")
     edit(desk, key, city="Changed")
     (effect,) = desk.journal.effects_recent(1)
 
-    def cut(_: Effect, __: Written) -> None:
-        desk.writer.after = None
-        raise WriteUnknown("write.unknown")
-
-    desk.writer.after = cut
+    desk.writer.lose_answer_once()
     (step,) = undo(desk, effect.number)
     assert step.code == "undo.unsettled"
     desk.settle(10)
