@@ -94,9 +94,13 @@ def test_a_conflict_by_keyboard_and_taken_back(review: Review, office: Stage, qt
     assert not queue.save.isEnabled()
     hints = {row.conflict.line.field: row.hint.text() for row in queue.rows}
     assert hints == {"address": "Probably the CRM's: it says more.", "city": ""}
-    assert [row.hint.isVisible() for row in queue.rows] == [
-        bool(row.hint.text()) for row in queue.rows
-    ]
+    qtbot.waitUntil(  # Qt shows what was put into a layout when it comes round
+        lambda: (
+            [row.hint.isVisible() for row in queue.rows]
+            == [bool(row.hint.text()) for row in queue.rows]
+        ),
+        timeout=WAIT_MS,
+    )
     queue.view.setFocus()
     qtbot.keyClick(queue.view, Qt.Key.Key_1)
     assert queue.rows[0].winner == "pms"
