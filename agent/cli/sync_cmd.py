@@ -11,6 +11,7 @@ import msgspec
 from agent.cli.asking import call_agent, print_json
 from agent.cli.render import findings_lines, progress_line, span
 from agent.cli.root import App
+from agent.cli.speech import say
 from agent.control.client import Client
 from agent.errors import AgentBusy, ExitCode
 from agent.model.desk import AcceptSource, AllowBrakes
@@ -155,7 +156,10 @@ def _until_agreed(
         if done or fatal or time.monotonic() > deadline:
             break
         if lively:
-            click.echo(f"\r{progress_line(report):<100}", nl=False, err=True)
+            line = progress_line(report)
+            if settled and missing:
+                line += f", {say('progress.second_look', n=missing)}"
+            click.echo(f"\r{line:<100}", nl=False, err=True)
         time.sleep(0.1)
     if lively:
         click.echo(err=True)

@@ -619,5 +619,5 @@ def figures_of(
             yield from figures_of(value, way)
         elif isinstance(value, int | float) and not math.isnan(value):
             units = (unit for part in way for end, unit in UNITS.items()
-                     if part == end or part.endswith(f"_{end}"))  # fmt: skip
+                     if name != "n" and (part == end or part.endswith(f"_{end}")))  # fmt: skip
             yield " ".join(way), Figure(round(value, 3), next(units, ""))

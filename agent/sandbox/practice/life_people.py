@@ -6,6 +6,7 @@ May import ``front`` and the commlog writer beside it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
@@ -115,10 +116,11 @@ def demographics(front: Front) -> Outcome | None:
                 also.append(Touch(Stream.PATIENT, int(member), "patient"))
         front.desk.update("patient", num, changes)
     elif roll < 0.9:
-        changes = {
-            "TxtMsgOk": front.pick((0, 1, 2)),
-            "PreferContactMethod": front.pick((0, 4, 5, 8)),
-        }
+        before = front.desk.rows(
+            "SELECT TxtMsgOk, PreferContactMethod FROM patient WHERE PatNum=?", num
+        )
+        ways = [pair for pair in itertools.product((0, 1, 2), (0, 4, 5, 8)) if pair not in before]
+        changes = dict(zip(("TxtMsgOk", "PreferContactMethod"), front.pick(ways), strict=True))
         front.desk.update("patient", num, changes)
     else:
         changes = {"LName": last_name(rng)[:100], "Preferred": first_name(rng, female=False)[:100]}
