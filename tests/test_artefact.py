@@ -40,7 +40,7 @@ def test_a_benchs_report_becomes_figures() -> None:
     report = {"myisam": {"ms": {"all": {"n": 3, "p50": 41.23456}}, "longest_ms": 9, "rows": 5,
                          "took_s": float("nan"), "slowest": [1, 2]}, "engine": "x"}  # fmt: skip
     assert dict(figures_of(report)) == {
-        "myisam ms all n": Figure(3, "ms"),
+        "myisam ms all n": Figure(3),
         "myisam ms all p50": Figure(41.235, "ms"),
         "myisam longest_ms": Figure(9, "ms"),
         "myisam rows": Figure(5),
