@@ -100,6 +100,11 @@ class Kernel:
     def digest(self) -> str:
         return self._digest.hexdigest()
 
+    @property
+    def progress(self) -> tuple[int, int, float]:
+        """Another one whenever a task gave way or time passed."""
+        return self.switches, self._seq, self.now
+
     # -- tasks ------------------------------------------------------------------------------------
 
     def spawn(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.sim.faults import Faults, Kind, Plan, Strike, drawn_plan
 from tests.sim.kernel import Kernel, Violation
+from tests.sim.spinning import noticed
 from tests.sim.threads import Event, SimThreading
 from tests.support.faultfs import Crash
 
@@ -55,6 +56,20 @@ def test_an_event_wakes_who_waits_and_times_out() -> None:
     kernel.spawn("sets", event.set, after=2.0)
     kernel.run(over)
     assert told == [(False, 1.0), (True, 2.0)]
+
+
+def test_who_computes_for_ever_is_noticed() -> None:
+    kernel = Kernel(1)
+
+    def spins() -> None:
+        while True:
+            pass
+
+    kernel.spawn("steady", lambda: [kernel.sleep(1.0) for _ in range(3)])
+    kernel.spawn("spins", spins, after=9.0)
+    with noticed(kernel, 0.05), pytest.raises(Violation, match="without giving way"):
+        kernel.run(over)
+    assert kernel.now == 9.0
 
 
 def test_a_lock_is_held_by_one() -> None:

@@ -30,6 +30,7 @@ from tests.sim.oracles import CALM, Oracles
 from tests.sim.people import Caller, FrontDesk, Person, furnish
 from tests.sim.pms import Backup, Pms
 from tests.sim.promises import canary
+from tests.sim.spinning import noticed
 from tests.sim.threads import SimThreading, installed
 from tests.support.faultfs import Crash, FaultVfs
 
@@ -322,6 +323,7 @@ def run(seed: int, plan: Plan | None = None) -> Result:
         stretched(_uuids(seed)),
         installed(SimThreading(world.kernel, lambda: NAME, world.faults.thread_starts)),
         uncollected(),
+        noticed(world.kernel),
     ):
         return world.run()
 
