@@ -21,6 +21,7 @@ from agent.model.reading import (
     BadRow,
     Column,
     Digest,
+    Hash,
     Key,
     Page,
     Past,
@@ -222,6 +223,11 @@ class TableReader:
         if not text.spec.window:
             return []
         return self._keys(text.window(first, last, after, limit))
+
+    def hashes_in_window(self, stream: Stream, first: date, last: date) -> list[Hash]:
+        asked = self._bound_to(stream).hashes(first, last)
+        rows, _ = split_hashes(self._session.rows(asked, Effort.DIGEST))
+        return [(int(key), sum48, xor64) for key, sum48, xor64 in rows]
 
     def read_range(self, stream: Stream, lo: Key | None, hi: Key | None, limit: int) -> Page:
         bound = self._bound_to(stream)

@@ -66,8 +66,9 @@ class StreamFacts(msgspec.Struct, frozen=True):
     """What the site offers for one stream. ``readable`` is False when its base table is missing.
 
     ``gated``: a gate may tell that its tables moved (``PmsReader.moved``); without one it is looked
-    at more gently. ``polled``: nothing says which record moved, so the live lane compares keys and
-    hashes of the hot window (``PollingReader``). ``tailed``: new rows have the highest keys.
+    at more gently. ``polled``: records move or vanish and nothing says which, so the live lane
+    compares keys and hashes of the hot window (``PollingReader``); where it is ``gated``, after its
+    tables moved. ``tailed``: new rows have the highest keys.
     ``hashed``: the server digests rows itself; without it a proof carries them all over the line.
     """
 

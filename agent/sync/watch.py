@@ -236,13 +236,13 @@ class Watch:
         self._collect_hints(tail.hints, wanted, deleted)
         looks: list[Found] = []
         new_keys: dict[Stream, list[int]] = {}
-        polled = self._polls.look(reader, skip)
-        for place, named in ((wanted, polled.wanted), (deleted, polled.gone)):
-            for stream, keys in named.items():
-                place.setdefault(stream, set()).update(keys)
         for stream, due in self._capture.settling_due().items():
             wanted.setdefault(stream, set()).update(due)
         chosen = self._streams_to_look_at(reader)
+        polled = self._polls.look(reader, skip, self._warm)
+        for place, named in ((wanted, polled.wanted), (deleted, polled.gone)):
+            for stream, keys in named.items():
+                place.setdefault(stream, set()).update(keys)
         if lanes := self._lanes_to_look_at(chosen):
             # Before any of them is read; while nothing moves nobody needs the server's time.
             server = reader.clock()

@@ -80,6 +80,7 @@ def _stream(
         windowed=bool(spec.window) and readable,
         tier=spec.tier,
         readable=readable,
+        polled=bool(spec.window) and spec.polled and readable,
     )
 
 

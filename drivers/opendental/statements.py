@@ -127,14 +127,17 @@ class StreamText:
         The derived table makes the server find them by date: asked for key order and a limit at
         once, it would rather walk all keys and drop what is out of the window.
         """
-        at = column(BASE, self.spec.window)
         more = f" AND {self.key}>{int(after)}" if after is not None else ""
-        until = f"'{last.isoformat()} 23:59:59'"
         found = (
-            f"SELECT {self.key} AS k FROM {quoted(self.shape.name)} b"
-            f" WHERE {at}>={date_literal(first)} AND {at}<={until}{more}{self.dialect.no_limit}"
+            f"SELECT {self.key} AS k FROM {quoted(self.shape.name)} {BASE}"
+            f"{self.dated(first, last)}{more}{self.dialect.no_limit}"
         )
         return f"SELECT d.k FROM ({found}) d ORDER BY d.k LIMIT {limit}"
+
+    def dated(self, first: date, last: date) -> str:
+        at = column(BASE, self.spec.window)
+        until = f"'{last.isoformat()} 23:59:59'"
+        return f" WHERE {at}>={date_literal(first)} AND {at}<={until}"
 
     def lane(self, lane: Lane, since: datetime, after: tuple[int, int] | None, limit: int) -> str:
         """Rows ``(stamp, row, key or NULL)`` in order; the limit counts the lane's own rows."""
@@ -187,8 +190,8 @@ class BoundStream(StreamText):
                 self._need(hung, attached, joined)
             else:
                 self._twice = True
-        joins = "".join(self._left_join(joined[a]) for a in attached if a in joined)
-        self._from = f" FROM {self.source}{joins}"
+        self._joins = "".join(self._left_join(joined[a]) for a in attached if a in joined)
+        self._from = f" FROM {self.source}{self._joins}"
         key = (self.key, ColumnShape("bigint", Kind.FIXED, nullable=False))
         self._hash = dialect.row_hash([key, *values])
         self._build_read(values)
@@ -216,6 +219,11 @@ class BoundStream(StreamText):
 
     def digest(self, where: str) -> str:
         return self.dialect.digest(f"SELECT {self._hash} AS h{self._from}{where}")
+
+    def hashes(self, first: date, last: date) -> str:
+        """Rows ``(key, hash)`` of the window; found by date, as ``window`` does."""
+        found = f" FROM {quoted(self.shape.name)} {BASE}{self._joins}{self.dated(first, last)}"
+        return f"SELECT {self.dialect.key(self.key)},{self._hash}{found} ORDER BY {self.key}"
 
     def _need(
         self, hung: Attachment, attached: Mapping[str, Attachment], joined: dict[str, Attachment]

@@ -25,6 +25,7 @@ class StreamSpec(msgspec.Struct, frozen=True):
     attached: tuple[Attachment, ...] = ()
     lanes: tuple[Lane, ...] = ()
     window: str = ""  # date column of the hot window, "" for none
+    polled: bool = False  # the window is compared: rows go, or their attachments move, unannounced
 
 
 def _one(alias: str, table: str, own: str, column: str, to: str = BASE) -> Attachment:
@@ -147,6 +148,7 @@ STREAMS: dict[Stream, StreamSpec] = {
         ),
         lanes=(_own("schedule", "ScheduleNum"),),
         window="SchedDate",
+        polled=True,  # the program replaces whole days, and scheduleop has no stamp
     ),
     Stream.RECALL: StreamSpec(
         "recall",
