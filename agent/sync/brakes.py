@@ -25,6 +25,9 @@ _CHANGE_EXEMPT = frozenset(
     {Stream.BALANCE, Stream.PROCEDURE_CODE, Stream.SCHEDULE_BLOCK, Stream.PRACTICE}
 )
 
+# Whole days of the schedule are replaced: a row that came makes up for one that goes.
+_REPLACED = frozenset({Stream.SCHEDULE_BLOCK})
+
 
 class Braked(AgentError):
     """More would change at once than may happen unattended; the stream waits for a person."""
@@ -61,6 +64,11 @@ class Brakes:
 
     def check_deletes(self, stream: Stream, deleted: int, present: int) -> None:
         self._check(self._deletes[stream], self._delete_rule, stream, deleted, present, "deletes")
+
+    def note_created(self, stream: Stream, created: int) -> None:
+        if stream in _REPLACED:
+            with self._lock:
+                self._deletes[stream].add(self._clock.mono(), -created)
 
     def _check(
         self,

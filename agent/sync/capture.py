@@ -203,6 +203,8 @@ class Capture:
             self._brakes.record(turn, braked)
             log.warning("capture.braked", stream=stream.value, code=braked.code)
             return _Took(Taken(rows=len(observed)), braked=True)
+        if fresh is None:
+            self._brakes.note_created(stream, plan.created)
         there = {*keys, *(row.key for row in bad)}
         again = refused_deletions(wanted, there, held) if force else []
         self._send(turn, mapped, changed, [*deleted, *again], urgency, paged=fresh is not None)

@@ -85,7 +85,8 @@ class BrakeRule:
 
 
 class Odometer:
-    """Counts effects on one stream over a sliding window of ``window_s`` seconds."""
+    """Counts effects on one stream over a sliding window of ``window_s`` seconds; what makes up for
+    some of them counts below zero."""
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s

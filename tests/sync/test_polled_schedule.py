@@ -10,12 +10,13 @@ import pytest
 from agent.model.streams import Stream
 from agent.model.writing import Verb
 from agent.sync.polling import SURE_GONE_S
-from tests.sync.rig import Office, Site
+from tests.sync.rig import TUNING, Office, Site
 
 pytestmark = [pytest.mark.mariadb, pytest.mark.xdist_group("mariadb")]
 
 Open = Callable[..., Site]
 HOURS = Stream.SCHEDULE_BLOCK
+MANY = 2 * TUNING.brake_rows
 
 
 @pytest.fixture
@@ -96,6 +97,38 @@ def test_days_that_leave_the_window_are_not_gone(
     assert all(change.verb is not Verb.DELETE for change in site.crm.changes)
     assert site.has(HOURS, block)
     site.agree()
+
+
+def test_a_week_that_is_entered_anew_pulls_no_brake(office: Office, open_site: Open) -> None:
+    _enter(office, MANY)
+    site = open_site(HOURS)
+    site.load()
+    office.run("DELETE FROM schedule WHERE Note='week'")
+    _enter(office, MANY)
+    for _ in range(3):
+        site.tick()
+        site.wait(SURE_GONE_S)
+    assert not site.engine.brakes.on
+    site.agree()
+
+
+def test_a_week_that_only_goes_pulls_the_brake(office: Office, open_site: Open) -> None:
+    _enter(office, MANY)
+    site = open_site(HOURS)
+    site.load()
+    office.run("DELETE FROM schedule WHERE Note='week'")
+    for _ in range(3):
+        site.tick()
+        site.wait(SURE_GONE_S)
+    assert site.engine.brakes.on == {HOURS}
+    assert all(change.verb is not Verb.DELETE for change in site.crm.changes)
+
+
+def _enter(office: Office, blocks: int) -> None:
+    tomorrow = office.one("SELECT CURDATE() + INTERVAL 1 DAY")
+    for _ in range(blocks):
+        office.add("schedule", SchedDate=tomorrow, StartTime="08:00:00", StopTime="12:00:00",
+                   SchedType=1, ProvNum=1, Note="week")  # fmt: skip
 
 
 def _compared(site: Site) -> int:
