@@ -217,6 +217,15 @@ class PmsWriter(Protocol):
 
 
 @runtime_checkable
+class HoldingWriter(PmsWriter, Protocol):
+    """A writer that writes on the condition that what it replaces is still what it held."""
+
+    def hold(self, effect: Effect) -> None:
+        """Remember what stands there now; the next ``write`` of this very effect holds to it.
+        Raises as ``write`` does, but never WriteUnknown: nothing is written."""
+
+
+@runtime_checkable
 class LearningWriter(PmsWriter, Protocol):
     """A writer that finds out in use what it may not do, and whose keys may be set anew.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
@@ -20,7 +21,7 @@ from agent.model.commands import Reason
 from agent.model.effects import CREATES, Effect, EffectKind, WriteRefused, WriteUnknown
 from agent.model.reading import Key
 from agent.model.streams import Stream
-from agent.ports import PmsWriter
+from agent.ports import HoldingWriter, PmsWriter
 from agent.sync.capture import Capture
 from agent.sync.effects import (
     PLACE,
@@ -38,6 +39,7 @@ from agent.sync.sights import COPIED
 log = structlog.get_logger(__name__)
 
 InTurn = Callable[[Turn], None]
+T = TypeVar("T")
 
 
 class Failed(Exception):
@@ -134,6 +136,8 @@ class Writing:
         floor = None if random_keys else _floor(effect, looks)
         number = self._intend(step, command_id, group, actor, floor, undoes, intending)
         if effect.kind in _TYPED_OVER:
+            if isinstance(writer, HoldingWriter):  # before the look: what it saw, the write is for
+                self._asked(number, effect, writer.hold)
             self._look_once_more(number, step, looks)
         key = self._write(number, effect, writer)
         try:
@@ -194,8 +198,21 @@ class Writing:
 
     def _write(self, number: int, effect: Effect, writer: PmsWriter) -> Key | None:
         """Tell the PMS; the key of the record, as far as it said."""
+        written = self._asked(number, effect, writer.write)
+        key = written.key if written.key is not None else effect.key
+        if effect.kind in CREATES and key is not None:
+            # The one thing a probe could not find out for certain is worth a turn of its own.
+            try:
+                with self._journal.turn() as turn:
+                    turn.effect_written(number, key)
+            except JournalError as error:
+                raise Unsettled(number, error.code) from error
+        return key
+
+    def _asked(self, number: int, effect: Effect, ask: Callable[[Effect], T]) -> T:
+        """What the writer says; what it raises, as an end of the effect or none."""
         try:
-            written = writer.write(effect)
+            return ask(effect)
         except WriteRefused as refused:
             self._fail(number, refused.code)
             log.info("effect.refused", kind=effect.kind.value, code=refused.code)
@@ -210,15 +227,6 @@ class Writing:
             # A bug of a writer says nothing about what reached the PMS.
             log.error("effect.bug", kind=effect.kind.value, error=type(error).__name__)
             raise Unsettled(number, "write.unknown") from error
-        key = written.key if written.key is not None else effect.key
-        if effect.kind in CREATES and key is not None:
-            # The one thing a probe could not find out for certain is worth a turn of its own.
-            try:
-                with self._journal.turn() as turn:
-                    turn.effect_written(number, key)
-            except JournalError as error:
-                raise Unsettled(number, error.code) from error
-        return key
 
     def _said_yes(self, number: int, key: Key | None) -> None:
         """So that a probe that finds nothing changed does not have it written once more."""

@@ -111,6 +111,7 @@ class OdbcWriter:
         self._live: dict[tuple[Stream, str], Route] = {}
         self._answers: dict[str, tuple[str, str]] = {}
         self._facts = WriterFacts(kind="none")
+        self._held: tuple[Effect, list[Statement]] | None = None
 
     # --- probing --------------------------------------------------------------------------------
 
@@ -201,22 +202,29 @@ class OdbcWriter:
 
     # --- writing --------------------------------------------------------------------------------
 
+    def hold(self, effect: Effect) -> None:
+        """``agent.ports.HoldingWriter``."""
+        self._held = effect, self._prepared(effect)
+
     def write(self, effect: Effect) -> Written:
+        held, self._held = self._held, None
+        statements = held[1] if held is not None and held[0] is effect else self._prepared(effect)
+        self._act(self._connected(), statements)
+        return Written(effect.key)
+
+    def _prepared(self, effect: Effect) -> list[Statement]:
         if effect.kind not in self._facts.abilities:
             code = self._facts.missing.get(effect.kind, "write.switched_off")
             raise WriteRefused(Reason.NOT_SUPPORTED, code)
         if effect.key is None:
             raise WriteRefused(Reason.NOT_SUPPORTED, "write.field_unsupported")
         routes = [self._route(effect, name) for name in effect.fields]
-        session = self._connected()
         try:
-            statements = self._statements(session, effect, routes)
+            return self._statements(self._connected(), effect, routes)
         except WriteRefused:
             raise
         except PmsError as error:
             raise PmsUnavailable(error.code, **error.facts) from None
-        self._act(session, statements)
-        return Written(effect.key)
 
     def _route(self, effect: Effect, name: str) -> Route:
         route = self._live.get((effect.stream, name))

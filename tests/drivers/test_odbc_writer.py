@@ -157,6 +157,23 @@ def test_a_row_changed_since_it_was_read_is_left_alone(
     assert office.rows("SELECT city FROM {o}patient WHERE patient_id='3'") == [("Staff town",)]
 
 
+def test_only_what_was_held_is_replaced(writer_for: Callable[..., Any], office: OdbcDb) -> None:
+    """The engine looks between holding and writing: what is typed after its look is no longer what
+    was held, though the writer could read it before it writes."""
+    writer, of = writer_for(), "SELECT city FROM {o}patient WHERE patient_id='4'"
+    writer.probe()
+    effect = edit(4, city="Cloud town")
+    writer.hold(effect)
+    office.run("UPDATE {o}patient SET city='Staff town' WHERE patient_id='4'")
+    with pytest.raises(WriteRefused) as refused:
+        writer.write(effect)
+    assert refused.value.code == "write.record_moved"
+    assert office.rows(of) == [("Staff town",)]
+    writer.hold(edit(5, city="Elsewhere"))
+    writer.write(effect)  # another one was held: this one reads for itself
+    assert office.rows(of) == [("Cloud town",)]
+
+
 def test_a_login_that_may_only_read_is_recognised(writer_for: Callable[..., Any]) -> None:
     facts = writer_for("reads").probe()
     assert facts.kind == "none"
