@@ -164,7 +164,8 @@ class Journal(Reads):
             soon = to_micros(now)
             db.execute("UPDATE batch SET due_at = ? WHERE due_at > ?", (soon, soon))
             db.execute(
-                "UPDATE command SET due_at = ? WHERE state = 'waiting' AND due_at > ?", (soon, soon)
+                f"UPDATE command SET due_at = ? WHERE due_at > ? AND {waits.OUR_COMMANDS}",
+                (soon, soon),
             )
             latest = to_micros(now + _LONGEST_WAIT)
             db.execute("UPDATE park SET due_at = ? WHERE due_at > ?", (latest, latest))

@@ -22,14 +22,17 @@ OPEN_WRITES = (
     "UPDATE effect SET planned_at = planned_at - ?1"
     " WHERE state IN ('intent', 'written', 'unknown') AND state <> 'unknown'"
 )
+#: commands whose next try is ours to say: all but those that may not begin yet
+OUR_COMMANDS = (
+    "(state IN ('waiting', 'working')"
+    " OR (state = 'received' AND (tries > 0 OR due_at <= received_at)))"
+)
 _MOVED = (
     "UPDATE batch SET due_at = due_at - ?1, planned_at = planned_at - ?1",
     "UPDATE park SET due_at = due_at - ?1, since = since - ?1",
     "UPDATE chunk SET due_at = due_at - ?1, verified_at = verified_at - ?1, since = since - ?1",
     "UPDATE record SET missing_since = missing_since - ?1 WHERE missing_since IS NOT NULL",
-    "UPDATE command SET due_at = due_at - ?1, received_at = received_at - ?1"
-    " WHERE state IN ('waiting', 'working')"
-    "  OR (state = 'received' AND (tries > 0 OR due_at <= received_at))",
+    f"UPDATE command SET due_at = due_at - ?1, received_at = received_at - ?1 WHERE {OUR_COMMANDS}",
     "UPDATE task SET due_at = due_at - ?1 WHERE state = 'open'",
     OPEN_WRITES,
 )

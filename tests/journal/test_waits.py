@@ -132,6 +132,22 @@ def test_a_command_at_work_goes_with_the_clock_however_it_came_to_wait(
     assert due_now == ["c-begun"]
 
 
+def test_a_command_that_came_while_the_clock_was_ahead_is_due_at_the_next_start(
+    opened: Callable[[], Journal], clock: HandClock
+) -> None:
+    """2,012 kills: the clock was an hour ahead for a moment, the agent killed before anything else
+    was written, so nothing showed that the clock had gone back."""
+    journal = opened()
+    clock.step(HOUR.total_seconds())
+    with journal.turn() as turn:
+        turn.receive(command("c-due"), clock.now())
+        turn.receive(command("c-not-before"), clock.now() + timedelta(minutes=1))
+    clock.step(-HOUR.total_seconds())
+    again = opened()
+    due_now = [row.command.command_id for row in again.commands_due(clock.now(), 9)]
+    assert due_now == ["c-due"]
+
+
 def test_a_clock_set_forward_makes_nothing_vanish_sooner(
     journal: Journal, clock: HandClock
 ) -> None:
