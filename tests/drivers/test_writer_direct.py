@@ -13,7 +13,7 @@ import pytest
 
 from agent.errors import PmsError, PmsUnavailable
 from agent.model.commands import Reason
-from agent.model.effects import EffectKind, WriteRefused, WriteUnknown
+from agent.model.effects import Effect, EffectKind, WriteRefused, WriteUnknown
 from agent.model.streams import Stream
 from drivers.opendental.direct.mariadb import MariaPen
 from drivers.opendental.direct.pen import RowMoved, Steps
@@ -170,6 +170,23 @@ def test_somebody_else_was_faster(site: Site) -> None:
         steps.update("patient", ROBIN, {"City": "Springfield"})
     pen.close()
     assert site.rows("SELECT City FROM patient WHERE PatNum=11") == [("Elsewhere",)]
+
+
+def test_only_what_was_held_is_replaced(site: Site) -> None:
+    """The engine looks between holding and writing: what is typed after its look is not what was
+    held, though the writer could read it before it writes."""
+    practice, of = site.practice, "SELECT City FROM patient WHERE PatNum=11"
+    effect = Effect(EffectKind.UPDATE_PATIENT, Stream.PATIENT, ROBIN, {"city": "Springfield"})
+    site.writer.hold(effect)
+    practice.run("UPDATE patient SET City='Elsewhere' WHERE PatNum=11")
+    with pytest.raises(WriteRefused) as refused:
+        site.writer.write(effect)
+    assert (refused.value.reason, refused.value.code) == (
+        Reason.LOCKED_BY_USER, "write.record_moved",
+    )  # fmt: skip
+    assert site.rows(of) == [("Elsewhere",)]
+    site.writer.write(effect)  # nothing is held any more
+    assert site.rows(of) == [("Springfield",)]
 
 
 def test_steps_are_taken_back_last_first(site: Site) -> None:
@@ -393,6 +410,4 @@ def test_a_wrong_login_is_unavailable_and_not_a_crash(site: Site) -> None:
 
 
 def _effect() -> Any:
-    from agent.model.effects import Effect
-
     return Effect(EffectKind.BOOK, Stream.APPOINTMENT, None, BOOKING)

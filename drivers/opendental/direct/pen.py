@@ -74,12 +74,21 @@ class Pen(Protocol):
 
 
 class Steps:
-    """The steps of one change. ``atomic``: the database takes them back, not we."""
+    """The steps of one change. ``atomic``: the database takes them back, not we. ``held``: rows as
+    they stood before, by table and key: what is replaced of them must still be that."""
 
-    def __init__(self, pen: Pen, *, atomic: bool, random_key: Callable[[], int] | None) -> None:
+    def __init__(
+        self,
+        pen: Pen,
+        *,
+        atomic: bool,
+        random_key: Callable[[], int] | None,
+        held: Mapping[tuple[str, int], Row] | None = None,
+    ) -> None:
         self._pen = pen
         self._atomic = atomic
         self._random_key = random_key
+        self._held = dict(held or {})
         self._inverses: list[Callable[[], None]] = []
 
     @property
@@ -116,7 +125,7 @@ class Steps:
     def update(self, table: str, key: int, changes: Mapping[str, Value]) -> Row:
         """Change what differs; the row as it now is. Raises RowMoved."""
         shape = self._shape(table)
-        before = self.row(table, key)
+        before = self._held.pop((table, key), None) or self.row(table, key)
         if before is None:
             raise RowMoved
         known = {

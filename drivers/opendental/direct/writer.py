@@ -24,7 +24,7 @@ from agent.model.effects import (
 )
 from agent.model.reading import Finding, Severity
 from drivers.opendental.direct import people, records, visits
-from drivers.opendental.direct.pen import Pen, PenBroken, RowMoved, StepRefused, Steps
+from drivers.opendental.direct.pen import Pen, PenBroken, Row, RowMoved, StepRefused, Steps
 from drivers.opendental.direct.trail import Scribe
 from drivers.opendental.office import Office
 
@@ -50,6 +50,12 @@ DEEDS: dict[EffectKind, Deed] = {
     EffectKind.UPDATE_RECALL: records.update_recall,
     EffectKind.SET_CUSTOM: records.set_custom,
     EffectKind.ATTACH_DOCUMENT: records.attach_document,
+}
+
+_EDITS_OF_A_ROW = {
+    EffectKind.UPDATE_PATIENT: "patient",
+    EffectKind.SET_CONSENT: "patient",
+    EffectKind.UPDATE_RECALL: "recall",
 }
 
 # The tables each kind writes: without one of them it is not offered.
@@ -94,6 +100,7 @@ class DirectWriter:
         self._pen: Pen | None = None
         self._office: Office | None = None
         self._facts = WriterFacts(kind="sql")
+        self._held: tuple[Effect, dict[tuple[str, int], Row]] | None = None
 
     # --- probing --------------------------------------------------------------------------------
 
@@ -165,7 +172,23 @@ class DirectWriter:
 
     # --- writing --------------------------------------------------------------------------------
 
+    def hold(self, effect: Effect) -> None:
+        """``agent.ports.HoldingWriter``, for edits of one row; others read for themselves."""
+        self._held = None
+        table = _EDITS_OF_A_ROW.get(effect.kind)
+        if table is None or effect.key is None:
+            return
+        try:
+            pen = self._connected()
+            row = Steps(pen, atomic=True, random_key=None).row(table, int(effect.key))
+        except (PenBroken, StepRefused):
+            self._drop_pen()
+            raise PmsUnavailable("pms.unreachable") from None
+        if row is not None:
+            self._held = effect, {(table, int(effect.key)): row}
+
     def write(self, effect: Effect) -> Written:
+        held, self._held = self._held, None
         if effect.kind not in self._facts.abilities:
             code = self._facts.missing.get(effect.kind, "write.switched_off")
             raise WriteRefused(Reason.NOT_SUPPORTED, code)
@@ -175,7 +198,12 @@ class DirectWriter:
             pen = self._connected()
             now = self._office.clock.of_utc(pen.utc_now())
             random = self._random_key if self._draws_keys() else None
-            steps = Steps(pen, atomic=self._is_atomic(pen), random_key=random)
+            steps = Steps(
+                pen,
+                atomic=self._is_atomic(pen),
+                random_key=random,
+                held=held[1] if held is not None and held[0] is effect else None,
+            )
             if self._is_atomic(pen):
                 pen.begin()
         except PenBroken:
