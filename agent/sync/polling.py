@@ -99,9 +99,7 @@ class Polls:
             for window in windows(stream, facts.streams[stream], days)
         ]
 
-    def look(
-        self, reader: PmsReader, skip: Collection[Stream], moved: Collection[str] = ()
-    ) -> Named:
+    def look(self, reader: PmsReader, skip: Collection[Stream], moved: Collection[str]) -> Named:
         """Compare every window that is due; ``moved``: tables a gate saw move lately. PmsErrors
         pass through; nothing is remembered then."""
         named = Named()

@@ -16,7 +16,7 @@ from agent.model.commands import Reason
 from agent.model.effects import Effect, EffectKind, WriteRefused, WriteUnknown
 from agent.model.streams import Stream
 from drivers.opendental.direct.mariadb import MariaPen
-from drivers.opendental.direct.pen import RowMoved, Steps
+from drivers.opendental.direct.pen import RowMoved, StepRefused, Steps
 from drivers.opendental.direct.writer import DirectWriter
 from tests.drivers.conftest import PASSWORD, ServerPractice
 from tests.drivers.writing import PROCEDURE, RECALL, ROBIN, VISIT, WRITER, Site, load, refill
@@ -187,6 +187,20 @@ def test_only_what_was_held_is_replaced(site: Site) -> None:
     assert site.rows(of) == [("Elsewhere",)]
     site.writer.write(effect)  # nothing is held any more
     assert site.rows(of) == [("Springfield",)]
+
+
+def test_a_refused_look_is_the_writes_to_tell(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> Any:
+        raise StepRefused("write.right_missing")
+
+    effect = Effect(EffectKind.UPDATE_PATIENT, Stream.PATIENT, ROBIN, {"city": "Springfield"})
+    monkeypatch.setattr(Steps, "row", refused)
+    site.writer.hold(effect)
+    with pytest.raises(WriteRefused) as told:
+        site.writer.write(effect)
+    assert (told.value.reason, told.value.code) == (
+        Reason.PERMISSION_DENIED, "write.right_missing",
+    )  # fmt: skip
 
 
 def test_steps_are_taken_back_last_first(site: Site) -> None:

@@ -100,28 +100,28 @@ def test_days_that_leave_the_window_are_not_gone(
 
 
 def test_a_week_that_is_entered_anew_pulls_no_brake(office: Office, open_site: Open) -> None:
-    _enter(office, MANY)
-    site = open_site(HOURS)
-    site.load()
-    office.run("DELETE FROM schedule WHERE Note='week'")
-    _enter(office, MANY)
-    for _ in range(3):
-        site.tick()
-        site.wait(SURE_GONE_S)
+    site = _week_goes(office, open_site, anew=MANY)
     assert not site.engine.brakes.on
     site.agree()
 
 
 def test_a_week_that_only_goes_pulls_the_brake(office: Office, open_site: Open) -> None:
+    site = _week_goes(office, open_site, anew=0)
+    assert site.engine.brakes.on == {HOURS}
+    assert all(change.verb is not Verb.DELETE for change in site.crm.changes)
+
+
+def _week_goes(office: Office, open_site: Open, *, anew: int) -> Site:
+    """More blocks than may go unattended go, so many come; both are looked at long enough."""
     _enter(office, MANY)
     site = open_site(HOURS)
     site.load()
     office.run("DELETE FROM schedule WHERE Note='week'")
+    _enter(office, anew)
     for _ in range(3):
         site.tick()
         site.wait(SURE_GONE_S)
-    assert site.engine.brakes.on == {HOURS}
-    assert all(change.verb is not Verb.DELETE for change in site.crm.changes)
+    return site
 
 
 def _enter(office: Office, blocks: int) -> None:

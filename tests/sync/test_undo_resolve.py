@@ -402,7 +402,6 @@ def test_a_place_both_sides_moved_is_one_decision(desk: Desk) -> None:
 
 
 def test_an_undo_that_is_cut_is_found_by_the_probe(desk: Desk) -> None:
-
     key = desk.patient()
     was = desk.record(Stream.PATIENT, key).get("city")
     edit(desk, key, city="Changed")

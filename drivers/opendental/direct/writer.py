@@ -176,14 +176,16 @@ class DirectWriter:
         """``agent.ports.HoldingWriter``, for edits of one row; others read for themselves."""
         self._held = None
         table = _EDITS_OF_A_ROW.get(effect.kind)
-        if table is None or effect.key is None:
+        if table is None or effect.key is None or effect.kind not in self._facts.abilities:
             return
         try:
             pen = self._connected()
             row = Steps(pen, atomic=True, random_key=None).row(table, int(effect.key))
-        except (PenBroken, StepRefused):
+        except PenBroken:
             self._drop_pen()
             raise PmsUnavailable("pms.unreachable") from None
+        except StepRefused:  # the write meets it, too, and says why
+            return
         if row is not None:
             self._held = effect, {(table, int(effect.key)): row}
 
