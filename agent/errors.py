@@ -133,7 +133,7 @@ class JournalError(AgentError):
 
 
 class JournalDamaged(JournalError):
-    """quick_check failed; the file was set aside, never deleted."""
+    """At a start: the file was set aside, never deleted. At work: the next start mends it."""
 
     code = "journal.damaged"
 

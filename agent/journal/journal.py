@@ -3,11 +3,12 @@
 One SQLite file, one writing process, one writing connection; each reading thread has its own
 connection and reads WAL snapshots, so reads and the writer never wait for each other.
 
-Opening order: instance lock; structural check (a damaged file is set aside, never deleted);
-layout check (a newer layout is refused); migrations, after a verified backup; epoch + 1. If the
-anchor beside the file is ahead of the file, the file was restored from a copy: batch numbers
-given away since then would be given again, so the journal takes a new uuid, which makes new ids,
-and says so (``restored``); batches it still carries keep their ids and their bytes.
+Opening order: instance lock; structural check (damaged indexes are made anew, a file damaged beyond
+that is set aside, never deleted); layout check (a newer layout is refused); migrations, after a
+verified backup; epoch + 1. If the anchor beside the file is ahead of the file, the file was
+restored from a copy: batch numbers given away since then would be given again, so the journal takes
+a new uuid, which makes new ids, and says so (``restored``); batches it still carries keep their ids
+and their bytes.
 
 Over a ``vfs`` (tests) nothing touches the real disk: no lock, no migration, no anchor beside the
 file unless ``sides`` keeps one, one connection for all.
@@ -36,6 +37,7 @@ from agent.journal import audit, backups, database, proof, schema, waits
 from agent.journal.meta import Meta, new_meta, read_meta, write_meta
 from agent.journal.reads import Reads
 from agent.journal.seal import Seal
+from agent.journal.sides import SideAnchor, SideFiles, Sides
 from agent.journal.turn import Turn
 from agent.journal.values import RANK_OF_STREAM, to_micros
 from agent.model.streams import Stream
@@ -56,6 +58,7 @@ class Journal(Reads):
     path: Path
     restored: bool  # this start found the file older than its anchor
     unclean: bool  # the last run did not close
+    is_doubted: bool  # SQLite met damage in this run; the next start mends it
 
     def __init__(
         self,
@@ -66,7 +69,7 @@ class Journal(Reads):
         clock: Clock,
         vfs: str | None,
         lock: database.InstanceLock | None,
-        sides: audit.Sides | None,
+        sides: Sides | None,
     ) -> None:
         """Use ``open``."""
         self.path = path
@@ -83,6 +86,7 @@ class Journal(Reads):
         self._guard = threading.Lock()
         self._closed = False
         self._marked_lsn = -1
+        self.is_doubted = False
         self._wall = waits.WallWatch(clock)
         self._begin()
 
@@ -94,7 +98,7 @@ class Journal(Reads):
         seal: Seal,
         clock: Clock,
         vfs: str | None = None,
-        sides: audit.Sides | None = None,
+        sides: Sides | None = None,
     ) -> Journal:
         """Open for writing, creating the journal where there is none.
 
@@ -106,7 +110,7 @@ class Journal(Reads):
             with database.translated():
                 db = database.connect_writer(str(path), vfs)
                 try:
-                    _check(db, path)
+                    _check(db, path, sides)
                     return cls(path, db, seal=seal, clock=clock, vfs=vfs, lock=None, sides=sides)
                 except BaseException:
                     database.close_quietly(db)
@@ -114,11 +118,11 @@ class Journal(Reads):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = database.InstanceLock(path)
         try:
-            prepare(path, clock)
+            sides = SideFiles(path)
+            prepare(path, clock, sides)
             with database.translated():
                 db = database.connect_writer(str(path), None)
                 try:
-                    sides = audit.SideFile(path)
                     return cls(path, db, seal=seal, clock=clock, vfs=None, lock=lock, sides=sides)
                 except BaseException:
                     database.close_quietly(db)
@@ -197,7 +201,7 @@ class Journal(Reads):
             self._owner = threading.get_ident()
             now, set_by_s = self._wall.look()
             try:
-                with database.translated(), self._transaction(self._writer) as state:
+                with database.translated(self._doubt), self._transaction(self._writer) as state:
                     turn = Turn(self._writer, seal=self._seal, now=now, streams=self._streams)
                     state.turn = turn
                     try:
@@ -241,12 +245,12 @@ class Journal(Reads):
 
     @contextmanager
     def _read(self) -> Iterator[apsw.Connection]:
-        with database.translated():
+        with database.translated(self._doubt):
             yield self._reader()
 
     @contextmanager
     def _snapshot(self) -> Iterator[apsw.Connection]:
-        with database.translated():
+        with database.translated(self._doubt):
             db = self._reader()
             if db.in_transaction:  # only where the writer's connection serves reads too
                 yield db
@@ -281,14 +285,26 @@ class Journal(Reads):
         with self._snapshot() as db:
             return audit.verify(db, side=side, anchor=anchor) + proof.effect_findings(db)
 
+    def _doubt(self) -> None:
+        """Damage was met: noted where the next start sees it."""
+        if not self.is_doubted:
+            log.error("journal.doubted")
+        self.is_doubted = True
+        if self._sides is not None:
+            self._sides.doubt()
+
     # --- keeping -----------------------------------------------------------------------------
 
     def backup(self, folder: Path, keep: int = 3) -> Path:
         """A verified copy (integrity-checked after writing), oldest beyond ``keep`` dropped.
 
-        Waits for no writer and makes none wait. DiskFull leaves the older copies alone.
+        Waits for no writer and makes none wait. DiskFull leaves the older copies alone, and so does
+        JournalDamaged: what is copied is looked at first.
         """
         with self._read() as db:
+            if not database.is_whole(db):
+                self._doubt()
+                raise JournalDamaged
             made = backups.copy(db, folder, self.path.stem, self._clock.now())
         backups.drop_oldest(folder, self.path.stem, keep)
         self.note_beside()
@@ -307,7 +323,7 @@ class Journal(Reads):
             return
         self._marked_lsn = facts.lsn
         self._sides.write(
-            audit.SideAnchor(
+            SideAnchor(
                 uuid=facts.uuid,
                 epoch=facts.epoch,
                 lsn=facts.lsn,
@@ -358,9 +374,11 @@ def _commit(db: apsw.Connection, turn: Turn | None) -> None:
         log.warning("journal.commit_kept", sqlite=getattr(error, "extendedresult", 0))
 
 
-def _check(db: apsw.Connection, path: Path) -> int:
+def _check(db: apsw.Connection, path: Path, sides: Sides | None) -> int:
     """Structure, then layout; the layout number."""
-    database.quick_check(db)
+    database.examine(db, is_doubted=sides is not None and sides.is_doubted)
+    if sides is not None:
+        sides.trust()
     version = database.check_layout(db)
     if version == 0:
         raise JournalError("journal.absent", file=path.name)
@@ -370,12 +388,14 @@ def _check(db: apsw.Connection, path: Path) -> int:
 def prepare(
     path: Path,
     clock: Clock,
+    sides: Sides,
     steps: Migrations = schema.migrations,
     known: int = schema.SCHEMA_VERSION,
 ) -> None:
     """Make the file at ``path`` sound and of the newest layout; the caller holds the lock.
 
-    Damaged: set aside, JournalDamaged. Older layout: verified backup beside it, then migrated.
+    Damaged beyond its indexes: set aside, JournalDamaged. Older layout: verified backup beside it,
+    then migrated.
     """
     existed = path.exists() and path.stat().st_size > 0
     pending = True
@@ -385,7 +405,7 @@ def prepare(
                 db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
                 try:
                     db.set_busy_timeout(database.BUSY_TIMEOUT_MS)
-                    database.quick_check(db)
+                    database.examine(db, known=known, is_doubted=sides.is_doubted)
                     version = database.check_layout(db, known)
                     pending = version < known
                     if pending and version:
@@ -394,7 +414,9 @@ def prepare(
                     database.close_quietly(db)
         except JournalDamaged:
             moved = database.set_aside(path, clock.now())
+            sides.trust()
             raise JournalDamaged(file=moved.name) from None
+    sides.trust()
     if not pending:
         return
     try:

@@ -66,9 +66,8 @@ def _is_sound(copy: Path) -> bool:
         with database.translated():
             db = apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READONLY)
             try:
-                database.quick_check(db)
+                return database.is_whole(db)
             finally:
                 database.close_quietly(db)
     except JournalError:
         return False
-    return True

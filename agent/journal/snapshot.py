@@ -19,6 +19,7 @@ from agent.journal.reads import Reads
 from agent.journal.rows import StatusSnapshot
 from agent.journal.schema import SCHEMA_VERSION
 from agent.journal.seal import Seal
+from agent.journal.sides import SideFiles
 from agent.model.streams import Stream
 
 
@@ -103,10 +104,10 @@ def verify_file(path: Path, anchor: str | None = None) -> list[str]:
 
 def _verify(path: Path, anchor: str | None) -> list[str]:
     # The anchor first: it lags the journal, never leads it, and must not be the newer of the two.
-    side = audit.read_side(path)
+    sides = SideFiles(path)
+    side = sides.read()
     with visiting(path, oldest=1) as (db, _):
-        found = [str(row[0]) for row in db.execute("PRAGMA quick_check(10)")]
-        broken = [] if found == ["ok"] else [f"journal.damaged findings={len(found)}"]
+        broken = [] if database.is_whole(db) and not sides.is_doubted else ["journal.damaged"]
         chain = audit.verify(db, side=side, anchor=anchor)
         return broken + chain + proof.effect_findings(db)
 

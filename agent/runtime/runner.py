@@ -30,6 +30,7 @@ from agent.runtime.waiting import Waiting
 log = structlog.get_logger(__name__)
 
 TROUBLE_RETRY_S = 60.0
+DOUBT_WAIT_S = 60.0  # a journal met with damage again and again must not keep us from working
 READY_LOOK_S = 2.0  # somebody may set this computer up by commands, beside us
 TICK_S = 1.0
 
@@ -74,6 +75,8 @@ class Runner:
         now = time.monotonic()
         if isinstance(self._current, Host):
             self._current.look()
+            if self._current.journal.is_doubted and now - self._opened_mono >= DOUBT_WAIT_S:
+                self._again.set()
         if self.is_waiting and now - self._looked_mono >= READY_LOOK_S:
             self._looked_mono = now
             self._note_readiness()

@@ -20,8 +20,11 @@ from agent.errors import AgentBusy, DiskFull, ExitCode, JournalDamaged, JournalE
 from agent.journal import schema
 from agent.journal.journal import Journal, Turn, prepare
 from agent.journal.rows import ParkClass, Tier
+from agent.journal.sides import SideFiles
+from agent.journal.snapshot import verify_file
 from tests.journal.conftest import PATIENT, SEAL, content, outgoing, seen, upsert
 from tests.journal.oracle import query, structure_findings
+from tests.journal.pulling import command, intend
 from tests.support.clock import START, HandClock
 
 HOLDER = """
@@ -122,9 +125,9 @@ def test_a_journal_killed_at_its_birth_is_born_again(
 def test_a_migration_makes_a_backup_first(journal: Journal, path: Path, clock: HandClock) -> None:
     fill(journal, 10)
     journal.close()
-    prepare(path, clock)  # nothing to do: no backup
+    prepare(path, clock, SideFiles(path))  # nothing to do: no backup
     assert list(path.parent.glob("*.backup")) == []
-    prepare(path, clock, _next_layout(), NEXT)
+    prepare(path, clock, SideFiles(path), _next_layout(), NEXT)
     [backup] = path.parent.glob("*.backup")
     assert f"-v{schema.SCHEMA_VERSION}-" in backup.name
     for file, version, columns in ((path, NEXT, 1), (backup, schema.SCHEMA_VERSION, 0)):
@@ -151,7 +154,7 @@ def test_a_migration_that_fails_leaves_the_old_layout(
         db.execute("ALTER TABLE nowhere ADD COLUMN x")
 
     with pytest.raises(JournalError, match=r"journal\.migration"):
-        prepare(path, clock, steps, NEXT + 1)
+        prepare(path, clock, SideFiles(path), steps, NEXT + 1)
     db = sqlite3.connect(path)
     assert db.execute("SELECT count(*) FROM record").fetchone() == (10,)
     assert db.execute("PRAGMA user_version").fetchone() == (NEXT,)
@@ -207,6 +210,135 @@ def test_a_damaged_file_is_set_aside_not_deleted(
     assert fresh.uuid != uuid
     assert not fresh.restored
     assert fresh.held_range(PATIENT, None, None) == {}
+
+
+def _page_of(path: Path, index: str) -> int:
+    """Where in the file the first page of an index begins."""
+    db = sqlite3.connect(path)
+    [(page,)] = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (index,))
+    db.close()
+    return int(page - 1) * 4096
+
+
+def _flip(path: Path, at: int, bit: int) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= 1 << bit
+    path.write_bytes(raw)
+
+
+def _hide_an_open_effect(path: Path) -> None:
+    """The key of the only entry of the index by which the next start finds what it left open."""
+    at = _page_of(path, "effect_open")
+    raw = path.read_bytes()
+    assert raw[at] == 0x0A  # a leaf
+    assert int.from_bytes(raw[at + 3 : at + 5]) == 1
+    cell = at + int.from_bytes(raw[at + 8 : at + 10])
+    size = raw[cell]
+    _flip(path, cell + size, 0)  # the last byte of its last column
+
+
+def checks(path: Path) -> list[str]:
+    """What SQLite says of its own: the quick check, the whole one."""
+    db = apsw.Connection(str(path))
+    found = [next(db.execute(f"PRAGMA {name}"))[0] for name in ("quick_check", "integrity_check")]
+    db.close()
+    return found
+
+
+def test_a_damaged_index_is_made_anew(opened: Callable[[], Journal], path: Path) -> None:
+    journal = opened()
+    with journal.turn() as turn:
+        turn.receive(command("c"), START)
+    number = intend(journal, b"e", command_id="c")
+    uuid = journal.uuid
+    journal.close()
+    _hide_an_open_effect(path)
+    quick, whole = checks(path)
+    assert quick == "ok"
+    assert whole != "ok"
+    assert verify_file(path)[0] == "journal.damaged"
+    again = opened()
+    assert again.uuid == uuid
+    assert structure_findings(again) == []
+    assert [effect.number for effect in again.effects_open()] == [number]
+    assert not list(path.parent.glob("*.damaged-*"))
+
+
+def test_a_sound_file_that_was_doubted_is_kept(opened: Callable[[], Journal], path: Path) -> None:
+    journal = opened()
+    fill(journal, 10)
+    journal.close()
+    SideFiles(path).doubt()
+    assert verify_file(path) == ["journal.damaged"]
+    again = opened()
+    assert again.uuid == journal.uuid
+    assert not SideFiles(path).is_doubted
+    assert query(again, "SELECT count(*) FROM record") == [(10,)]
+
+
+def test_another_programs_file_that_was_doubted_is_left_alone(
+    opened: Callable[[], Journal], path: Path
+) -> None:
+    path.parent.mkdir(parents=True)
+    db = sqlite3.connect(path)
+    db.execute("CREATE TABLE theirs (x UNIQUE)")
+    db.close()
+    raw = path.read_bytes()
+    SideFiles(path).doubt()
+    with pytest.raises(JournalError, match=r"journal\.foreign"):
+        opened()
+    assert path.read_bytes() == raw
+
+
+def test_an_empty_index_without_a_page_to_go_to_is_set_aside(
+    opened: Callable[[], Journal], path: Path
+) -> None:
+    opened().close()
+    _flip(path, _page_of(path, "park_due"), 3)  # a leaf becomes a head
+    assert checks(path) == ["ok", "ok"]
+    with pytest.raises(JournalDamaged):
+        opened()
+    with opened().turn() as turn:
+        turn.park(PATIENT, 1, ParkClass.VALIDATION, "why", b"", START)
+
+
+def test_damage_met_at_work_is_mended_at_the_next_start(
+    opened: Callable[[], Journal], path: Path
+) -> None:
+    opened().close()
+    journal = opened()
+    _flip(path, _page_of(path, "park_due"), 3)
+    journal._writer.execute("PRAGMA shrink_memory")
+    for _ in range(2):
+        with pytest.raises(JournalDamaged), journal.turn() as turn:
+            turn.park(PATIENT, 1, ParkClass.VALIDATION, "why", b"", START)
+    assert journal.is_doubted
+    journal.close()
+    assert SideFiles(path).is_doubted
+    with pytest.raises(JournalDamaged):
+        opened()
+    assert not SideFiles(path).is_doubted
+    assert not opened().is_doubted
+
+
+def test_what_is_damaged_takes_no_sound_copys_place(
+    opened: Callable[[], Journal], path: Path, tmp_path: Path
+) -> None:
+    copies = tmp_path / "copies"
+    opened().close()
+    journal = opened()
+    kept = [journal.backup(copies) for _ in range(3)]
+    journal._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    at = _page_of(path, "sqlite_autoindex_stream_1")
+    raw = path.read_bytes()
+    cell = at + int.from_bytes(raw[at + 8 : at + 10])
+    _flip(path, cell + raw[cell], 0)
+    with pytest.raises(JournalDamaged):
+        journal.backup(copies)
+    assert sorted(copies.iterdir()) == sorted(kept)
+    assert journal.is_doubted
+    journal.close()
+    assert opened().uuid == journal.uuid
 
 
 def test_two_damages_in_a_second_keep_both(opened: Callable[[], Journal], path: Path) -> None:

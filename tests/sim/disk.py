@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-from agent.journal.audit import SideAnchor
+from agent.journal.sides import SideAnchor
 from tests.support.faultfs import TEMPORARY, Fault, FaultDisk, _File, _Write
 
 PAGE = 4096
@@ -65,16 +65,14 @@ class SimDisk(FaultDisk):
         self.files = {name: _File.of(content) for name, content in files.items()}
 
     def flip(self, name: str, share: float) -> None:
-        """One bit of some page's first byte, which says what kind of page it is: one of the three
-        that make it none. (Another would make an empty index a head of one, which no check of
-        SQLite's notices.)"""
+        """One bit of some page's first byte, which says what kind of page it is."""
         file = self.files[name]
         pages = len(file.durable) // PAGE
         if not pages:
             return
         at = int(share * 1000) % pages * PAGE
         for content in (file.durable, file.written):
-            content[at + (100 if at == 0 else 0)] ^= 1 << int(share * 7919) % 3
+            content[at + (100 if at == 0 else 0)] ^= 1 << int(share * 7919) % 8
 
     def unsynced(self) -> list[str]:
         """Files a power cut would take something from that anybody needs: a temporary file of
@@ -111,13 +109,20 @@ def flip_in_the_mirror(db: apsw.Connection, share: float) -> None:
 
 
 class SimSides:
-    """``agent.journal.audit.Sides``: the anchor beside the journal, a file of its own."""
+    """``agent.journal.sides.Sides``: beside the journal, files of their own."""
 
     def __init__(self) -> None:
         self.anchor: SideAnchor | None = None
+        self.is_doubted = False
 
     def read(self) -> SideAnchor | None:
         return self.anchor
 
     def write(self, anchor: SideAnchor) -> None:
         self.anchor = anchor
+
+    def doubt(self) -> None:
+        self.is_doubted = True
+
+    def trust(self) -> None:
+        self.is_doubted = False

@@ -349,6 +349,8 @@ class Oracles:
             process = world.process
             if process is None or process.journal._owner is not None:
                 continue
+            if process.journal.is_doubted:
+                raise Violation("S18", "the journal was damaged at work")
             try:
                 state = process.state()
             except AgentError:
