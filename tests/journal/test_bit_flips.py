@@ -24,7 +24,7 @@ from tests.journal.pulling import APPLIED, command, update
 from tests.support.clock import HandClock
 
 SEAL = PayloadSeal(b"k" * 32)
-FLIPS = 250
+FLIPS = 1_000
 FATES = (
     "refused at the start", "mended at the start", "found by the chain", "refused when read",
     "healed", "harmless",
