@@ -133,7 +133,7 @@ class JournalError(AgentError):
 
 
 class JournalDamaged(JournalError):
-    """At a start: the file was set aside, never deleted. At work: the next start mends it."""
+    """At a start: the file was set aside, never deleted. At work: the next start looks."""
 
     code = "journal.damaged"
 

@@ -8,14 +8,20 @@ A head is written ``epoch-seq-hash``. Details carry codes, counts and digests, n
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
 
 import apsw
 import msgspec
+import structlog
 
 from agent.journal.meta import read_meta
-from agent.journal.sides import SideAnchor
+
+log = structlog.get_logger(__name__)
 
 GENESIS = bytes(32)
 _json = msgspec.json.Encoder(order="deterministic")
@@ -27,6 +33,16 @@ class Head(msgspec.Struct, frozen=True):
 
     seq: int
     hash: bytes
+
+
+class SideAnchor(msgspec.Struct, frozen=True):
+    """The head as last written beside the journal. Never ahead of what the journal committed."""
+
+    uuid: str
+    epoch: int
+    lsn: int
+    seq: int
+    head: str
 
 
 def link(
@@ -118,3 +134,55 @@ def verify(
         elif anchored >= floor.seq and found.get(anchored) != hashed:
             findings.append(f"audit.rewritten anchor={where} seq={anchored}")
     return findings
+
+
+def side_path(journal: Path) -> Path:
+    return journal.with_name(journal.name + ".anchor")
+
+
+def read_side(journal: Path) -> SideAnchor | None:
+    """The anchor beside the journal; None when there is none or it cannot be read."""
+    try:
+        return msgspec.json.decode(side_path(journal).read_bytes(), type=SideAnchor)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def write_side(journal: Path, anchor: SideAnchor) -> None:
+    """Replace the anchor beside the journal. Called after a commit, so it can lag, never lead.
+
+    Failing (a full disk) costs only strength of evidence, so it is logged and forgotten.
+    """
+    target = side_path(journal)
+    draft = target.with_name(target.name + ".new")
+    try:
+        draft.touch(mode=0o600)
+        with draft.open("wb") as stream:
+            stream.write(msgspec.json.encode(anchor))
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(target)
+    except OSError as error:
+        log.warning("journal.anchor_not_written", errno=error.errno)
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+class Sides(Protocol):
+    """Where the anchor beside the journal is kept: outlives the journal's own file."""
+
+    def read(self) -> SideAnchor | None: ...
+    def write(self, anchor: SideAnchor) -> None: ...
+
+
+class SideFile:
+    """Beside the journal's file, as it is in the product."""
+
+    def __init__(self, journal: Path) -> None:
+        self._journal = journal
+
+    def read(self) -> SideAnchor | None:
+        return read_side(self._journal)
+
+    def write(self, anchor: SideAnchor) -> None:
+        write_side(self._journal, anchor)

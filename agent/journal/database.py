@@ -211,35 +211,11 @@ def is_whole(db: apsw.Connection) -> bool:
         return False
 
 
-def examine(db: apsw.Connection, *, known: int = SCHEMA_VERSION, is_doubted: bool) -> None:
-    """Whole, or made whole: what an index holds, its table still has. ``is_doubted``: damage was
-    met at work, so it is not left to the check. JournalDamaged where no index helps."""
-    whole = is_whole(db)
-    if whole and not is_doubted:
-        return
-    try:
-        check_layout(db, known)
-    except JournalError:
-        if whole:
-            return  # not ours to mend; whoever opens it says why
-        raise JournalDamaged from None
-    _index_anew(db)
-
-
-def _index_anew(db: apsw.Connection) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        db.execute("REINDEX")
-        if not is_whole(db):
-            raise JournalDamaged
-        db.execute("COMMIT")
-    except BaseException as error:
-        with contextlib.suppress(apsw.Error):
-            db.execute("ROLLBACK")
-        if isinstance(error, (apsw.CorruptError, apsw.ConstraintError)):
-            raise JournalDamaged from error
-        raise
-    log.warning("journal.indexed_anew")
+def check(db: apsw.Connection) -> None:
+    """Raise JournalDamaged unless it is whole. Where an index and its table disagree, nothing says
+    which of them is right, so no index is made anew."""
+    if not is_whole(db):
+        raise JournalDamaged
 
 
 def set_aside(path: Path, now: datetime) -> Path:

@@ -3,12 +3,11 @@
 One SQLite file, one writing process, one writing connection; each reading thread has its own
 connection and reads WAL snapshots, so reads and the writer never wait for each other.
 
-Opening order: instance lock; structural check (damaged indexes are made anew, a file damaged beyond
-that is set aside, never deleted); layout check (a newer layout is refused); migrations, after a
-verified backup; epoch + 1. If the anchor beside the file is ahead of the file, the file was
-restored from a copy: batch numbers given away since then would be given again, so the journal takes
-a new uuid, which makes new ids, and says so (``restored``); batches it still carries keep their ids
-and their bytes.
+Opening order: instance lock; structural check (a damaged file is set aside, never deleted);
+layout check (a newer layout is refused); migrations, after a verified backup; epoch + 1. If the
+anchor beside the file is ahead of the file, the file was restored from a copy: batch numbers
+given away since then would be given again, so the journal takes a new uuid, which makes new ids,
+and says so (``restored``); batches it still carries keep their ids and their bytes.
 
 Over a ``vfs`` (tests) nothing touches the real disk: no lock, no migration, no anchor beside the
 file unless ``sides`` keeps one, one connection for all.
@@ -37,7 +36,6 @@ from agent.journal import audit, backups, database, proof, schema, waits
 from agent.journal.meta import Meta, new_meta, read_meta, write_meta
 from agent.journal.reads import Reads
 from agent.journal.seal import Seal
-from agent.journal.sides import SideAnchor, SideFiles, Sides
 from agent.journal.turn import Turn
 from agent.journal.values import RANK_OF_STREAM, to_micros
 from agent.model.streams import Stream
@@ -58,7 +56,7 @@ class Journal(Reads):
     path: Path
     restored: bool  # this start found the file older than its anchor
     unclean: bool  # the last run did not close
-    is_doubted: bool  # SQLite met damage in this run; the next start mends it
+    is_doubted: bool  # damage was met in this run: a start must look at the file
 
     def __init__(
         self,
@@ -69,7 +67,7 @@ class Journal(Reads):
         clock: Clock,
         vfs: str | None,
         lock: database.InstanceLock | None,
-        sides: Sides | None,
+        sides: audit.Sides | None,
     ) -> None:
         """Use ``open``."""
         self.path = path
@@ -98,7 +96,7 @@ class Journal(Reads):
         seal: Seal,
         clock: Clock,
         vfs: str | None = None,
-        sides: Sides | None = None,
+        sides: audit.Sides | None = None,
     ) -> Journal:
         """Open for writing, creating the journal where there is none.
 
@@ -110,7 +108,7 @@ class Journal(Reads):
             with database.translated():
                 db = database.connect_writer(str(path), vfs)
                 try:
-                    _check(db, path, sides)
+                    _check(db, path)
                     return cls(path, db, seal=seal, clock=clock, vfs=vfs, lock=None, sides=sides)
                 except BaseException:
                     database.close_quietly(db)
@@ -118,11 +116,11 @@ class Journal(Reads):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = database.InstanceLock(path)
         try:
-            sides = SideFiles(path)
-            prepare(path, clock, sides)
+            prepare(path, clock)
             with database.translated():
                 db = database.connect_writer(str(path), None)
                 try:
+                    sides = audit.SideFile(path)
                     return cls(path, db, seal=seal, clock=clock, vfs=None, lock=lock, sides=sides)
                 except BaseException:
                     database.close_quietly(db)
@@ -286,12 +284,9 @@ class Journal(Reads):
             return audit.verify(db, side=side, anchor=anchor) + proof.effect_findings(db)
 
     def _doubt(self) -> None:
-        """Damage was met: noted where the next start sees it."""
         if not self.is_doubted:
             log.error("journal.doubted")
         self.is_doubted = True
-        if self._sides is not None:
-            self._sides.doubt()
 
     # --- keeping -----------------------------------------------------------------------------
 
@@ -323,7 +318,7 @@ class Journal(Reads):
             return
         self._marked_lsn = facts.lsn
         self._sides.write(
-            SideAnchor(
+            audit.SideAnchor(
                 uuid=facts.uuid,
                 epoch=facts.epoch,
                 lsn=facts.lsn,
@@ -374,11 +369,9 @@ def _commit(db: apsw.Connection, turn: Turn | None) -> None:
         log.warning("journal.commit_kept", sqlite=getattr(error, "extendedresult", 0))
 
 
-def _check(db: apsw.Connection, path: Path, sides: Sides | None) -> int:
+def _check(db: apsw.Connection, path: Path) -> int:
     """Structure, then layout; the layout number."""
-    database.examine(db, is_doubted=sides is not None and sides.is_doubted)
-    if sides is not None:
-        sides.trust()
+    database.check(db)
     version = database.check_layout(db)
     if version == 0:
         raise JournalError("journal.absent", file=path.name)
@@ -388,14 +381,12 @@ def _check(db: apsw.Connection, path: Path, sides: Sides | None) -> int:
 def prepare(
     path: Path,
     clock: Clock,
-    sides: Sides,
     steps: Migrations = schema.migrations,
     known: int = schema.SCHEMA_VERSION,
 ) -> None:
     """Make the file at ``path`` sound and of the newest layout; the caller holds the lock.
 
-    Damaged beyond its indexes: set aside, JournalDamaged. Older layout: verified backup beside it,
-    then migrated.
+    Damaged: set aside, JournalDamaged. Older layout: verified backup beside it, then migrated.
     """
     existed = path.exists() and path.stat().st_size > 0
     pending = True
@@ -405,7 +396,7 @@ def prepare(
                 db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
                 try:
                     db.set_busy_timeout(database.BUSY_TIMEOUT_MS)
-                    database.examine(db, known=known, is_doubted=sides.is_doubted)
+                    database.check(db)
                     version = database.check_layout(db, known)
                     pending = version < known
                     if pending and version:
@@ -414,9 +405,7 @@ def prepare(
                     database.close_quietly(db)
         except JournalDamaged:
             moved = database.set_aside(path, clock.now())
-            sides.trust()
             raise JournalDamaged(file=moved.name) from None
-    sides.trust()
     if not pending:
         return
     try:

@@ -19,7 +19,6 @@ from agent.journal.reads import Reads
 from agent.journal.rows import StatusSnapshot
 from agent.journal.schema import SCHEMA_VERSION
 from agent.journal.seal import Seal
-from agent.journal.sides import SideFiles
 from agent.model.streams import Stream
 
 
@@ -104,10 +103,9 @@ def verify_file(path: Path, anchor: str | None = None) -> list[str]:
 
 def _verify(path: Path, anchor: str | None) -> list[str]:
     # The anchor first: it lags the journal, never leads it, and must not be the newer of the two.
-    sides = SideFiles(path)
-    side = sides.read()
+    side = audit.read_side(path)
     with visiting(path, oldest=1) as (db, _):
-        broken = [] if database.is_whole(db) and not sides.is_doubted else ["journal.damaged"]
+        broken = [] if database.is_whole(db) else ["journal.damaged"]
         chain = audit.verify(db, side=side, anchor=anchor)
         return broken + chain + proof.effect_findings(db)
 

@@ -14,7 +14,6 @@ import pytest
 
 from agent.journal import audit
 from agent.journal.journal import Journal
-from agent.journal.sides import SideFiles
 from agent.journal.snapshot import verify_file
 from tests.journal.conftest import PATIENT, outgoing, seen, upsert
 from tests.journal.oracle import query
@@ -170,7 +169,7 @@ def test_a_rewritten_chain_does_not_fit_the_anchors_outside(
         lambda db: (db.execute("UPDATE audit SET detail = '{}' WHERE seq = 3"), relinked(db, 3)),
     )
     assert verify_file(path) == ["audit.rewritten anchor=beside seq=7"]
-    SideFiles(path).anchor.unlink()
+    audit.side_path(path).unlink()
     assert verify_file(path) == []
     assert verify_file(path, head) == ["audit.rewritten anchor=given seq=7"]
     record_property(FOUND, 1)

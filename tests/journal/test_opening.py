@@ -20,7 +20,6 @@ from agent.errors import AgentBusy, DiskFull, ExitCode, JournalDamaged, JournalE
 from agent.journal import schema
 from agent.journal.journal import Journal, Turn, prepare
 from agent.journal.rows import ParkClass, Tier
-from agent.journal.sides import SideFiles
 from agent.journal.snapshot import verify_file
 from tests.journal.conftest import PATIENT, SEAL, content, outgoing, seen, upsert
 from tests.journal.oracle import query, structure_findings
@@ -125,9 +124,9 @@ def test_a_journal_killed_at_its_birth_is_born_again(
 def test_a_migration_makes_a_backup_first(journal: Journal, path: Path, clock: HandClock) -> None:
     fill(journal, 10)
     journal.close()
-    prepare(path, clock, SideFiles(path))  # nothing to do: no backup
+    prepare(path, clock)  # nothing to do: no backup
     assert list(path.parent.glob("*.backup")) == []
-    prepare(path, clock, SideFiles(path), _next_layout(), NEXT)
+    prepare(path, clock, _next_layout(), NEXT)
     [backup] = path.parent.glob("*.backup")
     assert f"-v{schema.SCHEMA_VERSION}-" in backup.name
     for file, version, columns in ((path, NEXT, 1), (backup, schema.SCHEMA_VERSION, 0)):
@@ -154,7 +153,7 @@ def test_a_migration_that_fails_leaves_the_old_layout(
         db.execute("ALTER TABLE nowhere ADD COLUMN x")
 
     with pytest.raises(JournalError, match=r"journal\.migration"):
-        prepare(path, clock, SideFiles(path), steps, NEXT + 1)
+        prepare(path, clock, steps, NEXT + 1)
     db = sqlite3.connect(path)
     assert db.execute("SELECT count(*) FROM record").fetchone() == (10,)
     assert db.execute("PRAGMA user_version").fetchone() == (NEXT,)
@@ -245,49 +244,21 @@ def checks(path: Path) -> list[str]:
     return found
 
 
-def test_a_damaged_index_is_made_anew(opened: Callable[[], Journal], path: Path) -> None:
+def test_an_index_that_hides_what_a_start_must_find_is_noticed(
+    opened: Callable[[], Journal], path: Path
+) -> None:
     journal = opened()
     with journal.turn() as turn:
         turn.receive(command("c"), START)
-    number = intend(journal, b"e", command_id="c")
-    uuid = journal.uuid
+    intend(journal, b"e", command_id="c")
     journal.close()
     _hide_an_open_effect(path)
     quick, whole = checks(path)
     assert quick == "ok"
     assert whole != "ok"
     assert verify_file(path)[0] == "journal.damaged"
-    again = opened()
-    assert again.uuid == uuid
-    assert structure_findings(again) == []
-    assert [effect.number for effect in again.effects_open()] == [number]
-    assert not list(path.parent.glob("*.damaged-*"))
-
-
-def test_a_sound_file_that_was_doubted_is_kept(opened: Callable[[], Journal], path: Path) -> None:
-    journal = opened()
-    fill(journal, 10)
-    journal.close()
-    SideFiles(path).doubt()
-    assert verify_file(path) == ["journal.damaged"]
-    again = opened()
-    assert again.uuid == journal.uuid
-    assert not SideFiles(path).is_doubted
-    assert query(again, "SELECT count(*) FROM record") == [(10,)]
-
-
-def test_another_programs_file_that_was_doubted_is_left_alone(
-    opened: Callable[[], Journal], path: Path
-) -> None:
-    path.parent.mkdir(parents=True)
-    db = sqlite3.connect(path)
-    db.execute("CREATE TABLE theirs (x UNIQUE)")
-    db.close()
-    raw = path.read_bytes()
-    SideFiles(path).doubt()
-    with pytest.raises(JournalError, match=r"journal\.foreign"):
+    with pytest.raises(JournalDamaged):
         opened()
-    assert path.read_bytes() == raw
 
 
 def test_an_empty_index_without_a_page_to_go_to_is_set_aside(
@@ -302,7 +273,7 @@ def test_an_empty_index_without_a_page_to_go_to_is_set_aside(
         turn.park(PATIENT, 1, ParkClass.VALIDATION, "why", b"", START)
 
 
-def test_damage_met_at_work_is_mended_at_the_next_start(
+def test_damage_met_at_work_is_remembered_until_a_start(
     opened: Callable[[], Journal], path: Path
 ) -> None:
     opened().close()
@@ -314,10 +285,8 @@ def test_damage_met_at_work_is_mended_at_the_next_start(
             turn.park(PATIENT, 1, ParkClass.VALIDATION, "why", b"", START)
     assert journal.is_doubted
     journal.close()
-    assert SideFiles(path).is_doubted
     with pytest.raises(JournalDamaged):
         opened()
-    assert not SideFiles(path).is_doubted
     assert not opened().is_doubted
 
 
@@ -337,8 +306,6 @@ def test_what_is_damaged_takes_no_sound_copys_place(
         journal.backup(copies)
     assert sorted(copies.iterdir()) == sorted(kept)
     assert journal.is_doubted
-    journal.close()
-    assert opened().uuid == journal.uuid
 
 
 def test_two_damages_in_a_second_keep_both(opened: Callable[[], Journal], path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.journal import audit
 from agent.journal.journal import Journal
-from agent.journal.sides import SideFiles
 from agent.journal.snapshot import verify_file
 from agent.model.streams import Stream
 from tests.journal.pulling import done, intend
@@ -120,7 +120,7 @@ def test_an_old_copy_of_the_file_shows(
     [found] = verify_file(written)
     assert found.startswith("audit.rolled_back anchor=beside")
     # Even with the anchor beside the file rolled back too, the CRM's head tells.
-    SideFiles(written).anchor.unlink()
+    audit.side_path(written).unlink()
     assert verify_file(written) == []
     [found] = verify_file(written, head)
     assert found.startswith("audit.rolled_back anchor=given")

@@ -14,7 +14,6 @@ from agent.errors import JournalError
 from agent.journal import schema
 from agent.journal.journal import Journal, prepare
 from agent.journal.putback import put_back
-from agent.journal.sides import SideFiles
 from agent.runtime.clock import SystemClock
 from tests.journal.sealing import TestSeal
 
@@ -38,7 +37,7 @@ def migrate(path: Path) -> None:
         db.execute("CREATE TABLE of_the_future(what TEXT) STRICT")
         db.execute(f"PRAGMA user_version = {NEWER}")
 
-    prepare(path, SystemClock(), SideFiles(path), steps, NEWER)
+    prepare(path, SystemClock(), steps, NEWER)
 
 
 def layout(path: Path) -> int:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.journal.audit import side_path
 from agent.journal.journal import Journal
 from agent.journal.pulled import CommandState
 from agent.journal.rows import Tier
-from agent.journal.sides import SideFiles
 from tests.journal.conftest import PATIENT, SEAL, outgoing, seen, upsert
 from tests.journal.pulling import command, intend
 from tests.support.clock import HandClock
@@ -91,7 +91,7 @@ def test_a_copy_of_the_same_start_is_known_as_one(
     back = tmp_path / "back" / path.name
     back.parent.mkdir()
     shutil.copyfile(copy, back)
-    shutil.copyfile(SideFiles(path).anchor, SideFiles(back).anchor)
+    shutil.copyfile(side_path(path), side_path(back))
     again = Journal.open(back, seal=SEAL, clock=clock)
     assert again.restored
     assert again.uuid != first

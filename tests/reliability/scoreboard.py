@@ -244,9 +244,8 @@ SCOREBOARD: tuple[Row, ...] = (
         (
             Part(
                 "journal-damage",
-                "{bits flipped} bits flipped: {refused at the start} found at the start and set"
-                " aside, {mended at the start} mended there, {found by the chain} by the chain,"
-                " {refused when read} when read;"
+                "{bits flipped} bits flipped: {refused at the start} found at the start,"
+                " {found by the chain} by the chain, {refused when read} when read;"
                 " {healed} fell on what is proven against the practice anew, {harmless} on nothing",
             ),
         ),

@@ -17,9 +17,8 @@ from typing import Any
 from unittest.mock import patch
 
 from agent.errors import AgentError
-from agent.journal import database, journal, meta, schema
+from agent.journal import audit, database, journal, meta, schema
 from agent.journal.journal import Journal
-from agent.journal.sides import Sides
 from agent.model.effects import Effect
 from agent.model.status import State, overall
 from agent.support.health import take_snapshot
@@ -109,7 +108,7 @@ class Process:
 
     def __init__(
         self, kernel: Kernel, clock: SimClock, pms: Pms, crm: SimCrm, faults: Faults, vfs: str,
-        wrote: Callable[[Effect], None], sides: Sides,
+        wrote: Callable[[Effect], None], sides: audit.Sides,
     ) -> None:  # fmt: skip
         self.kernel, self.clock, self.crm, self.faults = kernel, clock, crm, faults
         self.journal = Journal.open(PATH, seal=PlainSeal(), clock=clock, vfs=vfs, sides=sides)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-from agent.journal.sides import SideAnchor
+from agent.journal.audit import SideAnchor
 from tests.support.faultfs import TEMPORARY, Fault, FaultDisk, _File, _Write
 
 PAGE = 4096
@@ -109,20 +109,13 @@ def flip_in_the_mirror(db: apsw.Connection, share: float) -> None:
 
 
 class SimSides:
-    """``agent.journal.sides.Sides``: beside the journal, files of their own."""
+    """``agent.journal.audit.Sides``: the anchor beside the journal, a file of its own."""
 
     def __init__(self) -> None:
         self.anchor: SideAnchor | None = None
-        self.is_doubted = False
 
     def read(self) -> SideAnchor | None:
         return self.anchor
 
     def write(self, anchor: SideAnchor) -> None:
         self.anchor = anchor
-
-    def doubt(self) -> None:
-        self.is_doubted = True
-
-    def trust(self) -> None:
-        self.is_doubted = False

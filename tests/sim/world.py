@@ -267,7 +267,6 @@ class World:
         """The journal's file was damaged, and is out of the way: the next start makes a new one."""
         self.kernel.trace("journal set aside")
         self.is_flipped = False
-        self.sides.trust()
         self.disk.replace({str(PATH): empty_journal()})
         self.journal_forgets()
 
