@@ -23,7 +23,7 @@ from agent.journal.rows import ParkClass, Tier
 from agent.journal.snapshot import verify_file
 from tests.journal.conftest import PATIENT, SEAL, content, outgoing, seen, upsert
 from tests.journal.oracle import query, structure_findings
-from tests.journal.pulling import command, intend
+from tests.journal.pulling import command
 from tests.support.clock import START, HandClock
 
 HOLDER = """
@@ -225,15 +225,12 @@ def _flip(path: Path, at: int, bit: int) -> None:
     path.write_bytes(raw)
 
 
-def _hide_an_open_effect(path: Path) -> None:
-    """The key of the only entry of the index by which the next start finds what it left open."""
-    at = _page_of(path, "effect_open")
+def _first_cell(path: Path, index: str) -> int:
+    """Where the first entry of an index's first page begins, with its size."""
+    at = _page_of(path, index)
     raw = path.read_bytes()
     assert raw[at] == 0x0A  # a leaf
-    assert int.from_bytes(raw[at + 3 : at + 5]) == 1
-    cell = at + int.from_bytes(raw[at + 8 : at + 10])
-    size = raw[cell]
-    _flip(path, cell + size, 0)  # the last byte of its last column
+    return at + int.from_bytes(raw[at + 8 : at + 10])
 
 
 def checks(path: Path) -> list[str]:
@@ -244,15 +241,18 @@ def checks(path: Path) -> list[str]:
     return found
 
 
-def test_an_index_that_hides_what_a_start_must_find_is_noticed(
+def test_an_index_that_hides_a_command_from_its_name_is_noticed(
     opened: Callable[[], Journal], path: Path
 ) -> None:
+    """It would be taken for a new one when the CRM sends it again."""
     journal = opened()
     with journal.turn() as turn:
-        turn.receive(command("c"), START)
-    intend(journal, b"e", command_id="c")
+        turn.receive(command("b"), START)
     journal.close()
-    _hide_an_open_effect(path)
+    _flip(path, path.read_bytes().index(b"b", _first_cell(path, "sqlite_autoindex_command_1")), 0)
+    db = sqlite3.connect(path)
+    assert not db.execute("SELECT 1 FROM command WHERE id = 'b'").fetchall()
+    db.close()
     quick, whole = checks(path)
     assert quick == "ok"
     assert whole != "ok"
@@ -298,10 +298,8 @@ def test_what_is_damaged_takes_no_sound_copys_place(
     journal = opened()
     kept = [journal.backup(copies) for _ in range(3)]
     journal._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    at = _page_of(path, "sqlite_autoindex_stream_1")
-    raw = path.read_bytes()
-    cell = at + int.from_bytes(raw[at + 8 : at + 10])
-    _flip(path, cell + raw[cell], 0)
+    cell = _first_cell(path, "sqlite_autoindex_stream_1")
+    _flip(path, cell + path.read_bytes()[cell], 0)
     with pytest.raises(JournalDamaged):
         journal.backup(copies)
     assert sorted(copies.iterdir()) == sorted(kept)
