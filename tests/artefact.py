@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,10 @@ import msgspec
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "tests" / "artefacts"
 _NOT_CODE = ":!tests/artefacts"
+_RUN = (
+    "agent", "drivers", "assets", "requirements.lock", "tests",
+    _NOT_CODE, ":!assets/help", ":(exclude,glob)tests/**/test_*.py",
+)  # fmt: skip
 
 
 class Figure(NamedTuple):
@@ -103,15 +107,23 @@ def _plain(made: Artefact) -> dict[str, Any]:
 
 def commit() -> str:
     """Short hash of what is checked out; with "+" behind it where files differ from it."""
+    return _marked(_git("rev-parse", "--short=9", "HEAD"), (".", _NOT_CODE))
 
-    def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", *words], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", _NOT_CODE)
-    return (git("rev-parse", "--short=9", "HEAD") or "unknown") + ("+" if changed else "")
+def code() -> str:
+    """As ``commit``, of the last one that changed what a lane of many hours runs: what it found
+    stays true when a text, a test of its own or a figure is committed meanwhile."""
+    return _marked(_git("log", "-1", "--abbrev=9", "--format=%h", "--", *_RUN), _RUN)
+
+
+def _marked(name: str, paths: Sequence[str]) -> str:
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *paths)
+    return (name or "unknown") + ("+" if changed else "")
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def _machine() -> str:

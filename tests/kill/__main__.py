@@ -6,7 +6,7 @@ which order and how long is waited; what the machine is doing at that instant is
 
 The kills are shared by the engines and cut into parts of at most 50, one seed each, run side by
 side. ``--long`` keeps each part's outcome, by the commit that ran, and goes on where it stopped.
-``--keep`` writes nothing unless every part of the run is there and the checkout is still that
+``--keep`` writes nothing unless every part of the run is there and the code is still that of that
 commit; its time is that of all parts added up.
 """
 
@@ -24,7 +24,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from tests.artefact import commit, keep
+from tests.artefact import code, keep
 from tests.bench.rig import tell
 from tests.kill.lane import Outcome
 from tests.kill.parts import Part, figures, kept_parts, plan, side_by_side, summary
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     kills = asked.kills or (LONG if asked.long else USUAL)
     engines = list(ENGINES) if asked.engine == "all" else [asked.engine]
     parts = plan(kills, asked.seed, engines, asked.patients)
-    ran, began = commit(), time.monotonic()
+    ran, began = code(), time.monotonic()
     until = began + asked.minutes * 60 if asked.minutes else inf
     if asked.long:
         outcomes = _in_sittings(parts, asked.into or cache_folder("kill"), ran, asked.jobs, until)
@@ -104,8 +104,8 @@ def _telling(outcomes: Iterable[Outcome], kills: int, done: int = 0) -> Iterable
 
 
 def _keep(asked: argparse.Namespace, kills: int, outcomes: Sequence[Outcome], ran: str) -> None:
-    if commit() != ran:
-        print(f"not kept: the checkout was {ran} when this began and is {commit()} now")
+    if code() != ran:
+        print(f"not kept: the checkout was {ran} when this began and is {code()} now")
         return
     words = [f"--kills {kills}", f"--seed {asked.seed}", f"--engine {asked.engine}"]
     words += ["--long"] * asked.long + [f"--patients {asked.patients}"] * (asked.patients != 120)

@@ -69,7 +69,7 @@ def no_servers(monkeypatch: pytest.MonkeyPatch) -> list[Part]:
         return [made(part) for part in ran]
 
     monkeypatch.setattr(command, "side_by_side", run)
-    monkeypatch.setattr(command, "commit", lambda: "abc")
+    monkeypatch.setattr(command, "code", lambda: "abc")
     return ran
 
 
@@ -95,7 +95,7 @@ def test_nothing_is_kept_of_a_checkout_that_moved_on(
     no_servers: list[Part], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commits = iter(["abc", "abd", "abd"])
-    monkeypatch.setattr(command, "commit", lambda: next(commits))
+    monkeypatch.setattr(command, "code", lambda: next(commits))
     monkeypatch.setattr(command, "keep", lambda *_, **__: pytest.fail("kept"))
     assert command.main(["--keep"]) == 0
     assert "not kept: the checkout was abc when this began" in capsys.readouterr().out

@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     if asked.nightly:
         return nightly.nightly(
             asked.first, asked.seeds or nightly.SEEDS, jobs=asked.jobs, minutes=asked.minutes,
-            keep=asked.keep, folder=asked.into or cache_folder("sim"), commit=artefact.commit(),
+            keep=asked.keep, folder=asked.into or cache_folder("sim"), commit=artefact.code(),
         )  # fmt: skip
     return _range(asked)
 
