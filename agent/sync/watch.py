@@ -38,8 +38,10 @@ GAP_YOUNG_S = 60.0  # a hole below the highest key may still be filled by a slow
 MAX_GAPS = 500
 TINY_ROWS = 100
 UNINDEXED_ROWS = 50_000  # an unindexed lane on a larger table is left to hints and sweep
-SCAN_LIMIT_S = 0.08  # so is one whose scan took longer than this
-SLOW_SCANS = 2  # so many times
+SCAN_LIMIT_S = 0.08  # a lane whose scans took longer than this
+SLOW_SCANS = 2  # so many times in a row
+SCAN_REST_S = 30.0  # rests so long, twice as long each time: a backup at noon passes
+SCAN_REST_MOST_S = 900.0
 CALM_AFTER_S = 10.0  # nothing moved for so long: looking less often is not noticed
 GATE_DUTY = 0.04  # share of the time the change gate may use
 SCAN_DUTY = 0.08  # share all unindexed lanes may use together
@@ -85,7 +87,8 @@ class LaneState:
     recent: dict[int, Read] = field(default_factory=dict)  # by row
     next_wide_mono: float = 0.0
     looked_mono: float = 0.0
-    slow_scans: int = 0
+    slow_scans: int = 0  # in a row
+    rests_until_mono: float = 0.0
     span_mono: float = 0.0
 
 
@@ -326,12 +329,12 @@ class Watch:
         return [
             lane
             for lane in self._facts.streams[stream].lanes
-            if lane.indexed or (lane.rows <= UNINDEXED_ROWS and not self._is_slow(stream, lane))
+            if lane.indexed or (lane.rows <= UNINDEXED_ROWS and not self._rests(stream, lane))
         ]
 
-    def _is_slow(self, stream: Stream, lane: LaneFacts) -> bool:
+    def _rests(self, stream: Stream, lane: LaneFacts) -> bool:
         state = self._lanes.get((stream, lane.name))
-        return state is not None and state.slow_scans >= SLOW_SCANS
+        return state is not None and state.rests_until_mono > self._clock.mono()
 
     def _lanes_to_look_at(self, streams: Iterable[Stream]) -> list[tuple[Stream, LaneFacts]]:
         """Lanes whose own table moved or whose overlap is due: indexed first, then the scans, those
@@ -372,13 +375,19 @@ class Watch:
             after = (hits[-1].stamp, hits[-1].row)
         state.looked_mono = now
         if not lane.indexed:
-            took_s = self._clock.mono() - now
-            self._scan_credit_s -= took_s
-            state.slow_scans += took_s > SCAN_LIMIT_S
-            if state.slow_scans == SLOW_SCANS:
-                log.info("watch.lane_too_slow", stream=stream.value, table=lane.table)
+            self._scanned(stream, lane, self._clock.mono() - now)
         low = next_low(server.now, server.oldest_open)
         return Found(stream, lane.name, state, news, low, server, wide)
+
+    def _scanned(self, stream: Stream, lane: LaneFacts, took_s: float) -> None:
+        """A scan that takes long rests: what it would have seen waits where it was."""
+        state = self._lanes[stream, lane.name]
+        self._scan_credit_s -= took_s
+        state.slow_scans = state.slow_scans + 1 if took_s > SCAN_LIMIT_S else 0
+        if state.slow_scans >= SLOW_SCANS:
+            rest_s = min(SCAN_REST_S * 2 ** (state.slow_scans - SLOW_SCANS), SCAN_REST_MOST_S)
+            state.rests_until_mono = self._clock.mono() + rest_s
+            log.info("watch.lane_rests", stream=stream.value, table=lane.table, seconds=rest_s)
 
     def _start_key_tail(self, reader: PmsReader, stream: Stream, turn: Turn) -> None:
         if self._facts.random_keys or not self._facts.streams[stream].tailed:

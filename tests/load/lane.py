@@ -22,7 +22,7 @@ from agent.sandbox.compare import Report, compare
 from agent.sandbox.practice.create import PracticePlan
 from agent.sandbox.practice.life import Life
 from tests.bench.rig import DATABASE, ZONE, Rig, percentile, tell
-from tests.e2e.two_sided import IMPATIENT, TRACED
+from tests.e2e.two_sided import TRACED
 from tests.kill.machine import Clock
 
 DAY_S = 86_400
@@ -30,7 +30,13 @@ ROUNDS = re.compile(
     r'^bridgework_lane_rounds_total\{.*result="(\w+)".*\} ([\d.e+]+)$', re.MULTILINE
 )
 DRAIN_S = 1800.0
-NOT_HERE = frozenset({"pms.writer"})
+SETTINGS = {  # what no rung above it sees, the sweep must find before the comparer gives up
+    "sync.sweep_warm_s": "600",
+    "sync.sweep_cold_s": "600",
+    "sync.load_duty": "1.0",
+    "sync.brake_rows": "100000",
+    "sync.change_brake_share": "1.0",
+}
 
 
 def plan(patients: int, rows: int) -> PracticePlan:
@@ -53,9 +59,8 @@ class LoadRig(Rig):
         return {**super()._environment(), **self.clock.environment}
 
     def ready(self) -> None:
-        settings = {name: value for name, value in IMPATIENT.items() if name not in NOT_HERE}
         self.load()
-        self.configure(settings)
+        self.configure(SETTINGS)
         self.start_agent()
         self.wait_loaded(600)
 

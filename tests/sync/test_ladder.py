@@ -87,6 +87,43 @@ def test_a_stamped_update_is_seen_by_one_tick(office: Office, open_site: Open) -
     site.agree()
 
 
+def test_a_lane_that_was_slow_for_a_while_sees_again(office: Office, open_site: Open) -> None:
+    """A backup at noon: each scan takes long. What changed meanwhile is seen right after."""
+    site = open_site(RECALL)
+    site.load()
+    (lane,) = site.session.facts.streams[RECALL].lanes
+    assert not lane.indexed
+    scans = 0
+
+    def slow(called: str, _: object) -> None:
+        nonlocal scans
+        if called == "keys_since":
+            scans += 1
+            site.clock.advance(watch.SCAN_LIMIT_S * 2)
+
+    def looks(seconds: float) -> int:
+        before = scans
+        end = site.clock.mono() + seconds
+        while site.clock.mono() < end:
+            site.tick()
+            site.clock.advance(5.0)
+        return scans - before
+
+    site.reader.before = slow
+    assert looks(watch.SCAN_REST_S) == watch.SLOW_SCANS
+    assert looks(600.0) < 6
+    site.reader.before = None
+    number = office.lowest("recall", "RecallNum")
+    assert office.run(f"UPDATE recall SET Note='after lunch' WHERE RecallNum={number}") == 1
+    for _ in range(int(watch.SCAN_REST_MOST_S / 5.0) + 2):
+        site.clock.advance(5.0)
+        if site.tick():
+            break
+    site.agree()
+    site.reader.before = slow
+    assert looks(watch.SCAN_REST_S) == watch.SLOW_SCANS  # begins with the shortest rest again
+
+
 def test_what_one_tick_finds_is_one_turn(office: Office, open_site: Open) -> None:
     site = open_site(APPOINTMENT, RECALL, gates=True)
     site.load()
