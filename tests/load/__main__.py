@@ -69,6 +69,7 @@ def figures(found: dict[str, Any]) -> dict[str, Figure]:
             "edits a second": Figure(part["edits_per_s"], "edits/s"),
             "records compared": Figure(part["compared"]),
             "most waiting": Figure(part["most_pending"]),
+            "nothing waited after": Figure(part["sent_s"], "s"),
             "drained after": Figure(part["drained_s"], "s"),
             "agent CPU": Figure(round(part["agent_cpu"] * 100, 1), "% of a core"),
             "memory p50": Figure(part["rss_p50_mb"], "MB"),
@@ -86,6 +87,7 @@ def figures(found: dict[str, Any]) -> dict[str, Figure]:
         made |= {
             "offline": Figure(part["days"], "days by the agent's clock"),
             "offline edits": Figure(part["edits"]),
+            "offline, nothing waited after": Figure(part["sent_s"], "s"),
             "offline drained after": Figure(part["drained_s"], "s"),
             "differences after offline": Figure(int(not part["agrees"])),
         }

@@ -24,6 +24,7 @@ from agent.sandbox.practice.life import Life
 from tests.bench.rig import DATABASE, ZONE, Rig, percentile, tell
 from tests.e2e.two_sided import TRACED
 from tests.kill.machine import Clock
+from tests.support.until import until
 
 DAY_S = 86_400
 ROUNDS = re.compile(
@@ -136,7 +137,7 @@ def steady(rig: LoadRig, *, rate: float, minutes: float, desks: int = 2) -> dict
             time.sleep(1)
             most_pending = max(most_pending, rig.pending())
         took = time.monotonic() - began
-    drained, verdict = drain(rig)
+    drained = drain(rig)
     rounds, failed = rig.rounds()
     return {
         "rounds": rounds,
@@ -145,9 +146,7 @@ def steady(rig: LoadRig, *, rate: float, minutes: float, desks: int = 2) -> dict
         "edits": sum(counts),
         "edits_per_s": round(sum(counts) / took, 1),
         "most_pending": most_pending,
-        "drained_s": round(drained, 1),
-        "agrees": verdict.agrees,
-        "compared": verdict.total,
+        **drained.told(),
         "agent_cpu": round(cost[0].cpu, 3),
         "rss_mb": [round(mb, 1) for mb in memory.mb],
         "rss_p50_mb": round(percentile(memory.mb, 0.5), 1),
@@ -171,23 +170,40 @@ def offline(rig: LoadRig, *, days: int, edits_a_day: int) -> dict[str, Any]:
             time.sleep(1.1)  # the library looks at its file once a second
         edited_s = time.monotonic() - began
         rig.crm_up()
-        drained, verdict = drain(rig)
+        drained = drain(rig)
     return {
         "days": days,
         "by_the_agents_clock": rig.clock.is_here,
         "edits": done,
         "edited_s": round(edited_s, 1),
-        "drained_s": round(drained, 1),
-        "agrees": verdict.agrees,
-        "compared": verdict.total,
+        **drained.told(),
         "rss_most_mb": round(max(memory.mb), 1),
     }
 
 
-def drain(rig: LoadRig) -> tuple[float, Report]:
-    """Seconds until the last effect the CRM took, and the verdict of the comparer, who looks until
-    both sides are equal (a look takes longer than the draining, often)."""
+@dataclass(frozen=True)
+class Drained:
+    """Seconds until nothing waited any more, until the last effect the CRM took (what vanished
+    without a trace waits for its second look), and the verdict of the comparer."""
+
+    sent_s: float
+    last_s: float
+    verdict: Report
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "sent_s": round(self.sent_s, 1),
+            "drained_s": round(self.last_s, 1),
+            "agrees": self.verdict.agrees,
+            "compared": self.verdict.total,
+        }
+
+
+def drain(rig: LoadRig) -> Drained:
+    """The comparer looks until both sides are equal; often that takes longer than the draining."""
     began = time.time()
+    until(lambda: rig.pending() == 0, DRAIN_S, every_s=0.2)
+    sent_s = time.time() - began
     while True:
         verdict = rig.verdict()
         if verdict.agrees or time.time() - began > DRAIN_S:
@@ -195,6 +211,9 @@ def drain(rig: LoadRig) -> tuple[float, Report]:
         time.sleep(0.2)
     with rig.crm() as crm:
         last_us = crm.execute("SELECT coalesce(max(at_us), 0) FROM effects").fetchone()[0]
-    drained = max(last_us / 1e6 - began, 0.0)
-    tell(f"drained after {drained:.1f} s; {'equal' if verdict.agrees else verdict.table()}")
-    return drained, verdict
+    drained = Drained(sent_s, max(last_us / 1e6 - began, 0.0), verdict)
+    tell(
+        f"nothing waits after {drained.sent_s:.1f} s, last effect after {drained.last_s:.1f} s;"
+        f" {'equal' if verdict.agrees else verdict.table()}"
+    )
+    return drained

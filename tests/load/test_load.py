@@ -6,10 +6,10 @@ from tests.load.__main__ import figures
 from tests.load.lane import ROUNDS, Memory, plan
 
 STEADY = (
-    "minutes", "edits_per_s", "compared", "most_pending", "drained_s", "agent_cpu", "rss_p50_mb",
-    "rss_most_mb", "rss_growth", "agrees", "rounds", "rounds_failed",
+    "minutes", "edits_per_s", "compared", "most_pending", "sent_s", "drained_s", "agent_cpu",
+    "rss_p50_mb", "rss_most_mb", "rss_growth", "agrees", "rounds", "rounds_failed",
 )  # fmt: skip
-OFFLINE = {"days": 30, "edits": 6000, "drained_s": 4.0, "agrees": False}
+OFFLINE = {"days": 30, "edits": 6000, "sent_s": 3.0, "drained_s": 4.0, "agrees": False}
 
 
 def test_flat_memory_is_flat_and_the_first_third_may_warm_up() -> None:
