@@ -216,7 +216,9 @@ class Engine:
             did += self._retry_parked(reader, session)
             did += session.key_sets.visit(reader, self.brakes.on)
             did += self._sweep_due(reader, session)
-            if not self._journal.batches_waiting() and self.dispatcher.line.ok_mono is not None:
+            # That nothing was ever sent is no reason: a quiet night after a restart is proven, too.
+            line = self.dispatcher.line
+            if not (self._journal.batches_waiting() or line.error or line.auth_lost):
                 self.proving.visit(reader, session)
             return 0.0 if did else IDLE_S
 

@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 LOOKS = 3  # at a stream of which something is on its way, before it counts as not equal now
 LOOK_AGAIN_S = 0.3
 FULL_AGAIN_S = 300.0  # after a night's comparison that did not prove everything
+CRM_AGAIN_S = 15.0  # after one the CRM did not answer
 
 Mend = Callable[[Session, Comparison], int]
 
@@ -72,15 +73,26 @@ class Proving:
         self._lock = threading.Lock()
         self._due: dict[Stream, float] = {}  # mono; absent: never compared since the start
         self._full_tried: float | None = None
+        self._not_before = -CRM_AGAIN_S  # mono
 
     def soon(self) -> None:
         """Compare everything at the next occasion, whenever that was done last."""
         self._due.clear()
 
     def visit(self, reader: PmsReader, session: Session) -> None:
-        """One round of the bulk lane: the full proof if its time has come, else what is due.
+        """One round of the bulk lane: the full proof if its time has come, else what is due. A CRM
+        that does not answer holds up nothing else of the lane: it is asked again later.
 
-        Raises Crm and Pms errors; what was found so far is kept."""
+        Raises Pms errors; what was found so far is kept."""
+        if self._clock.mono() < self._not_before:
+            return
+        try:
+            self._visit(reader, session)
+        except CrmError as error:
+            self._not_before = self._clock.mono() + CRM_AGAIN_S
+            log.info("proving.unanswered", code=error.code)
+
+    def _visit(self, reader: PmsReader, session: Session) -> None:
         if self._is_full_due(session):
             self._full_tried = self._clock.mono()
             self.audit(session, Basis.CONTENT, self.mender(reader))

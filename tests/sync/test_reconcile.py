@@ -11,25 +11,31 @@ import pytest
 
 from agent.cli.stage import Stage
 from agent.config import load_settings
+from agent.errors import CrmUnavailable
 from agent.model.proof import Basis
 from agent.model.streams import Stream
 from agent.model.writing import BucketDigest, Change, Verb
 from agent.runtime.host import Host, build
+from agent.sync.proving import Proving
 from agent.sync.reconcile import Comparison, compare, differing_buckets, native_key
 from tests.support.until import until
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    with Stage(tmp_path, patients=40) as stage:
-        settings = load_settings((), home=stage.paths.home)
-        made = build(settings, stage.paths)
-        # The agent's own rounds would heal what a test has damaged before it looks.
-        made.engine.proving.visit = lambda *_: None  # type: ignore[method-assign]
-        made.start()
-        until(lambda: made.report().snapshot.load is None and not made.journal.batches_waiting())
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with Stage(tmp_path, patients=40) as made:
         yield made
-        made.stop()
+
+
+@pytest.fixture
+def host(stage: Stage) -> Iterator[Host]:
+    made = build(load_settings((), home=stage.paths.home), stage.paths)
+    # The agent's own rounds would heal what a test has damaged before it looks.
+    made.engine.proving.visit = lambda *_: None  # type: ignore[method-assign]
+    made.start()
+    until(lambda: made.report().snapshot.load is None and not made.journal.batches_waiting())
+    yield made
+    made.stop()
 
 
 def tell_crm(host: Host, *changes: Change) -> None:
@@ -62,6 +68,36 @@ def test_small_differences_are_healed_in_both_directions(host: Host) -> None:
     until(lambda: not host.journal.batches_waiting())
     assert compare(host.journal, host.crm, Stream.RECALL).is_equal
     assert host.engine.compare_now() == 0
+
+
+def test_a_quiet_office_is_proven_after_a_restart(host: Host, stage: Stage) -> None:
+    """Nobody types, nothing is sent: that the CRM is behind shows all the same."""
+    tell_crm(host, change(host, 3, Verb.DELETE))
+    host.stop()
+    again = build(load_settings((), home=stage.paths.home), stage.paths)
+    again.start()
+    try:
+        until(lambda: compare(again.journal, again.crm, Stream.RECALL).is_equal)
+    finally:
+        again.stop()
+
+
+def test_a_crm_that_does_not_answer_holds_up_no_sweep(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def unanswered(stream: Stream, basis: Basis) -> list[BucketDigest]:
+        asked.append(stream)
+        raise CrmUnavailable
+
+    monkeypatch.setattr(host.crm, "digests", unanswered)
+    session = host.engine.session
+    assert session is not None
+    with closing(host.source.open()) as reader:
+        for _ in range(3):
+            Proving.visit(host.engine.proving, reader, session)
+    assert len(asked) == 1
 
 
 def test_a_record_that_nothing_carries_is_found(host: Host) -> None:
