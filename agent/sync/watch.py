@@ -20,6 +20,7 @@ from agent.model.reading import Hint, Key, LaneFacts, Page, ServerClock, SourceF
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader
 from agent.sync.capture import Capture, PageRead
+from agent.sync.pace import Backoff
 from agent.sync.polling import Polls
 from agent.sync.streammap import StreamMap
 
@@ -79,6 +80,10 @@ class Found:
     wide: bool
 
 
+def _scan_rest() -> Backoff:
+    return Backoff(lambda: 1.0, first_s=SCAN_REST_S, cap_s=SCAN_REST_MOST_S)
+
+
 @dataclass(slots=True)
 class LaneState:
     """One timestamp lane. ``low``: every stamp before it has been seen (server clock)."""
@@ -88,6 +93,7 @@ class LaneState:
     next_wide_mono: float = 0.0
     looked_mono: float = 0.0
     slow_scans: int = 0  # in a row
+    rest: Backoff = field(default_factory=_scan_rest)
     rests_until_mono: float = 0.0
     span_mono: float = 0.0
 
@@ -383,9 +389,13 @@ class Watch:
         """A scan that takes long rests: what it would have seen waits where it was."""
         state = self._lanes[stream, lane.name]
         self._scan_credit_s -= took_s
-        state.slow_scans = state.slow_scans + 1 if took_s > SCAN_LIMIT_S else 0
+        if took_s <= SCAN_LIMIT_S:
+            state.slow_scans = 0
+            state.rest.succeeded()
+            return
+        state.slow_scans += 1
         if state.slow_scans >= SLOW_SCANS:
-            rest_s = min(SCAN_REST_S * 2 ** (state.slow_scans - SLOW_SCANS), SCAN_REST_MOST_S)
+            rest_s = state.rest.failed()
             state.rests_until_mono = self._clock.mono() + rest_s
             log.info("watch.lane_rests", stream=stream.value, table=lane.table, seconds=rest_s)
 

@@ -124,6 +124,17 @@ def test_a_lane_that_was_slow_for_a_while_sees_again(office: Office, open_site: 
     assert looks(watch.SCAN_REST_S) == watch.SLOW_SCANS  # begins with the shortest rest again
 
 
+def test_a_lane_may_be_slow_for_months(office: Office, open_site: Open) -> None:
+    site = open_site(RECALL)
+    site.load()
+    live = site.session.watch
+    (lane,) = site.session.facts.streams[RECALL].lanes
+    for _ in range(5_000):
+        live._scanned(RECALL, lane, watch.SCAN_LIMIT_S * 2)
+    rests_s = live._lanes[RECALL, lane.name].rests_until_mono - site.clock.mono()
+    assert rests_s == watch.SCAN_REST_MOST_S
+
+
 def test_what_one_tick_finds_is_one_turn(office: Office, open_site: Open) -> None:
     site = open_site(APPOINTMENT, RECALL, gates=True)
     site.load()
