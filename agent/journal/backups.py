@@ -52,10 +52,10 @@ def _write(source: apsw.Connection, draft: Path) -> None:
                 work.step()
         # Out of WAL mode: the copy is one file, complete by itself.
         copied.pragma("journal_mode", "delete")
-        found = [row[0] for row in copied.execute("PRAGMA integrity_check(1)")]
+        is_whole = database.is_whole(copied)
     finally:
         copied.close(True)
-    if found != ["ok"]:
+    if not is_whole:
         raise JournalError("journal.backup_failed")
     with draft.open("rb+") as stream:
         os.fsync(stream.fileno())

@@ -80,6 +80,9 @@ def translated(on_damage: Callable[[], None] = lambda: None) -> Iterator[None]:
         if isinstance(ours, JournalDamaged):
             on_damage()
         raise ours from error
+    except JournalDamaged:  # found by a check of ours
+        on_damage()
+        raise
 
 
 def translate(error: apsw.Error) -> AgentError:

@@ -294,13 +294,14 @@ class Journal(Reads):
         """A verified copy (integrity-checked after writing), oldest beyond ``keep`` dropped.
 
         Waits for no writer and makes none wait. DiskFull leaves the older copies alone, and so does
-        JournalDamaged: what is copied is looked at first.
+        JournalDamaged: a copy that is not whole may be the fault of what was copied.
         """
         with self._read() as db:
-            if not database.is_whole(db):
-                self._doubt()
-                raise JournalDamaged
-            made = backups.copy(db, folder, self.path.stem, self._clock.now())
+            try:
+                made = backups.copy(db, folder, self.path.stem, self._clock.now())
+            except JournalError:
+                database.check(db)
+                raise
         backups.drop_oldest(folder, self.path.stem, keep)
         self.note_beside()
         return made

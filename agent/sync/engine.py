@@ -217,8 +217,7 @@ class Engine:
             did += session.key_sets.visit(reader, self.brakes.on)
             did += self._sweep_due(reader, session)
             # That nothing was ever sent is no reason: a quiet night after a restart is proven, too.
-            line = self.dispatcher.line
-            if not (self._journal.batches_waiting() or line.error or line.auth_lost):
+            if not self._journal.batches_waiting() and self.dispatcher.line.error is None:
                 self.proving.visit(reader, session)
             return 0.0 if did else IDLE_S
 

@@ -73,7 +73,7 @@ class Proving:
         self._lock = threading.Lock()
         self._due: dict[Stream, float] = {}  # mono; absent: never compared since the start
         self._full_tried: float | None = None
-        self._not_before = -CRM_AGAIN_S  # mono
+        self._not_before = 0.0  # mono
 
     def soon(self) -> None:
         """Compare everything at the next occasion, whenever that was done last."""

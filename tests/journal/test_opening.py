@@ -25,6 +25,7 @@ from tests.journal.conftest import PATIENT, SEAL, content, outgoing, seen, upser
 from tests.journal.oracle import query, structure_findings
 from tests.journal.pulling import command
 from tests.support.clock import START, HandClock
+from tests.support.pages import behead, flip, page_of
 
 HOLDER = """
 import sys
@@ -211,25 +212,9 @@ def test_a_damaged_file_is_set_aside_not_deleted(
     assert fresh.held_range(PATIENT, None, None) == {}
 
 
-def _page_of(path: Path, index: str) -> int:
-    """Where in the file the first page of an index begins."""
-    db = sqlite3.connect(path)
-    [(page,)] = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (index,))
-    db.close()
-    return int(page - 1) * 4096
-
-
-def _flip(path: Path, at: int, bit: int) -> None:
-    raw = bytearray(path.read_bytes())
-    raw[at] ^= 1 << bit
-    path.write_bytes(raw)
-
-
 def _first_cell(path: Path, index: str) -> int:
     """Where the first entry of an index's first page begins, with its size."""
-    at = _page_of(path, index)
-    raw = path.read_bytes()
-    assert raw[at] == 0x0A  # a leaf
+    at, raw = page_of(path, index), path.read_bytes()
     return at + int.from_bytes(raw[at + 8 : at + 10])
 
 
@@ -249,7 +234,7 @@ def test_an_index_that_hides_a_command_from_its_name_is_noticed(
     with journal.turn() as turn:
         turn.receive(command("b"), START)
     journal.close()
-    _flip(path, path.read_bytes().index(b"b", _first_cell(path, "sqlite_autoindex_command_1")), 0)
+    flip(path, path.read_bytes().index(b"b", _first_cell(path, "sqlite_autoindex_command_1")), 0)
     db = sqlite3.connect(path)
     assert not db.execute("SELECT 1 FROM command WHERE id = 'b'").fetchall()
     db.close()
@@ -265,7 +250,7 @@ def test_an_empty_index_without_a_page_to_go_to_is_set_aside(
     opened: Callable[[], Journal], path: Path
 ) -> None:
     opened().close()
-    _flip(path, _page_of(path, "park_due"), 3)  # a leaf becomes a head
+    behead(path, "park_due")
     assert checks(path) == ["ok", "ok"]
     with pytest.raises(JournalDamaged):
         opened()
@@ -278,7 +263,7 @@ def test_damage_met_at_work_is_remembered_until_a_start(
 ) -> None:
     opened().close()
     journal = opened()
-    _flip(path, _page_of(path, "park_due"), 3)
+    behead(path, "park_due")
     journal._writer.execute("PRAGMA shrink_memory")
     for _ in range(2):
         with pytest.raises(JournalDamaged), journal.turn() as turn:
@@ -299,7 +284,7 @@ def test_what_is_damaged_takes_no_sound_copys_place(
     kept = [journal.backup(copies) for _ in range(3)]
     journal._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     cell = _first_cell(path, "sqlite_autoindex_stream_1")
-    _flip(path, cell + path.read_bytes()[cell], 0)
+    flip(path, cell + path.read_bytes()[cell], 0)
     with pytest.raises(JournalDamaged):
         journal.backup(copies)
     assert sorted(copies.iterdir()) == sorted(kept)

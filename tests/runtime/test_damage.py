@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -15,21 +14,8 @@ from agent.runtime import runner as module
 from agent.runtime.host import Host
 from agent.runtime.runner import Runner
 from agent.sandbox.practice.life import Life
+from tests.support.pages import behead
 from tests.support.until import until
-
-PAGE = 4096
-
-
-def behead(journal: Path, index: str) -> None:
-    """The first byte of an empty index says it is a head, without a page below."""
-    db = sqlite3.connect(f"file:{journal}?mode=ro", uri=True)
-    [(page,)] = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (index,))
-    db.close()
-    with journal.open("r+b") as file:
-        file.seek((page - 1) * PAGE)
-        assert file.read(1) == b"\x0a"
-        file.seek((page - 1) * PAGE)
-        file.write(b"\x02")
 
 
 def test_a_journal_damaged_at_work_is_made_anew_by_itself(
