@@ -20,7 +20,6 @@ from agent.model.reading import Hint, Key, LaneFacts, Page, ServerClock, SourceF
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader
 from agent.sync.capture import Capture, PageRead
-from agent.sync.pace import Backoff
 from agent.sync.polling import Polls
 from agent.sync.streammap import StreamMap
 
@@ -38,11 +37,11 @@ WIDE_EVERY_S = 60.0  # the overlap is re-read this often, and once at the start
 GAP_YOUNG_S = 60.0  # a hole below the highest key may still be filled by a slower transaction
 MAX_GAPS = 500
 TINY_ROWS = 100
-UNINDEXED_ROWS = 50_000  # an unindexed lane on a larger table is left to hints and sweep
+UNINDEXED_ROWS = 100_000  # an unindexed lane on a larger table is left to hints and sweep
 SCAN_LIMIT_S = 0.08  # a lane whose scans took longer than this
 SLOW_SCANS = 2  # so many times in a row
-SCAN_REST_S = 30.0  # rests so long, twice as long each time: a backup at noon passes
-SCAN_REST_MOST_S = 900.0
+SLOW_DUTY = 0.005  # is looked at for this share of the time
+SCAN_REST_S = (30.0, 900.0)  # least, most between two such looks: a backup at noon passes
 CALM_AFTER_S = 10.0  # nothing moved for so long: looking less often is not noticed
 GATE_DUTY = 0.04  # share of the time the change gate may use
 SCAN_DUTY = 0.08  # share all unindexed lanes may use together
@@ -80,8 +79,10 @@ class Found:
     wide: bool
 
 
-def _scan_rest() -> Backoff:
-    return Backoff(lambda: 1.0, first_s=SCAN_REST_S, cap_s=SCAN_REST_MOST_S)
+def rest_after(took_s: float) -> float:
+    """Seconds until a lane whose scans are slow, the last one by ``took_s``, is looked at again."""
+    least, most = SCAN_REST_S
+    return min(max(took_s / SLOW_DUTY, least), most)
 
 
 @dataclass(slots=True)
@@ -93,7 +94,6 @@ class LaneState:
     next_wide_mono: float = 0.0
     looked_mono: float = 0.0
     slow_scans: int = 0  # in a row
-    rest: Backoff = field(default_factory=_scan_rest)
     rests_until_mono: float = 0.0
     span_mono: float = 0.0
 
@@ -391,13 +391,14 @@ class Watch:
         self._scan_credit_s -= took_s
         if took_s <= SCAN_LIMIT_S:
             state.slow_scans = 0
-            state.rest.succeeded()
             return
         state.slow_scans += 1
         if state.slow_scans >= SLOW_SCANS:
-            rest_s = state.rest.failed()
+            rest_s = rest_after(took_s)
             state.rests_until_mono = self._clock.mono() + rest_s
-            log.info("watch.lane_rests", stream=stream.value, table=lane.table, seconds=rest_s)
+            log.info(
+                "watch.lane_rests", stream=stream.value, table=lane.table, seconds=round(rest_s)
+            )
 
     def _start_key_tail(self, reader: PmsReader, stream: Stream, turn: Turn) -> None:
         if self._facts.random_keys or not self._facts.streams[stream].tailed:

@@ -147,7 +147,8 @@ SCOREBOARD: tuple[Row, ...] = (
                 "load",
                 "{edits a second} for {load held for} beside {records compared} records; memory"
                 " {memory p50}, at most {memory most}, {memory, last third to middle} in the last"
-                " third; drained after {drained after}",
+                " third; nothing waited after {nothing waited after}, last effect after"
+                " {drained after}; {differences after load} differences",
             ),
         ),
     ),
@@ -189,8 +190,10 @@ SCOREBOARD: tuple[Row, ...] = (
         (
             Part(
                 "load",
-                "{offline}, {offline edits} edits, drained after {offline drained after};"
-                " {differences after offline} differences",
+                "{offline}, {offline edits} edits; nothing waited after"
+                " {offline, nothing waited after}, last effect after {offline drained after} (what"
+                " vanishes without a trace waits for a second look); {differences after offline}"
+                " differences",
             ),
         ),
     ),

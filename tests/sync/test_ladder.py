@@ -109,30 +109,42 @@ def test_a_lane_that_was_slow_for_a_while_sees_again(office: Office, open_site: 
             site.clock.advance(5.0)
         return scans - before
 
+    least_s, most_s = watch.SCAN_REST_S
     site.reader.before = slow
-    assert looks(watch.SCAN_REST_S) == watch.SLOW_SCANS
-    assert looks(600.0) < 6
+    assert looks(least_s) == watch.SLOW_SCANS
+    assert 600.0 / most_s < looks(600.0) <= 600.0 / least_s  # once each time, not twice
     site.reader.before = None
     number = office.lowest("recall", "RecallNum")
     assert office.run(f"UPDATE recall SET Note='after lunch' WHERE RecallNum={number}") == 1
-    for _ in range(int(watch.SCAN_REST_MOST_S / 5.0) + 2):
+    for _ in range(int(watch.rest_after(watch.SCAN_LIMIT_S * 2) / 5.0) + 2):
         site.clock.advance(5.0)
         if site.tick():
             break
     site.agree()
     site.reader.before = slow
-    assert looks(watch.SCAN_REST_S) == watch.SLOW_SCANS  # begins with the shortest rest again
+    assert looks(least_s) == watch.SLOW_SCANS  # one slow scan is none again
 
 
-def test_a_lane_may_be_slow_for_months(office: Office, open_site: Open) -> None:
+@pytest.mark.parametrize(("took_s", "rest_s"), [(0.09, 30.0), (0.5, 100.0), (2.0, 400.0), (9, 900)])
+def test_the_slower_a_scan_the_longer_the_lane_rests(took_s: float, rest_s: float) -> None:
+    assert watch.rest_after(took_s) == rest_s
+
+
+def test_a_table_too_large_to_scan_is_left_to_the_sweep(
+    office: Office, open_site: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = open_site(RECALL)
     site.load()
-    live = site.session.watch
-    (lane,) = site.session.facts.streams[RECALL].lanes
-    for _ in range(5_000):
-        live._scanned(RECALL, lane, watch.SCAN_LIMIT_S * 2)
-    rests_s = live._lanes[RECALL, lane.name].rests_until_mono - site.clock.mono()
-    assert rests_s == watch.SCAN_REST_MOST_S
+    rows = site.session.facts.streams[RECALL].lanes[0].rows
+    number = office.lowest("recall", "RecallNum")
+    seen = []
+    for most in (rows - 1, rows):
+        monkeypatch.setattr(watch, "UNINDEXED_ROWS", most)
+        office.run(f"UPDATE recall SET Note='up to {most}' WHERE RecallNum={number}")
+        seen.append(site.tick())
+        site.sweep()
+        site.agree()
+    assert seen == [0, 1]
 
 
 def test_what_one_tick_finds_is_one_turn(office: Office, open_site: Open) -> None:
