@@ -57,6 +57,21 @@ class Paces:
         return self._by_stream.setdefault(stream, self._make())
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """How often something is looked at: no sooner than ``least_s``; later as looks cost more, at
+    ``duty`` of the time, but by ``most_s`` unless that would take more than ``most_duty``."""
+
+    least_s: float
+    most_s: float
+    duty: float
+    most_duty: float
+
+    def rest_s(self, took_s: float) -> float:
+        wanted = min(max(took_s / self.duty, self.least_s), self.most_s)
+        return max(wanted, took_s / self.most_duty)
+
+
 @dataclass(slots=True)
 class Backoff:
     """Full-jitter exponential back-off of a whole destination; ``retry_after_s`` wins.

@@ -20,26 +20,12 @@ from agent.journal.journal import Journal
 from agent.model.reading import Key, SourceFacts, StreamFacts
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader, PollingReader
+from agent.sync.pace import Beat
 
 HELD_AT_ONCE = 2000
 SURE_GONE_S = 5.0  # between the two reads that must not find a vanished record
 
 Hashes = dict[Key, tuple[int, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """How often a window is looked at: no sooner than ``least_s``; later as looks cost more, at
-    ``duty`` of the time, but by ``most_s`` unless that would take more than ``most_duty``."""
-
-    least_s: float
-    most_s: float
-    duty: float
-    most_duty: float
-
-    def rest_s(self, took_s: float) -> float:
-        wanted = min(max(took_s / self.duty, self.least_s), self.most_s)
-        return max(wanted, took_s / self.most_duty)
 
 
 NEAR = Beat(0.4, 2.0, 0.06, 0.25)

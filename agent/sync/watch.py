@@ -20,6 +20,7 @@ from agent.model.reading import Hint, Key, LaneFacts, Page, ServerClock, SourceF
 from agent.model.streams import Stream
 from agent.ports import Clock, PmsReader
 from agent.sync.capture import Capture, PageRead
+from agent.sync.pace import Beat
 from agent.sync.polling import Polls
 from agent.sync.streammap import StreamMap
 
@@ -40,8 +41,7 @@ TINY_ROWS = 100
 UNINDEXED_ROWS = 100_000  # an unindexed lane on a larger table is left to hints and sweep
 SCAN_LIMIT_S = 0.08  # a lane whose scans took longer than this
 SLOW_SCANS = 2  # so many times in a row
-SLOW_DUTY = 0.005  # is looked at for this share of the time
-SCAN_REST_S = (30.0, 900.0)  # least, most between two such looks: a backup at noon passes
+SLOW = Beat(least_s=30.0, most_s=900.0, duty=0.005, most_duty=1.0)  # rests so: a backup passes
 CALM_AFTER_S = 10.0  # nothing moved for so long: looking less often is not noticed
 GATE_DUTY = 0.04  # share of the time the change gate may use
 SCAN_DUTY = 0.08  # share all unindexed lanes may use together
@@ -77,12 +77,6 @@ class Found:
     low: datetime
     server: ServerClock
     wide: bool
-
-
-def rest_after(took_s: float) -> float:
-    """Seconds until a lane whose scans are slow, the last one by ``took_s``, is looked at again."""
-    least, most = SCAN_REST_S
-    return min(max(took_s / SLOW_DUTY, least), most)
 
 
 @dataclass(slots=True)
@@ -389,12 +383,9 @@ class Watch:
         """A scan that takes long rests: what it would have seen waits where it was."""
         state = self._lanes[stream, lane.name]
         self._scan_credit_s -= took_s
-        if took_s <= SCAN_LIMIT_S:
-            state.slow_scans = 0
-            return
-        state.slow_scans += 1
+        state.slow_scans = state.slow_scans + 1 if took_s > SCAN_LIMIT_S else 0
         if state.slow_scans >= SLOW_SCANS:
-            rest_s = rest_after(took_s)
+            rest_s = SLOW.rest_s(took_s)
             state.rests_until_mono = self._clock.mono() + rest_s
             log.info(
                 "watch.lane_rests", stream=stream.value, table=lane.table, seconds=round(rest_s)

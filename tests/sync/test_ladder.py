@@ -109,25 +109,25 @@ def test_a_lane_that_was_slow_for_a_while_sees_again(office: Office, open_site: 
             site.clock.advance(5.0)
         return scans - before
 
-    least_s, most_s = watch.SCAN_REST_S
+    rest_s = watch.SLOW.rest_s(watch.SCAN_LIMIT_S * 2)
     site.reader.before = slow
-    assert looks(least_s) == watch.SLOW_SCANS
-    assert 600.0 / most_s < looks(600.0) <= 600.0 / least_s  # once each time, not twice
+    assert looks(watch.SLOW.least_s) == watch.SLOW_SCANS
+    assert 600.0 / (rest_s + 10.0) <= looks(600.0) <= 600.0 / rest_s  # one scan each, not two
     site.reader.before = None
     number = office.lowest("recall", "RecallNum")
     assert office.run(f"UPDATE recall SET Note='after lunch' WHERE RecallNum={number}") == 1
-    for _ in range(int(watch.rest_after(watch.SCAN_LIMIT_S * 2) / 5.0) + 2):
+    for _ in range(int(rest_s / 5.0) + 2):
         site.clock.advance(5.0)
         if site.tick():
             break
     site.agree()
     site.reader.before = slow
-    assert looks(least_s) == watch.SLOW_SCANS  # one slow scan is none again
+    assert looks(watch.SLOW.least_s) == watch.SLOW_SCANS  # one slow scan is none again
 
 
 @pytest.mark.parametrize(("took_s", "rest_s"), [(0.09, 30.0), (0.5, 100.0), (2.0, 400.0), (9, 900)])
 def test_the_slower_a_scan_the_longer_the_lane_rests(took_s: float, rest_s: float) -> None:
-    assert watch.rest_after(took_s) == rest_s
+    assert watch.SLOW.rest_s(took_s) == rest_s
 
 
 def test_a_table_too_large_to_scan_is_left_to_the_sweep(
