@@ -180,6 +180,18 @@ class PullReads(Reader):
             (self._streams[stream], key, to_micros(since)),
         )
 
+    def is_settled_since(self, number: int, other: int) -> bool:
+        """Whether an effect was settled after the ``other`` one, still open, was intended: by the
+        order of what was done, for clocks can be set. Audit rows since an open intent are kept."""
+        return bool(
+            self._one(
+                "SELECT EXISTS (SELECT 1 FROM audit WHERE act IN ('effect.verified',"
+                " 'effect.failed') AND json_extract(detail, '$.effect') = ?"
+                " AND seq > (SELECT intent_seq FROM effect WHERE number = ?))",
+                (number, other),
+            )
+        )
+
     def effects_since(self, at: datetime) -> list[EffectRow]:
         """Effects planned since the moment, newest first: the order of an undo by time."""
         return self._effects(

@@ -36,9 +36,10 @@ from agent.sync.streammap import Observation, StreamMap
 
 log = structlog.get_logger(__name__)
 
-# A new row that lacks this field was caught between two of the PMS's own statements
-# (CreateNewPatient: INSERT, then hash, then Guarantor); it is looked at again before it leaves.
-_COMPLETE_WHEN = {Stream.PATIENT: b'"guarantor_key":'}
+# A row that lacks this field, where the site has it, was caught between two of the PMS's own
+# statements (CreateNewPatient: INSERT, then hash, then Guarantor); it is looked at again before it
+# leaves.
+_COMPLETE_WHEN = {Stream.PATIENT: "guarantor_key"}
 
 Within = Callable[[Turn], None]
 
@@ -84,11 +85,6 @@ class _Took:
     changed: Sequence[Observation] = ()
     braked: bool = False
     again: bool = False  # deletions the CRM refused before leave once more
-
-
-def _is_still_there(known: Held | None) -> bool:
-    """A key that comes again after its record has gone, or was missed, may be a new record's."""
-    return known is not None and not known.gone and known.missing_since is None
 
 
 class Capture:
@@ -190,7 +186,7 @@ class Capture:
         blank = fresh is not None and self._journal.is_empty(stream, *fresh)
         held = {} if blank else self._journal.held(stream, wanted)
         plan = plan_page(observed, held, read_lsn=read.lsn, force=force)
-        changed = self._settled(stream, plan.changed, held)
+        changed = self._settled(mapped, plan.changed, held)
         gone = self._gone(stream, wanted, keys, bad, held, read.lsn) if asked else []
         deleted = [key for key in gone if key in read.log_says_deleted]
         missing = [key for key in gone if key not in read.log_says_deleted]
@@ -209,6 +205,8 @@ class Capture:
         again = refused_deletions(wanted, there, held) if force else []
         self._send(turn, mapped, changed, [*deleted, *again], urgency, paged=fresh is not None)
         turn.forget_parked(stream, again)
+        if asked and (unknown := [k for k in wanted if k not in there and k not in held]):
+            turn.forget_parked(stream, unknown)  # never read, and gone: nobody waits for it
         if plan.touched:
             turn.touch(stream, plan.touched)
         if missing:
@@ -278,19 +276,23 @@ class Capture:
         return due
 
     def _settled(
-        self, stream: Stream, changed: Sequence[Observation], held: Mapping[Key, Held]
+        self, mapped: StreamMap, changed: Sequence[Observation], held: Mapping[Key, Held]
     ) -> Sequence[Observation]:
-        """Drop new half-built records until two reads ``settle_s`` apart agree."""
+        """Drop half-built records until two reads ``settle_s`` apart agree. Known ones, too: a key
+        may have been given away again, and what the mirror holds be another's. Only what is sent
+        again as it was has been believed before."""
+        stream = mapped.stream
         needed = _COMPLETE_WHEN.get(stream)
-        if needed is None:
+        if needed is None or needed not in mapped.fields:
             return changed
+        mark = f'"{needed}":'.encode()
         now = self._clock.mono()
         ready: list[Observation] = []
         with self._settling_lock:
             for row in changed:
                 place = (stream, row.key)
                 known = held.get(row.key)
-                if needed in row.canon or _is_still_there(known):
+                if mark in row.canon or (known is not None and known.hash == row.hash):
                     self._settling.pop(place, None)
                     ready.append(row)
                     continue

@@ -290,7 +290,7 @@ class Carrying:
             if held is not None and held.outcome is None:
                 placed = self._races.placed_before(command)
                 if placed is not None:
-                    self._races.take_back(command, placed, bench)
+                    self._races.finish(command, placed, bench)
                     return
         self._on_outcome()
 
@@ -312,10 +312,10 @@ class Carrying:
         is_last: bool,
     ) -> Callable[[Proof], Callable[[Turn], None] | None]:
         """What commits with the proof of a step: the link of a new patient, the outcome of the
-        last. A place that another visit holds as well gets no outcome yet: it is taken back."""
+        last. A place that another visit may hold as well gets no outcome yet."""
 
         def settle(proof: Proof) -> Callable[[Turn], None] | None:
-            if takes_place(step.effect) and self._races.is_lost(proof, bench):
+            if takes_place(step.effect) and self._races.may_be_lost(proof, bench):
                 return None
             outcome = None
             if is_last:

@@ -99,8 +99,9 @@ def _visit(
     asked = dict(task.effect.fields)
     if not asked.get("patient_key"):
         asked["patient_key"] = str(_newcomer(journal, siblings, looks, facts))
-    day = looks.day(looks.local_date(moment(asked.get("start"), "start")))
-    on_schedule = {k: r for k, r in day.items() if r.get("status") in ON_SCHEDULE}
+    day = looks.local_date(moment(asked.get("start"), "start"))
+    visits = looks.window(task.effect.stream, day, day).records
+    on_schedule = {k: r for k, r in visits.items() if r.get("status") in ON_SCHEDULE}
     return _the_one(task, asked, _alike(asked, on_schedule, _VISIT), journal)
 
 
@@ -136,11 +137,11 @@ def _lately(task: TaskRow, looks: Looks, facts: SourceFacts) -> dict[Key, dict[s
     if carried is not None and carried.lanes:
         since = task.opened_at - LATELY
         keys = looks.since(stream, carried.lanes[0].name, since, MOST_CANDIDATES)
-        return looks.records(stream, keys)
+        return looks.read(stream, keys)[0]
     newest = looks.newest(stream)
     if facts.random_keys or not isinstance(newest, int):
         return {}
-    return looks.records(stream, looks.above(stream, newest - MOST_CANDIDATES, MOST_CANDIDATES))
+    return looks.read(stream, looks.above(stream, newest - MOST_CANDIDATES, MOST_CANDIDATES))[0]
 
 
 def _alike(

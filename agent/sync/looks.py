@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from agent.model.commands import Reason
-from agent.model.reading import Key, Page
+from agent.model.reading import BadRow, Key, Page
 from agent.model.streams import Stream
 from agent.ports import PmsReader
 from agent.sync.streammap import StreamMap
@@ -52,6 +52,15 @@ class Found:
     fields: dict[str, Any]
     page: Page
     read_lsn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Records of some days. ``blind``: days of which a record cannot be read; what is missing there
+    proves nothing, above all no free place."""
+
+    records: dict[Key, dict[str, Any]]
+    blind: frozenset[date] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +112,25 @@ class Looks:
             raise Unreadable
         return Found(key, records[0], page, read_lsn)
 
-    def records(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
-        """Those that exist and can be read."""
+    def read(
+        self, stream: Stream, keys: Sequence[Key]
+    ) -> tuple[dict[Key, dict[str, Any]], set[Key]]:
+        """Those that exist, and the keys of those that cannot be read."""
         found: dict[Key, dict[str, Any]] = {}
+        unread: set[Key] = set()
         for start in range(0, len(keys), MOST_A_DAY):
             page = self._reader.read_keys(stream, keys[start : start + MOST_A_DAY])
-            found.update(self._keyed(stream, page))
+            records, bad = self._keyed(stream, page)
+            found.update(records)
+            unread.update(row.key for row in bad)
+        return found, unread
+
+    def records(self, stream: Stream, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
+        """Those that exist, for who concludes from what is missing. Raises Unreadable where one
+        cannot be read."""
+        found, unread = self.read(stream, keys)
+        if unread:
+            raise Unreadable
         return found
 
     def all_of(self, stream: Stream, most: int = MOST_A_DAY) -> list[dict[str, Any]]:
@@ -116,24 +138,34 @@ class Looks:
         return self._observe(stream, self._reader.read_range(stream, None, None, most))
 
     def day(self, on: date) -> dict[Key, dict[str, Any]]:
-        """The appointments of one local day."""
-        return self.window(Stream.APPOINTMENT, on, on)
+        """The appointments of one local day. Raises Unreadable where one cannot be read."""
+        seen = self.window(Stream.APPOINTMENT, on, on)
+        if seen.blind:
+            raise Unreadable
+        return seen.records
 
-    def window(self, stream: Stream, first: date, last: date) -> dict[Key, dict[str, Any]]:
+    def window(self, stream: Stream, first: date, last: date) -> Window:
         """Records of local days, both included; none where the site lacks the stream. Raises
         HeldBack: a schedule nobody can read is not an empty one."""
         if stream in self._held:
             raise HeldBack
         if stream not in self._maps:
-            return {}
-        found: dict[Key, dict[str, Any]] = {}
-        at: Key | None = None
-        while keys := self._reader.keys_in_window(stream, first, last, at, MOST_A_DAY):
-            found.update(self.records(stream, keys))
+            return Window({})
+        records, unread = self.read(stream, self._keys_of(stream, first, last))
+        if not unread:
+            return Window(records)
+        days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        blind = (day for day in days if unread.intersection(self._keys_of(stream, day, day)))
+        return Window(records, frozenset(blind))
+
+    def _keys_of(self, stream: Stream, first: date, last: date) -> list[Key]:
+        found: list[Key] = []
+        while True:
+            at = found[-1] if found else None
+            keys = self._reader.keys_in_window(stream, first, last, at, MOST_A_DAY)
+            found += keys
             if len(keys) < MOST_A_DAY:
-                break
-            at = keys[-1]
-        return found
+                return found
 
     def local_date(self, at: datetime) -> date:
         return at.astimezone(self._zone).date()
@@ -175,8 +207,11 @@ class Looks:
         return list(dict.fromkeys(stamped.key for stamped in named))
 
     def _observe(self, stream: Stream, page: Page) -> list[dict[str, Any]]:
-        return [fields for _, fields in self._keyed(stream, page)]
+        return [fields for _, fields in self._keyed(stream, page)[0]]
 
-    def _keyed(self, stream: Stream, page: Page) -> list[tuple[Key, dict[str, Any]]]:
-        observed, _ = self.map_of(stream).observe(page)
-        return [(row.key, msgspec.json.decode(row.canon)) for row in observed]
+    def _keyed(
+        self, stream: Stream, page: Page
+    ) -> tuple[list[tuple[Key, dict[str, Any]]], list[BadRow]]:
+        observed, bad = self.map_of(stream).observe(page)
+        records = [(row.key, msgspec.json.decode(row.canon)) for row in observed]
+        return records, [*page.unreadable, *bad]

@@ -89,7 +89,8 @@ class Places:
         return self._offers(wish, Reason.SLOT_TAKEN, looks, pending)
 
     def lost(self, key: Key, fields: Mapping[str, Any], looks: Looks) -> bool:
-        """After the read-back: whether another appointment holds the place as well."""
+        """After the read-back: whether another appointment holds the place as well. Raises
+        Unreadable where one of that day cannot be read."""
         mine = _visit(fields)
         if mine.start is None:
             return False
@@ -129,9 +130,10 @@ class Places:
     ) -> slots.DayFacts:
         rooms, providers = self._rooms_now(looks)
         held = looks.window(Stream.APPOINTMENT, days[0], days[-1])
-        visits = [_visit({**fields, **instead.get(key, {})}) for key, fields in held.items()]
-        visits += self._claimed(pending, held, looks)
+        visits = [_visit({**f, **instead.get(key, {})}) for key, f in held.records.items()]
+        claimed, claims_blind = self._claimed(pending, held.records, looks)
         blocks = looks.window(Stream.SCHEDULE_BLOCK, days[0], days[-1])
+        blind = held.blind | claims_blind | blocks.blind
         patient = msgspec.convert({"key": "0", **wish.patient}, type=Patient)
         restricted = {str(_request(wish).patient_key)} if patient.is_restricted else set()
         return slots.DayFacts(
@@ -139,8 +141,9 @@ class Places:
             now=self._clock.now(),
             operatories=rooms,
             providers=providers,
-            blocks=[msgspec.convert(b, type=ScheduleBlock) for b in blocks.values()],
-            appointments=visits,
+            blocks=[msgspec.convert(b, type=ScheduleBlock) for b in blocks.records.values()],
+            appointments=visits + claimed,
+            blind_days=frozenset(day.isoformat() for day in blind),
             patient=patient,
             restricted_patients=frozenset(restricted),
             default_provider_key=patient.primary_provider_key,
@@ -152,17 +155,20 @@ class Places:
         pending: Sequence[EffectRow],
         held: Mapping[Key, Mapping[str, Any]],
         looks: Looks,
-    ) -> list[Appointment]:
-        """Visits that are not on the schedule yet, at the places they may turn up at."""
+    ) -> tuple[list[Appointment], set[date]]:
+        """Visits that are not on the schedule yet, at the places they may turn up at. Of one that
+        cannot be read only the day is known."""
         claims = [_claim(f"effect-{r.number}", r.effect) for r in pending if takes_place(r.effect)]
         claims += self._asked_of_desk()
         moved = {claim.own for claim in claims if claim.own is not None}
-        records = looks.records(Stream.APPOINTMENT, sorted(moved - held.keys(), key=str))
+        records, unread = looks.read(Stream.APPOINTMENT, sorted(moved - held.keys(), key=str))
         now = {**held, **records}
-        return [
+        visits = [
             _visit({**({} if c.own is None else _place_in(now.get(c.own, {}))), **c.fields})
             for c in claims
         ]
+        starts = [c.fields["start"] for c in claims if c.own in unread and "start" in c.fields]
+        return visits, {looks.local_date(datetime.fromisoformat(start)) for start in starts}
 
     def _asked_of_desk(self) -> list[_Claim]:
         numbers = self._journal.tasks_open()
@@ -189,7 +195,7 @@ class Places:
             today = looks.local_date(self._clock.now())
             span = timedelta(days=HOURS_LOOK_DAYS)
             blocks = looks.window(Stream.SCHEDULE_BLOCK, today - span, today + span)
-            kept = any(b.get("kind") == BlockKind.PROVIDER_HOURS for b in blocks.values())
+            kept = any(b.get("kind") == BlockKind.PROVIDER_HOURS for b in blocks.records.values())
             self._hours = (now, kept)
         return self._hours[1]
 

@@ -23,7 +23,7 @@ from agent.ports import Clock
 from agent.sync import effects, outcomes
 from agent.sync.bench import Bench
 from agent.sync.effects import PLACE, Step, differing, takes_place
-from agent.sync.looks import Found, HeldBack
+from agent.sync.looks import Found, HeldBack, Unreadable
 from agent.sync.outcomes import Say
 from agent.sync.places import Places
 from agent.sync.planning import Planner
@@ -59,10 +59,14 @@ class Races:
         self._task_timeout = task_timeout
         self._on_outcome = on_outcome
 
-    def is_lost(self, proof: Proof, bench: Bench) -> bool:
+    def may_be_lost(self, proof: Proof, bench: Bench) -> bool:
+        """Whether another visit holds the place as well, or one that cannot be read may."""
         if proof.found is None or proof.key is None:
             return False
-        return self._places.lost(proof.key, proof.found.fields, bench.looks)
+        try:
+            return self._places.lost(proof.key, proof.found.fields, bench.looks)
+        except Unreadable:
+            return True
 
     def placed_before(self, command: Command) -> EffectRow | None:
         """A place this command took, proven, without an outcome yet: a crash, or a lost race."""
@@ -86,7 +90,14 @@ class Races:
         return found
 
     def finish(self, command: Command, placed: EffectRow, bench: Bench) -> None:
-        """After a restart: the visit stands on the schedule; is the place ours alone?"""
+        """The visit stands on the schedule; is the place ours alone? Where that cannot be read the
+        command waits as long as it takes: what stands there was not rejected."""
+        try:
+            self._finish(command, placed, bench)
+        except Unreadable as unreadable:
+            raise Postpone(unreadable.code, patience_s=float("inf")) from unreadable
+
+    def _finish(self, command: Command, placed: EffectRow, bench: Bench) -> None:
         undone = any(
             row.undoes == placed.number and row.state is EffectState.VERIFIED
             for row in self._journal.effects_of(command.command_id)
@@ -98,11 +109,11 @@ class Races:
         elif found is not None and key is not None and _is_there(placed, found.fields) and (
             self._places.lost(key, found.fields, bench.looks)
         ):  # fmt: skip
-            self.take_back(command, placed, bench)
+            self._take_back(command, placed, bench)
         else:
             self._end(command, self._make(EndState.APPLIED, key=key))
 
-    def take_back(self, command: Command, placed: EffectRow, bench: Bench) -> None:
+    def _take_back(self, command: Command, placed: EffectRow, bench: Bench) -> None:
         """The practice's own booking stays; ours leaves the schedule, with a note of why."""
         key = placed.key
         found = None if key is None else self._seen(key, bench)
@@ -186,7 +197,7 @@ class Races:
             plan = self._planner.plan(command, bench.looks)
             if plan.place is not None:
                 alternatives = self._places.offers(plan.place, bench.looks, bench.pending)
-        except Refuse:
+        except (Refuse, Unreadable):
             pass
         self._end(
             command,

@@ -329,9 +329,10 @@ def nobodys(
     """
 
     def has_made(other: EffectRow) -> bool:
-        settled = other.settled_at
-        is_of_before = above is not None and settled is not None and settled < above.planned_at
-        return other.effect.kind in CREATES and not is_of_before
+        if other.effect.kind not in CREATES:
+            return False
+        is_open = other.settled_at is None
+        return above is None or is_open or journal.is_settled_since(other.number, above.number)
 
     return {
         key: record

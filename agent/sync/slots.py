@@ -73,7 +73,7 @@ class SlotRequest:
 class DayFacts:
     """What the practice holds around the wished time: whole local days, all operatories.
 
-    ``closed_days``: local dates closed for another reason than a record among ``blocks``.
+    ``blind_days``: local dates of which a record cannot be read: no place there is proven free.
     ``restricted_patients``: keys of patients the practice does not schedule. ``patient``: the one
     the visit is for. ``default_provider_key``: the patient's primary provider or the practice's
     default. ``unassigned_provider_key``: whose an operatory without providers is.
@@ -87,7 +87,7 @@ class DayFacts:
     providers: Mapping[str, Provider]
     blocks: Sequence[ScheduleBlock] = ()
     appointments: Sequence[Appointment] = ()
-    closed_days: frozenset[str] = frozenset()
+    blind_days: frozenset[str] = frozenset()
     restricted_patients: frozenset[str] = frozenset()
     patient: Patient | None = None
     default_provider_key: str | None = None
@@ -263,9 +263,8 @@ class _Board:
         self._places = {key: _Place(room) for key, room in facts.operatories.items()}
         self._working: dict[str, list[tuple[Span, str]]] = {}
         self._off: dict[str, list[Span]] = {}
-        self._closed: list[tuple[Span, str | None, str | None]] = [
-            (self._day(day), None, None) for day in facts.closed_days
-        ]
+        self._closed: list[tuple[Span, str | None, str | None]] = []
+        self._blind = [self._day(day) for day in facts.blind_days]
         self._now = facts.now.timestamp()
         for block in facts.blocks:
             self._add_block(block)
@@ -387,6 +386,8 @@ class _Board:
                     return Reason.SLOT_TAKEN, "slot.provider_taken", key
         if self._facts.needs_hours and not self._is_open(place, main, span):
             return Reason.OUTSIDE_HOURS, "slot.outside_hours", None
+        if any(_overlap(span, day) for day in self._blind):
+            return Reason.SLOT_TAKEN, "slot.day_unreadable", None
         return None, "", None
 
     def _is_open(self, place: _Place, provider: str, span: Span) -> bool:

@@ -73,8 +73,9 @@ class _Unmappable(Exception):
 class StreamMap:
     """A stream's part of the data map, bound to the columns of one site. Thread-safe.
 
-    ``columns``: what the reader must deliver, in order. ``merges``: some field may be changed on
-    either side, so the mirror keeps the record itself, the base of a merge, and not only its hash.
+    ``columns``: what the reader must deliver, in order. ``fields``: those of the record this site
+    can fill. ``merges``: some field may be changed on either side, so the mirror keeps the record
+    itself, the base of a merge, and not only its hash.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class StreamMap:
         self._enums = enums
         places = {name: at for at, name in enumerate(self.record_type.__struct_fields__)}
         parts: list[Step | Gathered] = [*steps, *gathered]
+        self.fields = frozenset(part.field for part in parts)
         #: (place of the field in the record, how to fill it), in the record's order
         self._plan = sorted(((places[part.field], part) for part in parts), key=itemgetter(0))
         self._defaults = _defaults_of(self.record_type)

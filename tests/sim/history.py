@@ -75,10 +75,11 @@ class History:
         states = self._states.setdefault(place, [])
         self._by_table.setdefault(table, {})[key] = None
         if not states or states[-1].hash != made:
-            states.append(State(made, now))
             landed = self._landed.get(place)
-            if landed is not None and states[landed].hash == made:
-                self.due.pop(place, None)  # taken back before anybody looked
+            there = None if landed is None else states[landed].hash
+            if there in (made, states[-1].hash if states else b""):
+                self.due.pop(place, None)  # taken back before anybody looked, now or a while ago
+            states.append(State(made, now))
 
     def keys(self, table: str) -> list[int]:
         """Of all records there ever were."""

@@ -30,6 +30,7 @@ from agent.sync.capture import Capture
 from agent.sync.carrying import Carrying
 from agent.sync.engine import Engine
 from agent.sync.keysets import KeySets
+from agent.sync.looks import Looks, Window
 from agent.sync.pace import Backoff
 from agent.sync.places import Places
 from agent.sync.pull import Pull, Tell
@@ -553,6 +554,18 @@ def races_are_not_noticed() -> Iterator[None]:
         yield
 
 
+@plants_shown_by(Kind.BAD_ROW)
+def what_cannot_be_read_takes_no_place() -> Iterator[None]:
+    """As it was before the simulation found it."""
+    true = Looks.window
+
+    def window(self: Looks, *asked: Any) -> Window:
+        return replace(true(self, *asked), blind=frozenset())
+
+    with patched((Looks, "window", window)):
+        yield
+
+
 @plants_shown_by(Kind.RACING_EDIT)
 def lost_races_are_called_unknown() -> Iterator[None]:
     """A lost race is not taken back: the CRM is told that nobody knows, and nobody here is."""
@@ -560,7 +573,7 @@ def lost_races_are_called_unknown() -> Iterator[None]:
     def take_back(self: Races, command: Any, placed: Any, bench: Any) -> None:
         self._end(command, self._make(EndState.UNKNOWN, "command.unknown", key=placed.key))
 
-    with patched((Races, "take_back", take_back)):
+    with patched((Races, "_take_back", take_back)):
         yield
 
 

@@ -334,9 +334,15 @@ class Caller(Person):
         return shown if shown is not None and shown.get("status") == "scheduled" else None
 
     def _place(self) -> dict[str, Any]:
-        """Somewhere in the coming days, now and then where somebody else is just booking."""
+        """Somewhere in the coming days, now and then where somebody else is just booking or where
+        a visit is seen to stand."""
         self.slot += 1
-        slot = self.slot if self.chance.random() < 0.7 else self.chance.randrange(100, 260)
+        where = self.chance.random()
+        taken = self._some(Stream.APPOINTMENT) if where > 0.9 else None
+        if taken is not None and taken.get("start") and taken.get("operatory_key"):
+            names = ("start", "operatory_key", "provider_key")
+            return {"minutes": 30, **{n: taken[n] for n in names if taken.get(n)}}
+        slot = self.slot if where < 0.7 else self.chance.randrange(100, 260)
         values = _visit(self.pms, slot, 1)
         local = datetime.fromisoformat(str(values["AptDateTime"])).replace(tzinfo=self.pms.zone)
         return {

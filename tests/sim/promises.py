@@ -56,6 +56,7 @@ class Promises:
     def __init__(self, world: World) -> None:
         self.world = world
         self._refused: dict[tuple[Stream, Any], tuple[Change, float, int]] = {}
+        self._newest: dict[tuple[Stream, Any], int] = {}  # version that arrived
         self._failures: deque[float] = deque()
         self._held: dict[tuple[int, str], set[str | None]] = {}
         self._gone: set[int] = set()  # patients the practice itself has been without
@@ -63,13 +64,18 @@ class Promises:
     # -- V2 ---------------------------------------------------------------------------------------
 
     def refused(self, change: Change) -> None:
-        """The CRM's final no to one record."""
+        """The CRM's final no to one record. That to an older batch, which waited for its turn while
+        newer content arrived, forbids nothing."""
+        if change.version < self._newest[change.stream, change.key]:
+            return
         now, life = self.world.kernel.now, self.world.lives
         self._refused[change.stream, change.key] = (change, now, life)
 
     def arrives(self, change: Change) -> None:
         """A record reaches the CRM."""
-        found = self._refused.pop((change.stream, change.key), None)
+        place = change.stream, change.key
+        self._newest[place] = max(self._newest.get(place, 0), change.version)
+        found = self._refused.pop(place, None)
         world = self.world
         if found is None or world.faults.is_quiet or world.faults.plan.rates.keys() & REPEATING:
             return

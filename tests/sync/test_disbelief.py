@@ -133,20 +133,20 @@ def test_a_lost_race_is_not_over_because_the_visit_cannot_be_seen(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program empties the schedule for a while, and nothing announces it."""
-    take_back = Races.take_back
+    take_back = Races._take_back
 
     def race(effect: Effect, done: Written) -> None:
         desk.writer.after = None
         desk.office_books()
 
     def emptied(self: Races, *asked: Any) -> None:
-        monkeypatch.setattr(Races, "take_back", take_back)
+        monkeypatch.setattr(Races, "_take_back", take_back)
         desk.run("CREATE TABLE kept AS SELECT * FROM appointment")
         desk.run("DELETE FROM appointment")
         take_back(self, *asked)
 
     desk.writer.after = race
-    monkeypatch.setattr(Races, "take_back", emptied)
+    monkeypatch.setattr(Races, "_take_back", emptied)
     ident = desk.book()
     for _ in range(4):
         desk.work()

@@ -656,20 +656,21 @@ def test_a_half_built_patient_waits_a_visit_does_not(office: Office, open_site: 
     ]
 
 
-@pytest.mark.parametrize("is_buried", [True, False])
+@pytest.mark.parametrize("noticed", ["buried", "missed", "not yet"])
 def test_a_key_given_away_again_is_a_new_patients(
-    office: Office, open_site: Open, *, is_buried: bool
+    office: Office, open_site: Open, *, noticed: str
 ) -> None:
-    """Seeds 2228 and 492: after a backup put back, the number of a patient who was gone (or was
-    missed and not believed to be gone yet) came again."""
+    """Seeds 2228, 492 and 30018: after a backup put back, the number of a patient who was gone (or
+    was missed and not believed to be gone yet, or had not been looked for) came again."""
     site = open_site(PATIENT)
     patient = office.add("patient", LName="Quill", FName="Cleo")
     office.add("patient", LName="Quill", FName="Cyd")  # fewer than ever were would look restored
     office.run("UPDATE patient SET Guarantor=PatNum WHERE Guarantor=0")
     site.load()
     office.run(f"DELETE FROM patient WHERE PatNum={patient}")
-    site.sweep()
-    if is_buried:
+    if noticed != "not yet":
+        site.sweep()
+    if noticed == "buried":
         site.wait(901)
         assert site.confirm() == 1
         assert not site.has(PATIENT, patient)
@@ -680,6 +681,18 @@ def test_a_key_given_away_again_is_a_new_patients(
     site.clock.advance(2.0)
     site.tick()
     assert site.record(PATIENT, patient)["first_name"] == "Dora"
+    office.run(f"UPDATE patient SET Guarantor=PatNum WHERE PatNum={patient}")
+
+
+def test_where_no_patient_has_the_field_none_waits(office: Office, open_site: Open) -> None:
+    """Dentrix keeps the family's head elsewhere."""
+    site = open_site(PATIENT)
+    mapped = site.session.maps[PATIENT]
+    mapped.fields = mapped.fields - {"guarantor_key"}
+    site.load()
+    patient = office.add("patient", LName="Quill", FName="Dot")
+    assert site.tick() == 1
+    assert site.has(PATIENT, patient)
     office.run(f"UPDATE patient SET Guarantor=PatNum WHERE PatNum={patient}")
 
 

@@ -223,7 +223,15 @@ def test_closed_days(status: BlockStatus) -> None:
     assert verdict(blocks=(*HOURS, other_clinic))[0] is None
     tomorrow = block("p", BlockKind.PRACTICE, "00:00", "00:00", status=status, date="2027-03-11")
     assert verdict(blocks=(*HOURS, tomorrow))[0] is None
-    assert verdict(closed_days=frozenset({DAY})) == (Reason.OUTSIDE_HOURS, "slot.closed_day")
+
+
+def test_no_place_is_proven_free_on_a_day_that_cannot_be_read() -> None:
+    blind = frozenset({DAY})
+    assert verdict(blind_days=blind) == (Reason.SLOT_TAKEN, "slot.day_unreadable")
+    assert verdict(blind_days=frozenset({"2027-03-11"}))[0] is None
+    assert not alternatives(WISH, replace(FACTS, blind_days=blind))
+    known = verdict(blind_days=blind, appointments=(visit("a", "09:00"),))
+    assert known == (Reason.SLOT_TAKEN, "slot.operatory_taken")  # what is known is said
 
 
 def test_a_provider_on_holiday() -> None:
@@ -294,23 +302,23 @@ def test_patients_who_are_not_scheduled(patient: Patient, reason: Reason | None)
         ("Australia/Lord_Howe", "2025-10-05", 23.5),
     ],
 )
-def test_a_closed_day_is_as_long_as_it_is(zone: str, day: str, hours: float) -> None:
+def test_a_local_day_is_as_long_as_it_is(zone: str, day: str, hours: float) -> None:
     facts = DayFacts(
         zone=zone, now=datetime(2025, 1, 1, tzinfo=UTC), operatories=ROOMS, providers=STAFF,
-        closed_days=frozenset({day}), needs_hours=False,
+        blind_days=frozenset({day}), needs_hours=False,
     )  # fmt: skip
     middle = at("12:00", day, zone)
     start = middle - timedelta(hours=30)
-    closed = [
+    taken = [
         minute
         for minute in range(0, 60 * 60, 5)
         if not judge(
             replace(WISH, start=start + timedelta(minutes=minute), minutes=5), facts
         ).is_free
     ]
-    days = {(start + timedelta(minutes=m)).astimezone(ZoneInfo(zone)).date() for m in closed}
+    days = {(start + timedelta(minutes=m)).astimezone(ZoneInfo(zone)).date() for m in taken}
     assert days == {date.fromisoformat(day)}
-    assert len(closed) * 5 == hours * 60
+    assert len(taken) * 5 == hours * 60
 
 
 # -- after the write ------------------------------------------------------------------------------
@@ -431,7 +439,7 @@ def situations(draw: st.DrawFn) -> tuple[SlotRequest, DayFacts]:
     facts = DayFacts(
         zone=zone, now=base + timedelta(minutes=draw(st.sampled_from([-60, -60, -60, 0, 30]))),
         operatories=rooms, providers=STAFF, blocks=blocks, appointments=visits,
-        closed_days=frozenset(draw(st.sampled_from([[], [], [], [], [], [], [day]]))),
+        blind_days=frozenset(draw(st.sampled_from([[], [], [], [], [], [], [day]]))),
         one_place_per_provider=draw(st.booleans()),
     )  # fmt: skip
     return wish, facts
@@ -500,7 +508,7 @@ def grid_says_free(wish: SlotRequest, facts: DayFacts) -> bool:
             ):
                 open_minutes |= within
     local = {minute.astimezone(zone).date().isoformat() for minute in mine}
-    return not local & facts.closed_days and {*mine} <= open_minutes
+    return not local & facts.blind_days and {*mine} <= open_minutes
 
 
 @holds(200, situation=situations())
