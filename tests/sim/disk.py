@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import apsw
 
 from agent.journal.audit import SideAnchor
@@ -12,11 +14,13 @@ _MIRRORED = ("hash", "agreed", "sum48", "xor64", "seen_lsn")
 
 
 class SimDisk(FaultDisk):
-    """``standing``: while set, every write (or sync) fails so."""
+    """``standing``: while set, every write (or sync) fails so. ``looks_on()``: whether who reads
+    just now is no part of the world; no fault strikes them."""
 
     def __init__(self, files: dict[str, bytes], seed: int) -> None:
         super().__init__(files, seed)
         self.standing: Fault | None = None
+        self.looks_on: Callable[[], bool] = lambda: False
         self._rolled_back: set[int] = set()  # files whose last turn failed and left bytes behind
         self.log = _Nothing()  # type: ignore[assignment]
 
@@ -32,6 +36,8 @@ class SimDisk(FaultDisk):
             raise
 
     def reading(self) -> None:
+        if self.looks_on():
+            return
         try:
             super().reading()
         except apsw.Error:

@@ -42,6 +42,7 @@ STARTS = (
 )
 CALM_EVERY = 5  # every so many seeds nothing breaks: then changes must also be quick
 CHAOS_S = (150.0, 800.0)
+WATCHER = "watcher"  # checks rules, and is no part of the world
 QUIET_S = 1500.0
 LOOK_EVERY_S = 15.0
 STILL_S = 150.0
@@ -86,6 +87,7 @@ class World:
         self.pms.shows_open = chance.random() < 0.6
         self.crm = SimCrm(self.kernel, self.faults)
         self.disk = VFS.mount(SimDisk({str(PATH): empty_journal()}, seed))  # type: ignore[assignment]
+        self.disk.looks_on = lambda: getattr(self.kernel.current, "name", "") == WATCHER
         self.sides = SimSides()
         self.chaos_s = chance.uniform(*CHAOS_S)
         self.kernel.preempt_p = chance.choice((0.0, 0.02, 0.1))
@@ -178,7 +180,7 @@ class World:
         self.kernel.spawn("fate", mishaps.aimed)
         self.kernel.spawn("it", mishaps.technician)
         self.kernel.spawn("manager", mishaps.regretter)
-        self.kernel.spawn("watcher", self.oracles.watch)
+        self.kernel.spawn(WATCHER, self.oracles.watch)
         self._go(lambda: self.kernel.now >= self.chaos_s, self.chaos_s)
         self.is_chaos_over = True
         self.faults.is_quiet = True
