@@ -177,6 +177,8 @@ class Apply:
         """One pass; waits for work when there is none. Seconds the lane should rest. The Pms and
         Journal errors of the reader pass through."""
         self._awake.clear()
+        if self._stopped.is_set():  # while the session was opened
+            return 0.0
         if not self._ready(session):
             self._hindrances |= {"engine"}
             self._refuse_jobs()

@@ -57,6 +57,7 @@ class _Watched:
     first_mono: float
     due_mono: float
     looks: int = 0
+    at_floor: dict[str, Any] | None = None  # as the first look read it; {}: nothing there
 
 
 class Recover:
@@ -267,7 +268,8 @@ class Recover:
         """Records that may be the one; None where no question finds them."""
         stream = row.effect.stream
         if not facts.random_keys:
-            keys = looks.above(stream, row.floor, MOST_CANDIDATES)
+            keys = self._given_again(row, looks)
+            keys += looks.above(stream, row.floor, MOST_CANDIDATES)
             return nobodys(self._journal, stream, looks.records(stream, keys), above=row)
         if stream is Stream.APPOINTMENT:
             start = moment(row.after.get("start"), "start")
@@ -278,6 +280,18 @@ class Recover:
         since = row.planned_at - LATELY
         keys = looks.since(stream, lanes[0].name, since, MOST_CANDIDATES)
         return nobodys(self._journal, stream, looks.records(stream, keys))
+
+    def _given_again(self, row: EffectRow, looks: Looks) -> list[Key]:
+        """The number that was the newest when the effect was planned, if it has gone to another
+        record since the first look: some servers give it away again, perhaps to ours."""
+        if row.floor is None:
+            return []
+        found = looks.record(row.effect.stream, row.floor)
+        reads = {} if found is None else found.fields
+        watched = self._watched[row.number]
+        if watched.at_floor is None:
+            watched.at_floor = reads
+        return [row.floor] if reads and reads != watched.at_floor else []
 
     # -- decisions --------------------------------------------------------------------------------
 

@@ -77,8 +77,10 @@ class History:
         if not states or states[-1].hash != made:
             landed = self._landed.get(place)
             there = None if landed is None else states[landed].hash
-            if there in (made, states[-1].hash if states else b""):
-                self.due.pop(place, None)  # taken back before anybody looked, now or a while ago
+            if there in (made, states[-1].hash if states else b"") or not made:
+                # Taken back before anybody looked, now or a while ago; or gone, and what can be
+                # noticed of that is asked for next.
+                self.due.pop(place, None)
             states.append(State(made, now))
 
     def keys(self, table: str) -> list[int]:

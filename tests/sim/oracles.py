@@ -8,6 +8,7 @@ to keep there.
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import AgentError, JournalDamaged
@@ -259,6 +260,8 @@ class Oracles:
             raise Violation("S10", f"a hard delete of {table} {key}")
         if by == "api" and old is None and new is not None:
             self._check_twice(table, key, new)
+        if new is None:
+            self._forget(table, key)
         if table == "appointment":
             self._follow_places(key, old, new, by)
 
@@ -281,25 +284,32 @@ class Oracles:
         told of it: the CRM that nobody knows, and the practice's people by a write that waits for
         them. An answer that was truly lost may leave that; the word "unknown" alone excuses
         nothing."""
-        shown = self._told_unknown() & self._waiting_for_a_person()
         for other, ours in self.doubled:
-            if str(ours) not in shown and self._share_a_place(other, ours):
+            if self._share_a_place(other, ours) and not self._is_shown(ours):
                 raise Violation("S7", f"visit {ours} was put where {other} stands, and stays")
 
-    def _told_unknown(self) -> set[str]:
-        """Keys of records of which the CRM knows that nobody knows."""
-        return {
-            str(outcome.pms_key)
-            for asked in self.world.crm.asked.values()
-            for outcome in asked.outcomes[-1:]
-            if outcome.state is EndState.UNKNOWN
-        }
-
-    def _waiting_for_a_person(self) -> set[str]:
-        """Keys of records with a write that the window shows for a person to end."""
+    def _is_shown(self, ours: int) -> bool:
+        """Whether a write of this visit waits in the window for a person to end it, and the CRM
+        knows that nobody knows. A booking whose answer was lost has no number yet: by its place."""
         process = self.world.process
-        rows = [] if process is None else process.journal.effects_unknown()
-        return {str(row.effect.key if row.key is None else row.key) for row in rows}
+        place = _place(self.world.pms.tables["appointment"].rows[ours])
+        told = {
+            ident
+            for ident, asked in self.world.crm.asked.items()
+            if asked.outcomes and asked.outcomes[-1].state is EndState.UNKNOWN
+        }
+        for row in [] if process is None else process.journal.effects_unknown():
+            key = row.effect.key if row.key is None else row.key
+            is_it = self._wished(row.effect) == place if key is None else str(key) == str(ours)
+            if is_it and row.command_id in told:
+                return True
+        return False
+
+    def _wished(self, effect: Effect) -> tuple[str | None, ...] | None:
+        if effect.kind is not EffectKind.BOOK:
+            return None
+        start = datetime.fromisoformat(effect.fields["start"])
+        return effect.fields["operatory_key"], self.world.pms.local(start)
 
     def _share_a_place(self, other: int, ours: int) -> bool:
         rows = self.world.pms.tables["appointment"].rows
@@ -326,6 +336,12 @@ class Oracles:
         process = self.world.process
         session = None if process is None else process.engine.session
         return session is not None and session.load.progress.done
+
+    def _forget(self, table: str, key: int) -> None:
+        """The record is deleted; its number may be another's one day."""
+        for token, keys in self.seen.items():
+            if token.startswith(f"{table}:"):
+                keys.discard(key)
 
     def _check_twice(self, table: str, key: int, row: Row) -> None:
         """Every wish of the CRM makes at most one row."""

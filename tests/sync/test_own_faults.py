@@ -1,5 +1,5 @@
 """Faults of our own while a booking is carried out, and keys given away again: found by the
-simulation (seeds 93, 111 and 3172)."""
+simulation (seeds 93, 111, 3172 and others)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.journal.pulled import CommandState
+from agent.journal.pulled import CommandState, EffectState
 from agent.model.commands import CommandType, EndState
 from agent.model.streams import Stream
 from agent.sync.apply import MOST_BUGS
@@ -74,6 +74,31 @@ def test_a_key_given_away_again_is_nobodys_whatever_the_clock_says(desk: Desk) -
     desk.work(1)
     (stuck,) = desk.journal.effects_open()
     assert nobodys(desk.journal, Stream.APPOINTMENT, records, above=stuck) == records
+
+
+def test_a_write_carried_out_late_under_the_newest_number_is_found(desk: Desk) -> None:
+    """Seed 7116: the newest visit is deleted, and its number given to ours: not above the floor."""
+    newest = desk.booked(3)
+    stuck = desk.writer.hang_once()
+    ident = desk.book(who=desk.patient(1))
+    desk.work(1)
+    desk.apply_round()
+    desk.run("DELETE FROM appointment WHERE AptNum=?", newest)
+    late = desk.writer.inner.write(stuck[0])
+    desk.run("UPDATE appointment SET AptNum=? WHERE AptNum=?", newest, late.key)
+    desk.run("DELETE FROM histappointment WHERE AptNum=?", late.key)  # no copy tells of it
+    desk.settle(300.0)
+    assert [row.state for row in desk.effects(ident)] == [EffectState.VERIFIED]
+    assert [row[0] for row in desk.visits()] == [newest]
+
+
+def test_a_stop_while_the_session_is_opened_is_not_slept_through(desk: Desk) -> None:
+    """Seed 5864: the lane took the stop's call for one to work that was there already."""
+    desk.apply_round()
+    waits = len(desk.idle_waits)
+    desk.two.apply.close()
+    desk.apply_round()
+    assert len(desk.idle_waits) == waits
 
 
 def test_what_a_later_write_has_made_is_not_an_earlier_ones(desk: Desk) -> None:
