@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
 import pytest
 import structlog
 from structlog import DropEvent
 
+from agent.model.commands import EndState
+from agent.model.effects import Effect, EffectKind
 from agent.model.streams import Stream
 from agent.model.writing import Change, Verb
 from tests.sim.coverage import aim_of, reachable
@@ -66,15 +71,55 @@ def test_a_visit_moved_onto_another_is_the_agents(who_leaves: str) -> None:
     assert holds(world)
 
 
+def booking(key: int | None, start: str) -> SimpleNamespace:
+    """A write that waits for a person, as the journal tells of it."""
+    fields = {"operatory_key": PLACE["Op"], "start": start}
+    effect = Effect(EffectKind.BOOK, Stream.APPOINTMENT, None, fields)
+    return SimpleNamespace(effect=effect, key=key, command_id="c")
+
+
 def test_the_word_unknown_excuses_only_what_a_person_is_shown() -> None:
     world = World(1)
-    oracles = world.oracles
     world.pms.insert("appointment", PLACE, by="p1")
     ours = world.pms.insert("appointment", PLACE, by="api")
-    oracles._told_unknown = lambda: {str(ours)}  # type: ignore[method-assign]
-    assert not holds(world)
-    oracles._waiting_for_a_person = lambda: {str(ours)}  # type: ignore[method-assign]
+    here = datetime.fromisoformat(PLACE["AptDateTime"]).replace(tzinfo=world.pms.zone)
+    there = here + timedelta(hours=1)
+    rows: list[SimpleNamespace] = []
+    shown = SimpleNamespace(effects_unknown=lambda: rows)
+    world.process = SimpleNamespace(journal=shown)  # type: ignore[assignment]
+    unknown = SimpleNamespace(outcomes=[SimpleNamespace(state=EndState.UNKNOWN)])
+    world.crm.asked["c"] = unknown  # type: ignore[assignment]
+    assert not holds(world)  # told, and nobody here is shown it
+    rows[:] = [booking(ours, there.isoformat())]
     assert holds(world)
+    rows[:] = [booking(None, here.isoformat())]  # its answer was lost: no number
+    assert holds(world)
+    rows[:] = [booking(None, there.isoformat())]
+    assert not holds(world)
+    rows[:] = [booking(ours, here.isoformat())]
+    unknown.outcomes[0].state = EndState.APPLIED
+    assert not holds(world)
+
+
+def test_a_number_given_away_again_is_another_record() -> None:
+    """Seed 5627."""
+    world = World(1)
+    told = {**PLACE, "Note": "c1-6"}
+    ours = world.pms.insert("appointment", told, by="api")
+    world.pms.delete("appointment", ours, by="vendor")
+    world.pms.insert("appointment", {**told, "Note": "p2-12"}, by="p2", key=ours)
+    world.pms.insert("appointment", told, by="api")
+    with pytest.raises(Violation, match="S2"):
+        world.pms.insert("appointment", told, by="api")
+
+
+def test_what_is_gone_is_not_late() -> None:
+    """Seed 7200: changed, and deleted without a trace before anybody looked."""
+    history = World(1).oracles.history
+    history.seen("recall", 99, Row({"Note": "a"}, None), 10.0)
+    history.expect("recall", 99, 10.0, within=5.0)
+    history.seen("recall", 99, None, 11.0)
+    assert history.overdue(16.0) is None
 
 
 def test_a_proof_is_held_against_what_was_then_or_later() -> None:
