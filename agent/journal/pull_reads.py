@@ -192,6 +192,16 @@ class PullReads(Reader):
             )
         )
 
+    def intended_lsn(self, number: int) -> int:
+        """The turn in which an effect, still open, was intended."""
+        return int(
+            self._one(
+                "SELECT lsn FROM audit"
+                " WHERE seq = (SELECT intent_seq FROM effect WHERE number = ?)",
+                (number,),
+            )
+        )
+
     def effects_since(self, at: datetime) -> list[EffectRow]:
         """Effects planned since the moment, newest first: the order of an undo by time."""
         return self._effects(

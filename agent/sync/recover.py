@@ -57,7 +57,6 @@ class _Watched:
     first_mono: float
     due_mono: float
     looks: int = 0
-    at_floor: dict[str, Any] | None = None  # as the first look read it; {}: nothing there
 
 
 class Recover:
@@ -282,16 +281,18 @@ class Recover:
         return nobodys(self._journal, stream, looks.records(stream, keys))
 
     def _given_again(self, row: EffectRow, looks: Looks) -> list[Key]:
-        """The number that was the newest when the effect was planned, if it has gone to another
-        record since the first look: some servers give it away again, perhaps to ours."""
-        if row.floor is None:
+        """The number that was the newest when the effect was planned, unless the mirror knows that
+        its record reads as it did then: some servers give it away again, perhaps to ours."""
+        stream = row.effect.stream
+        found = None if row.floor is None else looks.record(stream, row.floor)
+        if found is None:
             return []
-        found = looks.record(row.effect.stream, row.floor)
-        reads = {} if found is None else found.fields
-        watched = self._watched[row.number]
-        if watched.at_floor is None:
-            watched.at_floor = reads
-        return [row.floor] if reads and reads != watched.at_floor else []
+        (reads,), _ = looks.map_of(stream).observe(found.page)
+        held = self._journal.held(stream, [found.key]).get(found.key)
+        planned_lsn = self._journal.intended_lsn(row.number)
+        if held is not None and held.hash == reads.hash and held.seen_lsn <= planned_lsn:
+            return []
+        return [found.key]
 
     # -- decisions --------------------------------------------------------------------------------
 

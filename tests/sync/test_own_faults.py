@@ -76,13 +76,18 @@ def test_a_key_given_away_again_is_nobodys_whatever_the_clock_says(desk: Desk) -
     assert nobodys(desk.journal, Stream.APPOINTMENT, records, above=stuck) == records
 
 
-def test_a_write_carried_out_late_under_the_newest_number_is_found(desk: Desk) -> None:
-    """Seed 7116: the newest visit is deleted, and its number given to ours: not above the floor."""
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_write_carried_out_late_under_the_newest_number_is_found(
+    desk: Desk, *, looked: bool
+) -> None:
+    """Seeds 7116 and 9074: the newest visit is deleted, and its number given to ours: not above
+    the floor. Before or after somebody looked for the first time."""
     newest = desk.booked(3)
     stuck = desk.writer.hang_once()
     ident = desk.book(who=desk.patient(1))
     desk.work(1)
-    desk.apply_round()
+    if looked:
+        desk.apply_round()
     desk.run("DELETE FROM appointment WHERE AptNum=?", newest)
     late = desk.writer.inner.write(stuck[0])
     desk.run("UPDATE appointment SET AptNum=? WHERE AptNum=?", newest, late.key)
