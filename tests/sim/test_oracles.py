@@ -116,10 +116,16 @@ def test_a_number_given_away_again_is_another_record() -> None:
 def test_what_is_gone_is_not_late() -> None:
     """Seed 7200: changed, and deleted without a trace before anybody looked."""
     history = World(1).oracles.history
-    history.seen("recall", 99, Row({"Note": "a"}, None), 10.0)
+    old = Row({"Note": "a"}, None)
+    history.seen("recall", 99, old, 1.0)
+    told = canonical("recall", 99, old)
+    history.landed(Change(b"", Stream.RECALL, 99, Verb.UPSERT, 1, told, b"{}"), 2.0)
+    history.seen("recall", 99, Row({"Note": "b"}, None), 10.0)
     history.expect("recall", 99, 10.0, within=5.0)
     history.seen("recall", 99, None, 11.0)
     assert history.overdue(16.0) is None
+    history.expect("recall", 99, 20.0, within=5.0)  # that it is gone, where a log told
+    assert history.overdue(26.0) == "recall 99"
 
 
 def test_a_proof_is_held_against_what_was_then_or_later() -> None:
