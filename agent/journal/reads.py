@@ -7,7 +7,7 @@ it belongs to the slow proof against the CRM.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -245,11 +245,17 @@ class Reads(PullReads, ActivityReads, FallbackReads, ProofReads, WeekReads):
             self._one("SELECT count(*) FROM batch WHERE rank = ?", (RANK_OF_URGENCY[urgency],))
         )
 
-    def due_parked(self, now: datetime, limit: int) -> list[Parked]:
-        """Parks whose next try is due, the longest due first."""
+    def due_parked(
+        self, now: datetime, limit: int, streams: Iterable[Stream] | None = None
+    ) -> list[Parked]:
+        """Parks (of these streams) whose next try is due, the longest due first."""
+        wanted = [self._streams[s] for s in (self._streams if streams is None else streams)]
+        if not wanted:
+            return []
         return self._parks(
-            "WHERE due_at <= ? AND class <> 'ignored' ORDER BY due_at LIMIT ?",
-            (to_micros(now), limit),
+            "WHERE due_at <= ? AND class <> 'ignored'"
+            " AND +stream IN (SELECT value FROM carray(?)) ORDER BY due_at LIMIT ?",
+            (to_micros(now), bound_keys(wanted), limit),
         )
 
     def parked(self, limit: int, *, ignored: bool = False) -> list[Parked]:

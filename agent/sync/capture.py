@@ -204,15 +204,12 @@ class Capture:
         there = {*keys, *(row.key for row in bad)}
         again = refused_deletions(wanted, there, held) if force else []
         self._send(turn, mapped, changed, [*deleted, *again], urgency, paged=fresh is not None)
-        turn.forget_parked(stream, again)
-        if asked and (unknown := [k for k in wanted if k not in there and k not in held]):
-            turn.forget_parked(stream, unknown)  # never read, and gone: nobody waits for it
+        never_read = [key for key in wanted if key not in there and key not in held]  # and gone
+        turn.forget_parked(stream, [*again, *never_read, *plan.released])
         if plan.touched:
             turn.touch(stream, plan.touched)
         if missing:
             turn.miss(stream, missing)
-        if plan.released:
-            turn.forget_parked(stream, plan.released)
         self._park(turn, stream, bad)
         counts = Taken(
             rows=len(observed),

@@ -384,13 +384,10 @@ class Engine:
 
     def _retry_parked(self, reader: PmsReader, session: Session) -> int:
         due: dict[Stream, list[Key]] = {}
-        for parked in self._journal.due_parked(self._clock.now(), READ_KEYS):
+        # Those of a stream that is not read just now must not stand before the others.
+        for parked in self._journal.due_parked(self._clock.now(), READ_KEYS, session.maps):
             due.setdefault(parked.stream, []).append(parked.key)
-        return sum(
-            self.send_again(reader, session, stream, keys)
-            for stream, keys in due.items()
-            if stream in session.maps
-        )
+        return sum(self.send_again(reader, session, s, keys) for s, keys in due.items())
 
     def send_again(
         self, reader: PmsReader, session: Session, stream: Stream, keys: Sequence[Key]

@@ -18,11 +18,12 @@ from agent.model.reading import Key, SourceFacts
 from agent.sync.effects import ON_SCHEDULE, can_be_read_back, differing, same
 from agent.sync.looks import Looks, Unreadable
 from agent.sync.payloads import moment
-from agent.sync.recover import LATELY, MOST_CANDIDATES, nobodys
+from agent.sync.recover import LATELY, nobodys
 from agent.sync.resolve import CannotResolve
 
 _PERSON = ("last_name", "first_name", "birthdate")
 _VISIT = ("patient_key", "start", "operatory_key")
+MOST_LATELY = 2000
 #: worded by whoever typed them: found or not, they are on file, and nobody asks for them by key
 _WORDED = frozenset(
     {EffectKind.APPEND_COMMLOG, EffectKind.APPEND_NOTE, EffectKind.RECORD_PERIO,
@@ -136,12 +137,12 @@ def _lately(task: TaskRow, looks: Looks, facts: SourceFacts) -> dict[Key, dict[s
     carried = facts.streams.get(stream)
     if carried is not None and carried.lanes:
         since = task.opened_at - LATELY
-        keys = looks.since(stream, carried.lanes[0].name, since, MOST_CANDIDATES)
+        keys = looks.since(stream, carried.lanes[0].name, since, MOST_LATELY)
         return looks.read(stream, keys)[0]
     newest = looks.newest(stream)
     if facts.random_keys or not isinstance(newest, int):
         return {}
-    return looks.read(stream, looks.above(stream, newest - MOST_CANDIDATES, MOST_CANDIDATES))[0]
+    return looks.read(stream, looks.above(stream, newest - MOST_LATELY, MOST_LATELY))[0]
 
 
 def _alike(

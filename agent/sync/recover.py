@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 LOOKS_S = (0.2, 0.3, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 LEAST_LOOKS = 3
-MOST_CANDIDATES = 2000
+MOST_CANDIDATES = 20_000
 MOST_LEARNT = 500  # of the latest effects, to learn what traces ours leave
 LEARN_FROM = 3
 LATELY = timedelta(hours=1)
@@ -264,11 +264,14 @@ class Recover:
     def _candidates(
         self, row: EffectRow, looks: Looks, facts: SourceFacts
     ) -> dict[Key, dict[str, Any]] | None:
-        """Records that may be the one; None where no question finds them."""
+        """Records that may be the one; None where no question finds them all: what is missing in
+        a part of them proves nothing."""
         stream = row.effect.stream
         if not facts.random_keys:
-            keys = self._given_again(row, looks)
-            keys += looks.above(stream, row.floor, MOST_CANDIDATES)
+            above = looks.above(stream, row.floor, MOST_CANDIDATES)
+            if len(above) >= MOST_CANDIDATES:
+                return None
+            keys = [*self._given_again(row, looks), *above]
             return nobodys(self._journal, stream, looks.records(stream, keys), above=row)
         if stream is Stream.APPOINTMENT:
             start = moment(row.after.get("start"), "start")
@@ -278,6 +281,8 @@ class Recover:
             return None  # random keys, no stamps: only a person can tell
         since = row.planned_at - LATELY
         keys = looks.since(stream, lanes[0].name, since, MOST_CANDIDATES)
+        if len(keys) >= MOST_CANDIDATES:
+            return None
         return nobodys(self._journal, stream, looks.records(stream, keys))
 
     def _given_again(self, row: EffectRow, looks: Looks) -> list[Key]:

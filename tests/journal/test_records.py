@@ -199,6 +199,8 @@ def test_a_parked_record_is_in_quarantine_until_released(
     }
     assert journal.due_parked(START, 9) == []
     assert [p.key for p in journal.due_parked(due, 1)] == [1]
+    assert [p.key for p in journal.due_parked(due, 1, [PATIENT])] == [1]
+    assert journal.due_parked(due, 1, [Stream.APPOINTMENT]) == journal.due_parked(due, 1, []) == []
     clock.advance(30)
     later = due + timedelta(minutes=1)
     with journal.turn() as turn:

@@ -7,11 +7,15 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from agent.journal.pulled import EffectState
+from agent.journal.rows import ParkClass
 from agent.model.commands import CommandOutcome, CommandType, EndState, Reason
 from agent.model.effects import Effect, EffectKind, Written
 from agent.model.reading import Key
 from agent.model.streams import Stream
+from agent.sync import engine, recover
 from tests.sync.pullrig import ZONE, Desk
 from tests.sync.pullsite import desk, open_desk, site_template
 
@@ -127,6 +131,43 @@ def test_what_was_written_and_cannot_be_read_is_not_written_again(desk: Desk) ->
     assert desk.one("SELECT COUNT(*) FROM commlog") == before + 1
     assert [row.state for row in desk.effects(ident)] == [EffectState.UNKNOWN]
     assert ended(desk, ident).state is EndState.UNKNOWN
+
+
+def test_more_records_since_than_are_looked_at_say_nothing_of_what_is_missing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recover, "MOST_CANDIDATES", 3)
+
+    def office_is_busy(_effect: Effect) -> None:
+        desk.writer.before = None
+        for _ in range(3):
+            desk.run(
+                "INSERT INTO commlog (PatNum, CommDateTime, Note)"
+                " VALUES (?, '2026-11-02 10:00:00', 'called')", desk.patient(),
+            )  # fmt: skip
+
+    desk.writer.before = office_is_busy
+    desk.writer.lose_answer_once()
+    note: dict[str, Any] = {"patient_key": str(desk.patient()), "note": "asked", "mode": "phone"}
+    ident = desk.ask(CommandType.COMMLOG_APPEND, note)
+    desk.settle(300.0)
+    assert desk.one("SELECT COUNT(*) FROM commlog WHERE Note='asked'") == 1
+    assert ended(desk, ident).state is EndState.UNKNOWN
+
+
+def test_parked_records_of_what_is_not_read_keep_no_other_waiting(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "READ_KEYS", 1)
+    key = desk.patient()
+    with desk.journal.turn() as turn:
+        for stream, parked in ((Stream.LAB_CASE, 1), (Stream.PATIENT, key)):
+            desk.clock.advance(1.0)
+            turn.park(stream, parked, ParkClass.DECODE, "r", b"", desk.clock.now())
+    assert Stream.LAB_CASE not in desk.session.maps
+    desk.clock.advance(1.0)
+    desk.engine._retry_parked(desk.reader, desk.session)
+    assert [parked.stream for parked in desk.journal.parked(9)] == [Stream.LAB_CASE]
 
 
 def test_a_row_that_was_never_read_and_is_gone_is_parked_no_more(desk: Desk) -> None:
