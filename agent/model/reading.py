@@ -151,6 +151,13 @@ class Page(msgspec.Struct, frozen=True):
     took_ms: float = 0.0
 
     @property
+    def keys(self) -> set[Key]:
+        """Of all records that are there, unreadable ones too."""
+        found = {bad.key for bad in self.unreadable}
+        found.update(row[0] for row in self.rows)  # type: ignore[misc]
+        return found
+
+    @property
     def last(self) -> Key | None:
         """The highest key read, unreadable ones too: where the next page begins."""
         ends = [bad.key for bad in self.unreadable]

@@ -254,12 +254,17 @@ class Capture:
         return len(present)
 
     def retract(self, stream: Stream, keys: Sequence[Key]) -> None:
-        """Tell the CRM that these records do not exist; the mirror holds none of them."""
+        """Tell the CRM that these records do not exist; not of those that the mirror came to hold
+        meanwhile, whose end is noticed as any other's."""
         with self._journal.turn() as turn:
+            held = self._journal.held(stream, keys)
+            absent = [key for key in keys if key not in held or held[key].gone]
+            if not absent:
+                return
             prefix = operation_prefix(self._journal.uuid, stream, turn.lsn)
-            for part in self._split(make_deletions(stream, keys, prefix=prefix, lsn=turn.lsn)):
+            for part in self._split(make_deletions(stream, absent, prefix=prefix, lsn=turn.lsn)):
                 self._enqueue(turn, stream, part, Urgency.REPAIR)
-            turn.audit("reconcile.retract", {"stream": stream.value, "count": len(keys)})
+            turn.audit("reconcile.retract", {"stream": stream.value, "count": len(absent)})
         self._on_work()
 
     def settling_due(self) -> dict[Stream, list[Key]]:

@@ -130,7 +130,7 @@ class Engine:
             crm,
             clock,
             tuning,
-            Ways(self.send_again, self.capture.retract, self.rest, lambda: self.brakes.on),
+            Ways(self.send_again, self._retract, self.rest, lambda: self.brakes.on),
             meter,
         )
 
@@ -409,6 +409,19 @@ class Engine:
             )
             sent += taken.changed
         return sent
+
+    def _retract(
+        self, reader: PmsReader, session: Session, stream: Stream, keys: Sequence[Key]
+    ) -> None:
+        """Of what the mirror does not know, the CRM is told what does not exist; the rest is there
+        (the mirror is behind, or the row could never be read) and is taken as any other."""
+        for start in range(0, len(keys), READ_KEYS):
+            some = keys[start : start + READ_KEYS]
+            page = reader.read_keys(stream, some)
+            self.insist(reader)
+            there = page.keys
+            self.capture.retract(stream, [key for key in some if key not in there])
+            self.send_again(reader, session, stream, [key for key in some if key in there])
 
     def _sweep_due(self, reader: PmsReader, session: Session) -> int:
         streams = [s for s in session.maps if s not in self.brakes.on]

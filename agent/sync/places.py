@@ -25,7 +25,7 @@ from agent.model.streams import Stream
 from agent.ports import Clock
 from agent.sync import slots
 from agent.sync.effects import PLACE, takes_place
-from agent.sync.looks import Looks
+from agent.sync.looks import HeldBack, Looks
 from agent.sync.plans import PlaceWish, Refuse
 
 ROOMS_KEPT_S = 60.0
@@ -90,12 +90,16 @@ class Places:
 
     def lost(self, key: Key, fields: Mapping[str, Any], looks: Looks) -> bool:
         """After the read-back: whether another appointment holds the place as well. Raises
-        Unreadable where one of that day cannot be read."""
+        Unreadable where one of that day cannot be read, HeldBack where this one is not among them:
+        it has just left, or the table is being emptied and others are missing, too."""
         mine = _visit(fields)
         if mine.start is None:
             return False
         day = looks.local_date(datetime.fromisoformat(mine.start))
-        others = [_visit(f) for k, f in looks.day(day).items() if k != key]
+        held = looks.day(day)
+        if key not in held:
+            raise HeldBack
+        others = [_visit(f) for k, f in held.items() if k != key]
         return slots.lost_race(mine, others) is not None
 
     # -- facts ------------------------------------------------------------------------------------

@@ -39,11 +39,12 @@ Mend = Callable[[Session, Comparison], int]
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """``send``: read these and send them; ``retract``: tell the CRM they do not exist; ``rest``:
-    False when the lane should return; ``braked``: streams a brake holds."""
+    """``send``: read these and send them; ``retract``: look for these, which the mirror does not
+    know, and tell the CRM of those that do not exist; ``rest``: False when the lane should return;
+    ``braked``: streams a brake holds."""
 
     send: Callable[[PmsReader, Session, Stream, Sequence[Key]], int]
-    retract: Callable[[Stream, Sequence[Key]], None]
+    retract: Callable[[PmsReader, Session, Stream, Sequence[Key]], None]
     rest: Callable[[float], bool]
     braked: Callable[[], Container[Stream]]
 
@@ -166,7 +167,7 @@ class Proving:
                 return 0  # a CRM restored from a backup, perhaps: a person looks first
             self._ways.send(reader, session, found.stream, found.send)
             if found.extra:
-                self._ways.retract(found.stream, found.extra)
+                self._ways.retract(reader, session, found.stream, found.extra)
             return found.wrong
 
         return mend

@@ -23,6 +23,7 @@ from agent.ports import Clock
 from agent.sync import effects, outcomes
 from agent.sync.bench import Bench
 from agent.sync.effects import PLACE, Step, differing, takes_place
+from agent.sync.guards import Unbelieved
 from agent.sync.looks import Found, HeldBack, Unreadable
 from agent.sync.outcomes import Say
 from agent.sync.places import Places
@@ -60,13 +61,15 @@ class Races:
         self._on_outcome = on_outcome
 
     def may_be_lost(self, proof: Proof, bench: Bench) -> bool:
-        """Whether another visit holds the place as well, or one that cannot be read may."""
+        """Whether another visit holds the place as well, or one that cannot be seen now may."""
         if proof.found is None or proof.key is None:
             return False
         try:
-            return self._places.lost(proof.key, proof.found.fields, bench.looks)
-        except Unreadable:
+            is_lost = self._places.lost(proof.key, proof.found.fields, bench.looks)
+            bench.looks.insist()
+        except (Unreadable, Unbelieved):
             return True
+        return is_lost
 
     def placed_before(self, command: Command) -> EffectRow | None:
         """A place this command took, proven, without an outcome yet: a crash, or a lost race."""
@@ -102,16 +105,20 @@ class Races:
             row.undoes == placed.number and row.state is EffectState.VERIFIED
             for row in self._journal.effects_of(command.command_id)
         )
-        key = placed.key
-        found = None if key is None else self._seen(key, bench)
+        is_lost = not undone and self._is_lost(placed, bench)
+        bench.looks.insist()  # while a table is filled again, visits seem gone and places free
         if undone:
             self._answer_lost(command, placed, bench)
-        elif found is not None and key is not None and _is_there(placed, found.fields) and (
-            self._places.lost(key, found.fields, bench.looks)
-        ):  # fmt: skip
+        elif is_lost:
             self._take_back(command, placed, bench)
         else:
-            self._end(command, self._make(EndState.APPLIED, key=key))
+            self._end(command, self._make(EndState.APPLIED, key=placed.key))
+
+    def _is_lost(self, placed: EffectRow, bench: Bench) -> bool:
+        found = None if placed.key is None else self._seen(placed.key, bench)
+        if found is None or not _is_there(placed, found.fields):
+            return False
+        return self._places.lost(found.key, found.fields, bench.looks)
 
     def _take_back(self, command: Command, placed: EffectRow, bench: Bench) -> None:
         """The practice's own booking stays; ours leaves the schedule, with a note of why."""

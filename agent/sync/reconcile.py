@@ -144,12 +144,13 @@ def _judged(
     journal: Reads, stream: Stream, here: dict[str, str], there: dict[str, str]
 ) -> dict[Key, Wrong]:
     texts: Collection[str] = [k for k in here.keys() | there.keys() if here.get(k) != there.get(k)]
-    held = journal.held(stream, [native_key(text) for text in texts])
+    keys = [native_key(text) for text in texts]
+    held = journal.held(stream, keys)
+    parked = journal.park_tries(stream, keys)  # of what could never be read, too
     found: dict[Key, Wrong] = {}
-    for text in texts:
-        key = native_key(text)
+    for text, key in zip(texts, keys, strict=True):
         was = held.get(key)
-        if was is not None and (was.batch is not None or was.parked):
+        if key in parked or (was is not None and was.batch is not None):
             found[key] = Wrong.WAITING
         elif was is None or was.gone:
             if text in there:

@@ -24,7 +24,19 @@ from agent.journal.turn import Turn
 from agent.model.commands import EndState
 from agent.model.reading import Digest
 from agent.model.writing import ItemOutcome, Outcome
-from agent.sync import capture, carrying, engine, merge, outcomes, plan, plans, push, session, watch
+from agent.sync import (
+    capture,
+    carrying,
+    engine,
+    merge,
+    outcomes,
+    plan,
+    plans,
+    push,
+    reconcile,
+    session,
+    watch,
+)
 from agent.sync.brakes import Brakes
 from agent.sync.capture import Capture
 from agent.sync.carrying import Carrying
@@ -687,6 +699,23 @@ def done_before_it_is_done() -> Iterator[None]:
     with patched((Carrying, "_write", write)):
         yield
     assert true is not None
+
+
+@plants_shown_by(Kind.JOURNAL_DELETED, Kind.BAD_ROW)
+def what_the_mirror_lacks_is_gone() -> Iterator[None]:
+    """The CRM is told to forget what only it holds, without a look; as it was before it was found
+    (seed 10608)."""
+
+    def retract(self: Engine, _reader: Any, _session: Any, stream: Any, keys: Any) -> None:
+        self.capture.retract(stream, keys)
+
+    def judged(journal: Any, stream: Any, here: Any, there: Any) -> dict[Any, Any]:
+        with patched((type(journal), "park_tries", lambda *_: {})):
+            return true(journal, stream, here, there)
+
+    true = reconcile._judged
+    with patched((Engine, "_retract", retract), (reconcile, "_judged", judged)):
+        yield
 
 
 __all__ = ["MUTANTS", "engine", "session"]

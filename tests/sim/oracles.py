@@ -474,7 +474,13 @@ class Oracles:
                 row = process.journal.command(ident)
                 state = "not here" if row is None else row.state.value
                 found.append(f"C4: {ident} {asked.command.type.value} has no outcome ({state})")
-        return found
+        # The CRM may know an outcome and have asked again of a journal that has forgotten it.
+        moving = (CommandState.RECEIVED, CommandState.WAITING, CommandState.WORKING)
+        return found + [
+            f"C4: {row.command.command_id} is still {row.state.value}"
+            for row in process.journal.commands_open()
+            if row.state in moving
+        ]
 
     def _differing(self, process: Process) -> list[str]:
         """Practice against CRM, record by record, in canonical form."""

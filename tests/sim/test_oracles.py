@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import structlog
 from structlog import DropEvent
 
+from agent.journal.pulled import CommandState
 from agent.model.commands import EndState
 from agent.model.effects import Effect, EffectKind
 from agent.model.streams import Stream
 from agent.model.writing import Change, Verb
+from tests.sim.agent import Process
 from tests.sim.coverage import aim_of, reachable
 from tests.sim.faults import AIMED, Kind, Strike
 from tests.sim.history import canonical
@@ -99,6 +102,19 @@ def test_the_word_unknown_excuses_only_what_a_person_is_shown() -> None:
     rows[:] = [booking(ours, here.isoformat())]
     unknown.outcomes[0].state = EndState.APPLIED
     assert not holds(world)
+
+
+def test_it_is_not_quiet_while_a_command_waits_of_which_the_crm_knows_the_end() -> None:
+    """Seed 10493: it was asked again of a journal that had forgotten it."""
+    world = World(1)
+
+    def unsettled(state: CommandState) -> list[str]:
+        row = SimpleNamespace(command=SimpleNamespace(command_id="c"), state=state)
+        journal = SimpleNamespace(commands_open=lambda: [row])
+        return world.oracles._commands(cast("Process", SimpleNamespace(journal=journal)))
+
+    assert unsettled(CommandState.RECEIVED) == ["C4: c is still received"]
+    assert unsettled(CommandState.UNKNOWN) == []  # a person's
 
 
 def test_a_number_given_away_again_is_another_record() -> None:

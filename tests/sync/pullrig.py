@@ -400,9 +400,9 @@ class Desk:
             "operatory_key": str(row[3]), "provider_key": str(row[2]),
         }  # fmt: skip
 
-    def office_books(self) -> None:
-        """The front desk takes the first free place itself."""
-        place = self.place()
+    def office_books(self, nth: int = 0) -> None:
+        """The front desk takes the n-th free place itself."""
+        place = self.place(nth)
         local = moment(place["start"], "start").astimezone(ZoneInfo(ZONE))
         self.run(
             "INSERT INTO appointment (PatNum, AptStatus, Pattern, Op, ProvNum, AptDateTime)"

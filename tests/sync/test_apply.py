@@ -166,6 +166,24 @@ def test_a_lost_race_that_cannot_be_taken_back_is_the_desks(desk: Desk, how: str
     assert len(desk.writer.written) == 1
 
 
+def test_a_move_is_not_taken_back_to_a_place_that_was_taken_meanwhile(desk: Desk) -> None:
+    key = desk.booked(6)
+
+    def race(effect: Effect, done: Written) -> None:
+        desk.writer.after = None
+        desk.office_books()
+        desk.office_books(6)
+
+    desk.writer.after = race
+    there = desk.place()["start"]
+    outcome = desk.do(MOVE, {"start": there}, target=("appointment", str(key)))
+    assert outcome.state is EndState.TASK
+    assert desk.record(Stream.APPOINTMENT, key)["start"] == there
+    (task,) = desk.journal.tasks()
+    assert (task.effect.key, task.effect.fields) == (key, {"status": "unscheduled"})
+    assert desk.two.safety.latched == "booking.not_taken_back"
+
+
 def test_a_new_patient_is_made_booked_and_linked(desk: Desk) -> None:
     new = {"last_name": "Sample", "first_name": "Nora", "birthdate": "1990-05-06",
            "phone_mobile": "+12125550123"}  # fmt: skip

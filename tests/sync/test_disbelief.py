@@ -14,6 +14,7 @@ from agent.model.commands import CommandType, EndState
 from agent.model.effects import Effect, Written
 from agent.sync.apply import ApplyTuning
 from agent.sync.guards import Unbelieved
+from agent.sync.places import Places
 from agent.sync.races import Races
 from agent.sync.twoway import TwoWayTuning
 from tests.sync.pullrig import ZONE, Desk
@@ -67,6 +68,39 @@ def test_no_place_is_free_because_the_schedule_is_rebuilt_just_now(desk: Desk) -
     assert outcome is not None
     assert outcome.state is EndState.REJECTED
     assert len(desk.writer.written) == written
+
+
+def test_no_race_is_won_because_the_schedule_is_rebuilt_just_now(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our visit is in the table again already, the one it stands on is not."""
+    true = Places.lost
+
+    def race(effect: Effect, done: Written) -> None:
+        desk.writer.after = None
+        desk.office_books()
+
+    def half_filled(*asked: Any) -> bool:
+        monkeypatch.setattr(Places, "lost", true)
+        desk.run("CREATE TABLE tempConv_appointment AS SELECT * FROM appointment")
+        desk.run("DELETE FROM appointment WHERE PatNum=?", desk.patient(2))
+        return true(*asked)
+
+    desk.writer.after = race
+    monkeypatch.setattr(Places, "lost", half_filled)
+    ident = desk.book()
+    desk.two.pull.step()
+    with pytest.raises(Unbelieved):
+        desk.apply_round()
+    desk.run("DELETE FROM appointment")
+    desk.run("INSERT INTO appointment SELECT * FROM tempConv_appointment")
+    desk.run("DROP TABLE tempConv_appointment")
+    desk.look_at_source()
+    desk.settle()
+    outcome = desk.outcome(ident)
+    assert outcome is not None
+    assert outcome.state is EndState.REJECTED
+    assert [row[2] for row in desk.visits() if row[1] == desk.patient()] == [3]  # unscheduled
 
 
 def test_nothing_is_written_again_because_its_table_is_rebuilt_just_now(desk: Desk) -> None:
@@ -129,24 +163,25 @@ def test_a_clock_set_and_set_back_ends_no_wait_for_a_lost_answer(
     assert len(desk.visits()) == 1
 
 
+@pytest.mark.parametrize(("room", "step"), [(Places, "lost"), (Races, "_take_back")])
 def test_a_lost_race_is_not_over_because_the_visit_cannot_be_seen(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, room: type, step: str
 ) -> None:
     """Another program empties the schedule for a while, and nothing announces it."""
-    take_back = Races._take_back
+    true = getattr(room, step)
 
     def race(effect: Effect, done: Written) -> None:
         desk.writer.after = None
         desk.office_books()
 
-    def emptied(self: Races, *asked: Any) -> None:
-        monkeypatch.setattr(Races, "_take_back", take_back)
+    def emptied(*asked: Any) -> Any:
+        monkeypatch.setattr(room, step, true)
         desk.run("CREATE TABLE kept AS SELECT * FROM appointment")
         desk.run("DELETE FROM appointment")
-        take_back(self, *asked)
+        return true(*asked)
 
     desk.writer.after = race
-    monkeypatch.setattr(Races, "_take_back", emptied)
+    monkeypatch.setattr(room, step, emptied)
     ident = desk.book()
     for _ in range(4):
         desk.work()

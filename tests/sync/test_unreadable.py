@@ -13,8 +13,10 @@ from agent.journal.pulled import EffectState
 from agent.journal.rows import ParkClass
 from agent.model.commands import CommandOutcome, CommandType, EndState, Reason
 from agent.model.effects import Effect, EffectKind, Written
+from agent.model.proof import Basis, Standing, StreamProof
 from agent.model.reading import Key
 from agent.model.streams import Stream
+from agent.model.writing import Change, Verb
 from agent.sync import engine, recover
 from tests.sync.pullrig import ZONE, Desk
 from tests.sync.pullsite import desk, open_desk, site_template
@@ -168,6 +170,38 @@ def test_parked_records_of_what_is_not_read_keep_no_other_waiting(
     desk.clock.advance(1.0)
     desk.engine._retry_parked(desk.reader, desk.session)
     assert [parked.stream for parked in desk.journal.parked(9)] == [Stream.LAB_CASE]
+
+
+def test_what_the_mirror_lacks_is_looked_for_before_the_crm_is_told_that_it_is_gone(
+    desk: Desk,
+) -> None:
+    """After a journal was lost: one row was never readable since, one the mirror is behind with."""
+    for note in (NO_TEXT, "'there'", "'gone'"):
+        desk.run(
+            f"INSERT INTO commlog (PatNum, CommDateTime, Note) VALUES (?, '2026-11-02 10:00:00',"
+            f" {note})", desk.patient(),
+        )  # fmt: skip
+    gone = desk.one("SELECT MAX(CommlogNum) FROM commlog")
+    there, unread = gone - 1, gone - 2
+    stream = Stream.COMMUNICATION
+    desk.run("DELETE FROM commlog WHERE CommlogNum=?", gone)
+    for key in (unread, there, gone):
+        held = Change(bytes(16), stream, key, Verb.UPSERT, 1, bytes([key % 256]) * 16, b"{}")
+        desk.crm.rows[stream, key] = held
+    proving = desk.engine.proving
+
+    def compared() -> StreamProof:
+        line = proving.one(desk.session, stream, Basis.KEPT, proving.mender(desk.reader))
+        desk.send()
+        return line
+
+    assert compared().extra == 3
+    assert {c.key: c.verb for c in desk.crm.changes if c.key in (unread, there, gone)} == {
+        there: Verb.UPSERT, gone: Verb.DELETE,
+    }  # fmt: skip
+    line = compared()
+    assert (line.extra, line.waiting, line.standing) == (0, 1, Standing.WAITING)
+    assert (stream, unread) in desk.crm.rows
 
 
 def test_a_row_that_was_never_read_and_is_gone_is_parked_no_more(desk: Desk) -> None:
