@@ -1,5 +1,6 @@
 """The long lane: tens of thousands of seeds, each twice, on all cores, in as many sittings as it
-takes. Every seed's result is kept at once; the same command goes on where the last one stopped.
+takes. Every seed's result is kept at once; the same command goes on where the last one stopped,
+with ``--keep`` also on another machine: what held so far is added up beside the artefact.
 
 Green only if every seed held, came out the same twice, and every reachable cell of the coverage
 table was hit.
@@ -9,17 +10,51 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
+
+import msgspec
 
 from tests import artefact
 from tests.sim.coverage import reachable, table, unreached
-from tests.sim.ranges import Told, Totals, run_range
+from tests.sim.ranges import Cell, Told, Totals, run_range
 from tests.sittings import Kept
 
 SEEDS = 20_000
 FULL_COVERAGE_SEEDS = 5_000  # fewer cannot be expected to reach every cell
 SAY_EVERY_S = 60.0
 COMMAND = "python -m tests.sim --nightly"
+
+
+class Held(msgspec.Struct):
+    """Seeds that held at a commit, both ends included, added up."""
+
+    commit: str
+    first: int
+    last: int
+    seconds: float
+    hits: list[tuple[Cell, int]]
+    numbers: dict[str, float]
+
+
+def _sum_file() -> Path:
+    return artefact.FOLDER / "sittings" / "sim.json"
+
+
+def _held_before(commit: str, wanted: range) -> Held | None:
+    """Where ``wanted`` begins with them; of other code they are worth nothing."""
+    path = _sum_file()
+    if not path.exists():
+        return None
+    held = msgspec.json.decode(path.read_bytes(), type=Held)
+    fits = held.commit == commit and held.first == wanted.start and held.last in wanted
+    return held if fits else None
+
+
+def _keep_sum(held: Held) -> None:
+    path = _sum_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(held), indent=1) + b"\n")
 
 
 def kept_seeds(folder: Path, commit: str) -> Kept[Told]:
@@ -32,17 +67,25 @@ def nightly(
     """Exit code. ``minutes``: stop after so long (0: when done) and say how to go on."""
     kept = kept_seeds(folder, commit)
     wanted = range(first, first + seeds)
+    totals, took = Totals(), 0.0
+    held = _held_before(commit, wanted)
+    if held is not None:
+        totals.add_held(held.last - held.first + 1, held.hits, held.numbers)
+        took = held.seconds
+        wanted = range(held.last + 1, first + seeds)
     missing = [seed for seed in wanted if seed not in kept.told]
     if len(missing) < seeds:
-        print(f"{seeds - len(missing)} seeds of this commit are done already: {kept.path}")
+        print(f"{seeds - len(missing)} seeds of this commit are done already")
     began = time.monotonic()
     with kept.adding() as add:
         _work(missing, add, jobs=jobs, until=began + minutes * 60 if minutes else None)
-    took = time.monotonic() - began
-    totals = Totals()
-    for seed in wanted:
-        if seed in kept.told:
-            totals.add(kept.told[seed])
+    took += time.monotonic() - began
+    for seed in takewhile(kept.told.__contains__, wanted):
+        totals.add(kept.told[seed])
+    is_sound = not (totals.failed or totals.unlike or commit.endswith("+"))  # "+": changed files
+    if keep and totals.seeds and is_sound:
+        last = first + totals.seeds - 1
+        _keep_sum(Held(commit, first, last, took, list(totals.hits.items()), dict(totals.numbers)))
     ran = commit if keep else None
     return _tell(totals, first, seeds, took, ran=ran, new=len(missing))
 

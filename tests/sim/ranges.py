@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 
 import msgspec
@@ -84,6 +84,14 @@ class Totals:
             self.unlike.append(told.seed)
         if told.rule:
             self.failed.append(told)
+
+    def add_held(
+        self, seeds: int, hits: Iterable[tuple[Cell, int]], numbers: Mapping[str, float]
+    ) -> None:
+        """Of seeds that held, in sum."""
+        self.seeds += seeds
+        self.hits.update(dict(hits))
+        self.numbers.update(numbers)
 
     @property
     def kinds(self) -> int:
