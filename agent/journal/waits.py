@@ -2,7 +2,8 @@
 are moved with it: otherwise everything that was due just now would be due in the future again.
 
 The journal looks at the start of every turn, so that nothing is written by the new time before
-everything that waits has been moved to it.
+everything that waits has been moved to it. Who says in a turn when something is due asks the clock
+in that turn: by a time from before, of a clock set back since, it would wait for as long.
 
 Only what we decided ourselves moves. What somebody outside has named (a command's ``not_after``,
 the start of one that may not begin yet) stays where it is.
@@ -22,10 +23,11 @@ OPEN_WRITES = (
     "UPDATE effect SET planned_at = planned_at - ?1"
     " WHERE state IN ('intent', 'written', 'unknown') AND state <> 'unknown'"
 )
-#: commands whose next try is ours to say: all but those that may not begin yet
+#: commands whose next try is ours to say: all but those that may not begin yet. What a person has
+#: decided begins a little later, too, so that it can be taken back.
 OUR_COMMANDS = (
     "(state IN ('waiting', 'working')"
-    " OR (state = 'received' AND (tries > 0 OR due_at <= received_at)))"
+    " OR (state = 'received' AND (tries > 0 OR due_at <= received_at + 30000000)))"
 )
 _MOVED = (
     "UPDATE batch SET due_at = due_at - ?1, planned_at = planned_at - ?1",

@@ -207,9 +207,9 @@ class Carrying:
         """What the writer does not offer is asked of the front desk. ``code``: what it said when
         it was tried, of the first step."""
         offered = bench.abilities
-        due_at = self._clock.now() + self._task_timeout
         outcome = self._make(EndState.TASK, "command.task", key=plan.key)
         with self._journal.turn() as turn:
+            due_at = self._clock.now() + self._task_timeout
             if plan.kept and plan.key is not None:
                 record_clashes(turn, plan.kept, plan.stream, plan.key, command.command_id)
             for step in plan.steps:

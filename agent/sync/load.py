@@ -289,9 +289,8 @@ class Load:
         self.progress.loaded_rows += rows
 
     def _marks_loaded(self, chunk: Chunk) -> Callable[[Turn], None]:
-        due_at = self._rotation.next_due(self._facts.streams[chunk.stream], self._clock.now())
-
         def within(turn: Turn) -> None:
-            turn.chunk_loaded(chunk, due_at)
+            facts = self._facts.streams[chunk.stream]
+            turn.chunk_loaded(chunk, self._rotation.next_due(facts, self._clock.now()))
 
         return within

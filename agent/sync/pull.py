@@ -160,12 +160,12 @@ class Pull:
     def _take(self, polled: Polled) -> None:
         if not polled.commands and not polled.refused:
             return
-        now = self._clock.now()
         ack: list[str] = []
         errs: dict[str, str] = {}
         known: list[str] = []
         new = 0
         with self._journal.turn() as turn:
+            now = self._clock.now()  # by the clock the turn has heeded
             for command in polled.commands:
                 try:
                     if turn.receive(command, _first_due(command, now)):

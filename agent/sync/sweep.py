@@ -216,10 +216,10 @@ class Sweep:
             at = last
 
     def _accept(self, reader: PmsReader, chunk: Chunk, began: datetime, count: int) -> None:
-        due = self._rotation.next_due(self._facts.streams[chunk.stream], self._clock.now())
         grown = count > 2 * self._rotation.chunk_rows
         at = reader.nth_key(chunk.stream, chunk.lo, self._rotation.chunk_rows) if grown else None
         with self._journal.turn() as turn:
+            due = self._rotation.next_due(self._facts.streams[chunk.stream], self._clock.now())
             turn.chunk_verified(chunk, began, due)
             if at is not None and at != chunk.hi:
                 turn.split_chunk(chunk, at)

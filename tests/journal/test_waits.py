@@ -132,6 +132,20 @@ def test_a_command_at_work_goes_with_the_clock_however_it_came_to_wait(
     assert due_now == ["c-begun"]
 
 
+def test_what_a_person_decided_just_now_goes_with_the_clock(
+    journal: Journal, clock: HandClock
+) -> None:
+    """It begins some seconds later, so that it can be taken back: not an hour and some seconds."""
+    with journal.turn() as turn:
+        turn.receive(command("c-decided"), clock.now() + timedelta(seconds=10))
+    clock.step(-HOUR.total_seconds())
+    journal.heed_clock()
+    assert journal.commands_due(clock.now(), 9) == []
+    clock.advance(10.0)
+    (due_now,) = journal.commands_due(clock.now(), 9)
+    assert due_now.command.command_id == "c-decided"
+
+
 def test_a_command_that_came_while_the_clock_was_ahead_is_due_at_the_next_start(
     opened: Callable[[], Journal], clock: HandClock
 ) -> None:

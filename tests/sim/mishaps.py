@@ -178,7 +178,7 @@ class Mishaps:
         true = pms.backup()
         if how == 2:
             for table in pms.tables.values():
-                table.rows = {}
+                table.rows, table.next_key = {}, 1
         else:
             pms.identity = "practice-2"
             for table in pms.tables.values():
@@ -190,7 +190,7 @@ class Mishaps:
         def back() -> None:
             pms.identity = "practice-1"
             for name, table in pms.tables.items():
-                table.rows = dict(true.rows[name])
+                table.rows, table.next_key = dict(true.rows[name]), true.next_keys[name]
                 table.moved_at = pms.second()
 
         pms.is_wrong = True

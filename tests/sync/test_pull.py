@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
 
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from agent.errors import CrmUnavailable
+from agent.journal.journal import Turn
 from agent.journal.pulled import CommandState
 from agent.model.commands import Command, CommandType, EndState, Refusal
 from agent.model.effects import EffectKind
@@ -32,6 +34,24 @@ def test_a_command_is_acknowledged_when_it_is_durable(desk: Desk) -> None:
     assert desk.port.acked == []
     desk.two.pull.step()
     assert desk.port.acked == [ident]
+
+
+def test_a_clock_set_back_while_a_command_comes_keeps_it_waiting_for_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the answer and the turn that keeps it."""
+    true = desk.journal.turn
+
+    def turn() -> AbstractContextManager[Turn]:
+        monkeypatch.undo()
+        desk.clock.step(-3600.0)
+        return true()
+
+    ident = desk.book()
+    monkeypatch.setattr(desk.journal, "turn", turn)
+    desk.two.pull.step()
+    (due_now,) = desk.journal.commands_due(desk.clock.now(), 9)
+    assert due_now.command.command_id == ident
 
 
 def test_a_redelivery_changes_nothing_and_is_told_again(desk: Desk) -> None:
