@@ -9,7 +9,7 @@ done, and the command may plan anew. Anything else is a person's (sync-engines.m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -159,13 +159,17 @@ class Recover:
                 return self._changed(row, key, looks)
             if key is not None:
                 return self._made(row, key, looks)
-            candidates = self._candidates(row, looks, facts)
-            if candidates is None:
+            records = self._candidates(row, looks, facts)
+            if records is None:
                 return Sight(Shows.UNSURE), None
-            sight = judge_create(row, candidates)
+            above = None if facts.random_keys else row
+            free = nobodys(self._journal, effect.stream, records, above=above)
+            sight = judge_create(row, free)
             if sight.shows is not Shows.DONE:
-                sight = self._made_once(row, sight, nearly(row, candidates), looks)
-            if sight.shows is Shows.NOT_DONE and self._is_older_than_source(row):
+                sight = self._made_once(row, sight, nearly(row, free), looks)
+            if sight.shows is Shows.NOT_DONE and (
+                self._is_older_than_source(row) or self._is_anothers_by_number(row, records, above)
+            ):
                 sight = Sight(Shows.UNSURE)
             if sight.key is None:
                 return sight, None
@@ -234,6 +238,22 @@ class Recover:
         before = self._journal.mark(BEFORE_ACCEPTED)
         return before is not None and row.number <= int(before)
 
+    def _is_anothers_by_number(
+        self, row: EffectRow, records: Mapping[Key, dict[str, Any]], above: EffectRow | None
+    ) -> bool:
+        """Whether a record that others of ours made reads as this effect wished and as none of
+        them did: theirs was deleted, and its number given away again, perhaps to this one, carried
+        out late."""
+
+        def is_like(made: EffectRow, record: dict[str, Any]) -> bool:
+            return not differing(made.effect, made.after, record)
+
+        for key, record in records.items():
+            makers = makers_of(self._journal, row.effect.stream, key, above)
+            if makers and is_like(row, record) and not any(is_like(m, record) for m in makers):
+                return True
+        return False
+
     # -- what this site's traces are worth --------------------------------------------------------
 
     def _leaves_copies(self, kind: EffectKind, looks: Looks) -> bool:
@@ -271,11 +291,10 @@ class Recover:
             above = looks.above(stream, row.floor, MOST_CANDIDATES)
             if len(above) >= MOST_CANDIDATES:
                 return None
-            keys = [*self._given_again(row, looks), *above]
-            return nobodys(self._journal, stream, looks.records(stream, keys), above=row)
+            return looks.records(stream, [*self._given_again(row, looks), *above])
         if stream is Stream.APPOINTMENT:
             start = moment(row.after.get("start"), "start")
-            return nobodys(self._journal, stream, looks.day(looks.local_date(start)))
+            return looks.day(looks.local_date(start))
         lanes = facts.streams[stream].lanes
         if not lanes:
             return None  # random keys, no stamps: only a person can tell
@@ -283,7 +302,7 @@ class Recover:
         keys = looks.since(stream, lanes[0].name, since, MOST_CANDIDATES)
         if len(keys) >= MOST_CANDIDATES:
             return None
-        return nobodys(self._journal, stream, looks.records(stream, keys))
+        return looks.records(stream, keys)
 
     def _given_again(self, row: EffectRow, looks: Looks) -> list[Key]:
         """The number that was the newest when the effect was planned, unless the mirror knows that
@@ -341,11 +360,20 @@ def nobodys(
     *,
     above: EffectRow | None = None,
 ) -> dict[Key, dict[str, Any]]:
-    """Without those an effect of ours is known to have made.
+    """Without those an effect of ours is known to have made (see ``makers_of``)."""
+    return {
+        key: record for key, record in records.items() if not makers_of(journal, stream, key, above)
+    }
 
-    ``above``: the records lie above this effect's floor, so none of them existed when it was
-    planned. One that an effect settled before had made was lost to a restored database, and its
-    key was given away again.
+
+def makers_of(
+    journal: Journal, stream: Stream, key: Key, above: EffectRow | None
+) -> list[EffectRow]:
+    """Effects of ours known to have made this record.
+
+    ``above``: the record lies above this effect's floor, so it did not exist when that was planned.
+    One that an effect settled before had made was lost to a restored database, and its key was
+    given away again.
     """
 
     def has_made(other: EffectRow) -> bool:
@@ -354,11 +382,7 @@ def nobodys(
         is_open = other.settled_at is None
         return above is None or is_open or journal.is_settled_since(other.number, above.number)
 
-    return {
-        key: record
-        for key, record in records.items()
-        if not any(has_made(other) for other in journal.effects_on(stream, key, _EVER))
-    }
+    return [other for other in journal.effects_on(stream, key, _EVER) if has_made(other)]
 
 
 def settle_by_person(

@@ -97,6 +97,29 @@ def test_a_write_carried_out_late_under_the_newest_number_is_found(
     assert [row[0] for row in desk.visits()] == [newest]
 
 
+def test_a_write_carried_out_late_under_the_number_of_a_later_one_is_not_repeated(
+    desk: Desk,
+) -> None:
+    """Seed 17608: what the later write had made was deleted meanwhile."""
+
+    def log_call(note: str, nth: int = 0) -> str:
+        call = {"patient_key": str(desk.patient(nth)), "note": note, "mode": "phone"}
+        return desk.ask(CommandType.COMMLOG_APPEND, call)
+
+    stuck = desk.writer.hang_once()
+    ident = log_call("the earlier")
+    desk.work(1)
+    later = log_call("the later", 1)
+    desk.work(1)
+    (made,) = desk.effects(later)
+    desk.run("DELETE FROM commlog WHERE CommlogNum=?", made.key)
+    late = desk.writer.inner.write(stuck[0])
+    desk.run("UPDATE commlog SET CommlogNum=? WHERE CommlogNum=?", made.key, late.key)
+    desk.settle(300.0)
+    assert [row.state for row in desk.effects(ident)] == [EffectState.UNKNOWN]
+    assert desk.one("SELECT COUNT(*) FROM commlog WHERE Note='the earlier'") == 1
+
+
 def test_a_stop_while_the_session_is_opened_is_not_slept_through(desk: Desk) -> None:
     """Seed 5864: the lane took the stop's call for one to work that was there already."""
     desk.apply_round()
