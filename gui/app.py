@@ -23,6 +23,7 @@ from agent.model.activity import CheckNow
 from agent.model.desk import Pause, Resume
 from agent.model.status import State
 from gui import autostart, engine
+from gui.collecting import Collector
 from gui.helppages import open_help
 from gui.i18n import PSEUDO, Texts, languages
 from gui.link import Link, Standing
@@ -309,6 +310,7 @@ def main(arguments: Sequence[str]) -> int:
     tab, _, place = wish.show.partition(":")
     if call_first(name, "quit" if wish.quit else "show", tab, place) or wish.quit:
         return 0
+    Collector(app)
     single = Single(name)
     desktop = Desktop(app, home)
     single.wanted.connect(desktop.take)

@@ -7,6 +7,7 @@ runs, the agent answers, the window is shown. No dialog may block: ``exec`` fail
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,16 @@ from tests.gui.screen import unseen
 
 unseen()  # read when the application is made
 os.environ["DBUS_SESSION_BUS_ADDRESS"] = "disabled:"  # no toasts on the developer's own desktop
+
+
+@pytest.fixture(autouse=True)
+def between_tests() -> Iterator[None]:
+    """Garbage is collected then only, as by ``gui.collecting`` between events."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.collect(1)
+
 
 LOADED_S = 90.0
 # The engine of a test is to be idle, not to prove everything every ten seconds.
