@@ -113,8 +113,11 @@ class Oracles:
             self.has_forgotten = True  # an agent believes the first database it meets
         self.restores.append(self.world.kernel.now)
         self.history.is_plain = False
+        if not is_wrong:
+            self._forget_lost()  # what was written into the other database
 
     def pms_restored(self, backup: Backup) -> None:
+        self._forget_lost()
         self.restores.append(backup.at)
         self.promises.restored(backup)
         self.history.is_plain = False
@@ -342,6 +345,11 @@ class Oracles:
         for token, keys in self.seen.items():
             if token.startswith(f"{table}:"):
                 keys.discard(key)
+
+    def _forget_lost(self) -> None:
+        tables = self.world.pms.tables
+        for token, keys in self.seen.items():
+            keys.intersection_update(tables[token.partition(":")[0]].rows)
 
     def _check_twice(self, table: str, key: int, row: Row) -> None:
         """Every wish of the CRM makes at most one row."""

@@ -129,6 +129,24 @@ def test_a_number_given_away_again_is_another_record() -> None:
         world.pms.insert("appointment", told, by="api")
 
 
+def test_a_number_of_another_database_is_another_record() -> None:
+    """Seed 412: a late write went into the wrong database, and was made once more in the true one
+    when its number there was another's already."""
+    world = World(1)
+    pms = world.pms
+    true = pms.backup()
+    world.oracles.has_met = True
+    world.oracles.wrong_source(True)
+    wish = {**PLACE, "Note": "c2-7"}
+    lost = pms.insert("appointment", wish, by="api")
+    pms.restore(true)
+    world.oracles.wrong_source(False)
+    assert pms.insert("appointment", {**PLACE, "Note": "c2-8"}, by="api") == lost
+    pms.insert("appointment", wish, by="api")
+    with pytest.raises(Violation, match="twice"):
+        pms.insert("appointment", wish, by="api")
+
+
 def test_what_is_gone_is_not_late() -> None:
     """Seed 7200: changed, and deleted without a trace before anybody looked."""
     history = World(1).oracles.history
