@@ -1,8 +1,8 @@
 """Python's garbage collector, run by the event loop alone.
 
 By itself it runs wherever something is allocated: in a worker's thread, where no object of Qt's may
-end, or while Qt holds a lock that the end of another object needs. Both were seen to stop the
-window for good (in ``QObject::disconnect``, by a dump of a test that hung).
+end, or while Qt holds a lock that the end of another object needs. The latter was seen to stop a
+test of the window for good, in ``QObject::disconnect``.
 """
 
 from __future__ import annotations

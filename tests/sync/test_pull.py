@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -36,22 +36,55 @@ def test_a_command_is_acknowledged_when_it_is_durable(desk: Desk) -> None:
     assert desk.port.acked == [ident]
 
 
-def test_a_clock_set_back_while_a_command_comes_keeps_it_waiting_for_nothing(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between the answer and the turn that keeps it."""
+@contextmanager
+def set_back_before_the_next_turn(desk: Desk) -> Iterator[None]:
+    """An hour."""
     true = desk.journal.turn
 
     def turn() -> AbstractContextManager[Turn]:
-        monkeypatch.undo()
+        planted.undo()
         desk.clock.step(-3600.0)
         return true()
 
+    with pytest.MonkeyPatch.context() as planted:
+        planted.setattr(desk.journal, "turn", turn)
+        yield
+        assert desk.journal.turn == true  # it was
+
+
+def test_a_clock_set_back_while_a_command_comes_keeps_it_waiting_for_nothing(desk: Desk) -> None:
+    """Between the answer and the turn that keeps it."""
     ident = desk.book()
-    monkeypatch.setattr(desk.journal, "turn", turn)
-    desk.two.pull.step()
+    with set_back_before_the_next_turn(desk):
+        desk.two.pull.step()
     (due_now,) = desk.journal.commands_due(desk.clock.now(), 9)
     assert due_now.command.command_id == ident
+
+
+def test_so_is_the_next_proof_of_what_was_just_proven(desk: Desk) -> None:
+    far = desk.clock.now() + timedelta(days=9)
+    (chunk,) = desk.journal.next_chunks(far, 1, loaded=True, streams=[Stream.PROVIDER])
+    with set_back_before_the_next_turn(desk):
+        desk.session.sweep.visit(desk.reader, desk.session.maps[Stream.PROVIDER], chunk)
+    (after,) = desk.journal.next_chunks(far, 1, loaded=True, streams=[Stream.PROVIDER])
+    rotation, facts = desk.session.sweep._rotation, desk.session.facts.streams[Stream.PROVIDER]
+    assert after.due_at <= rotation.next_due(facts, desk.clock.now())
+
+
+def test_so_is_what_the_front_desk_is_asked(desk: Desk) -> None:
+    desk.writer.lacks = frozenset({EffectKind.BOOK})
+    desk.book()
+    desk.two.pull.step()
+    desk.apply_round()
+    (asked,) = desk.journal.tasks()
+    most = asked.due_at - asked.opened_at
+    desk.book(2, who=desk.patient(1))
+    desk.two.pull.step()
+    with set_back_before_the_next_turn(desk):
+        desk.apply_round()
+    task = max(desk.journal.tasks(), key=lambda task: task.number)
+    assert task.number != asked.number
+    assert task.due_at - task.opened_at <= most
 
 
 def test_a_redelivery_changes_nothing_and_is_told_again(desk: Desk) -> None:

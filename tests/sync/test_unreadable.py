@@ -204,6 +204,14 @@ def test_what_the_mirror_lacks_is_looked_for_before_the_crm_is_told_that_it_is_g
     assert (stream, unread) in desk.crm.rows
 
 
+def test_what_the_mirror_came_to_hold_meanwhile_is_not_retracted(desk: Desk) -> None:
+    before = len(desk.crm.changes)
+    desk.engine.capture.retract(Stream.PATIENT, [desk.patient(), 999_999])
+    desk.engine.capture.retract(Stream.PATIENT, [desk.patient()])
+    desk.send()
+    assert [(c.key, c.verb) for c in desk.crm.changes[before:]] == [(999_999, Verb.DELETE)]
+
+
 def test_a_row_that_was_never_read_and_is_gone_is_parked_no_more(desk: Desk) -> None:
     desk.run(
         f"INSERT INTO commlog (PatNum, CommDateTime, Note) VALUES (?, '2026-11-02 10:00:00',"
