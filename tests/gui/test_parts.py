@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import weakref
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QItemSelectionModel, QPersistentModelIndex
 from PySide6.QtGui import QColor
-from PySide6.QtTest import QAbstractItemModelTester
-from PySide6.QtWidgets import QTableView
+from PySide6.QtNetwork import QLocalSocket
+from PySide6.QtTest import QAbstractItemModelTester, QSignalSpy
+from PySide6.QtWidgets import QApplication, QTableView
 from pytestqt.qtbot import QtBot
 
 from agent.runtime.power import Wakefulness
@@ -19,7 +22,7 @@ from gui import autostart
 from gui.models.log import KEPT, LogModel
 from gui.models.paged import PAGE, PAGES_KEPT, PagedModel
 from gui.models.rows import Column, RowsModel
-from gui.single import Single, call_first, session_name
+from gui.single import VERSION, Single, call_first, session_name
 
 Row = tuple[int, str]
 
@@ -180,6 +183,21 @@ def test_the_second_start_hands_over_and_the_first_hears(qtbot: QtBot, tmp_path:
     assert second.wait(20) == 0
     assert heard == [("show", "log", "x")]
     first.close()
+
+
+def test_no_caller_holds_the_first_one(qapp: QApplication, tmp_path: Path) -> None:
+    """It would end inside the end of that caller's socket, which it ends itself: a crash."""
+    name = f"bridgework-test-{tmp_path.name}"
+    first = Single(name)
+    heard = QSignalSpy(first.wanted)
+    caller = QLocalSocket()
+    caller.connectToServer(name)
+    caller.write(json.dumps({"version": VERSION, "do": "show"}).encode() + b"\n")
+    while not heard.count():
+        qapp.processEvents()  # no more than it takes: the socket is still there
+    ended = weakref.ref(first)
+    del first, heard
+    assert ended() is None
 
 
 def test_sessions_and_homes_do_not_meet(monkeypatch: pytest.MonkeyPatch) -> None:
