@@ -249,8 +249,10 @@ class Recover:
             return not differing(made.effect, made.after, record)
 
         for key, record in records.items():
+            if not is_like(row, record):
+                continue
             makers = makers_of(self._journal, row.effect.stream, key, above)
-            if makers and is_like(row, record) and not any(is_like(m, record) for m in makers):
+            if makers and not any(is_like(maker, record) for maker in makers):
                 return True
         return False
 

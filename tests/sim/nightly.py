@@ -54,7 +54,7 @@ def _held_before(commit: str, wanted: range) -> Held | None:
 def _keep_sum(held: Held) -> None:
     path = _sum_file()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(held), indent=1) + b"\n")
+    path.write_bytes(msgspec.json.encode(held) + b"\n")
 
 
 def kept_seeds(folder: Path, commit: str) -> Kept[Told]:
