@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from tests.sim.crm import HeldRecord
     from tests.sim.world import World
 
-FENCE_S = 8.0  # a guard is looked at every two seconds, and what is under way may land
+# A guard is looked at every two seconds from the start on, and what is under way may land.
+FENCE_S = 8.0
 FENCE_ITEMS = 20
 FOREIGN_KEYS = 1000  # above them only the other practice has any
 SETTLE_S = 1.8  # two reads of a new patient two seconds apart agree before it leaves
@@ -84,6 +85,7 @@ class Oracles:
         self.lost_ok: set[str] = set()  # tokens a restored backup took away
         self.seen: dict[str, set[int]] = {}  # token -> keys of rows the API made with it
         self._wrong_since: float | None = None
+        self._alive_since = 0.0
         self.wrong_pushes = 0
         self.has_forgotten = False
         self.has_met = False  # something of the true practice has reached the CRM
@@ -132,6 +134,7 @@ class Oracles:
         self.epoch = 0
 
     def started(self, process: Process) -> None:
+        self._alive_since = self.world.kernel.now
         findings = process.journal.verify_audit()
         if findings:
             raise Violation("S14", f"the chain does not verify after a start: {findings[0]}")
@@ -180,8 +183,8 @@ class Oracles:
         kernel.trace(f"landed {change.stream.value} {change.key} {change.content_hash.hex()[:8]}")
         wrong = self._wrong_since
         self.has_met = self.has_met or wrong is None
-        if wrong is not None and kernel.now - wrong > FENCE_S and not self.has_forgotten:
-            self.wrong_pushes += 1
+        if wrong is not None and not self.has_forgotten:
+            self.wrong_pushes += kernel.now - max(wrong, self._alive_since) > FENCE_S
         is_foreign = int(change.key) > FOREIGN_KEYS and change.verb is Verb.UPSERT
         if (is_foreign and not self.has_forgotten) or self.wrong_pushes > FENCE_ITEMS:
             raise Violation("S9", "pushed from a source that is not ours")

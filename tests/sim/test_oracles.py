@@ -147,6 +147,27 @@ def test_a_number_of_another_database_is_another_record() -> None:
         pms.insert("appointment", wish, by="api")
 
 
+def test_what_waited_since_the_true_database_may_leave_before_the_first_look() -> None:
+    """Seed 3274: the database was another's while the agent was down with much to send."""
+    world = World(1)
+    oracles = world.oracles
+    oracles.has_met = True
+    oracles.wrong_source(True)
+    chain = SimpleNamespace(epoch=1, verify_audit=list)
+    told = [Change(b"", Stream.RECALL, key, Verb.UPSERT, 1, b"", b"{}") for key in range(1, 31)]
+
+    def push() -> None:
+        for change in told:
+            oracles._landed(change, None)
+
+    world.kernel.now = 60.0
+    oracles.started(cast("Process", SimpleNamespace(journal=chain)))
+    push()
+    world.kernel.now = 70.0
+    with pytest.raises(Violation, match="not ours"):
+        push()
+
+
 def test_what_is_gone_is_not_late() -> None:
     """Seed 7200: changed, and deleted without a trace before anybody looked."""
     history = World(1).oracles.history
