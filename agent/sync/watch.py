@@ -179,6 +179,7 @@ class Watch:
         self._tokens: dict[str, str] = {}
         self._moved_mono: dict[str, float] = {}
         self._warm: set[str] = set()
+        self._round_mono = clock.mono()
         self._gate_next_mono = 0.0
         self._marks_mono = 0.0
         self._unsaved_marks: dict[str, int] = {}
@@ -304,7 +305,10 @@ class Watch:
             moved = {t for t, token in tokens.items() if not token or self._tokens.get(t) != token}
             self._tokens.update(tokens)
             self._moved_mono.update(dict.fromkeys(moved, now))
-        self._warm = {t for t, at in self._moved_mono.items() if now - at <= HOT_AFTER_MOVE_S}
+        # By when we last looked: however late this round comes, a table that moved is looked at
+        # once more after the second its token said is over.
+        last, self._round_mono = self._round_mono, now
+        self._warm = {t for t, at in self._moved_mono.items() if last - at <= HOT_AFTER_MOVE_S}
         wide = {s for (s, _), state in self._lanes.items() if state.next_wide_mono <= now}
         chosen = []
         for stream in self._maps:

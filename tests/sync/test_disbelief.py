@@ -16,6 +16,7 @@ from agent.sync.apply import ApplyTuning
 from agent.sync.guards import Unbelieved
 from agent.sync.places import Places
 from agent.sync.races import Races
+from agent.sync.recover import Recover
 from agent.sync.twoway import TwoWayTuning
 from tests.sync.pullrig import ZONE, Desk
 from tests.sync.pullsite import desk, open_desk, site_template
@@ -158,6 +159,35 @@ def test_a_clock_set_and_set_back_ends_no_wait_for_a_lost_answer(
         desk.work()
     assert not desk.writer.written
     desk.writer.inner.write(stuck[0])  # the practice's program gets to it at last
+    desk.settle()
+    assert [row.state for row in desk.effects(ident)] == [EffectState.VERIFIED]
+    assert len(desk.visits()) == 1
+
+
+def test_a_clock_set_forward_during_a_look_ends_no_wait_for_a_lost_answer(
+    open_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = TwoWayTuning(zone=ZONE, apply=ApplyTuning(probe_window_s=65.0), poll_wait_s=0)
+    desk = open_desk(tuning=slow)
+    stuck = desk.writer.hang_once()
+    ident = desk.book()
+    desk.work(1)
+    for _ in range(3):
+        desk.clock.advance(10.0)
+        desk.work()
+    look = Recover._sight
+
+    def sight(*asked: Any) -> Any:
+        monkeypatch.setattr(Recover, "_sight", look)
+        desk.clock.step(3600.0)
+        return look(*asked)
+
+    monkeypatch.setattr(Recover, "_sight", sight)
+    desk.clock.advance(10.0)
+    desk.work()
+    assert Recover._sight is look  # it was set
+    assert not desk.writer.written
+    desk.writer.inner.write(stuck[0])
     desk.settle()
     assert [row.state for row in desk.effects(ident)] == [EffectState.VERIFIED]
     assert len(desk.visits()) == 1

@@ -87,6 +87,23 @@ def test_a_stamped_update_is_seen_by_one_tick(office: Office, open_site: Open) -
     site.agree()
 
 
+def test_a_round_that_comes_late_sees_the_rest_of_the_second(
+    office: Office, open_site: Open
+) -> None:
+    site = open_site(PATIENT, gates=True)
+    site.load()
+    next_second()
+    site.clock.advance(3.0)
+    site.tick()
+    numbers = office.lowest("patient", "PatNum"), office.highest("patient", "PatNum")
+    next_second()
+    for number in numbers:  # the gate says the same of both
+        assert office.run(f"UPDATE patient SET City='Ember Falls' WHERE PatNum={number}") == 1
+        assert site.tick() == 1, number
+        site.clock.advance(watch.HOT_AFTER_MOVE_S * 2)  # a statement took so long
+    site.agree()
+
+
 def test_a_lane_that_was_slow_for_a_while_sees_again(office: Office, open_site: Open) -> None:
     """A backup at noon: each scan takes long. What changed meanwhile is seen right after."""
     site = open_site(RECALL)
