@@ -7,7 +7,7 @@ from collections.abc import Callable
 import apsw
 
 from agent.journal.audit import SideAnchor
-from tests.support.faultfs import TEMPORARY, Fault, FaultDisk, _File, _Write
+from tests.support.faultfs import TEMPORARY, Crash, Fault, FaultDisk, _File, _Write
 
 PAGE = 4096
 _MIRRORED = ("hash", "agreed", "sum48", "xor64", "seen_lsn")
@@ -15,12 +15,14 @@ _MIRRORED = ("hash", "agreed", "sum48", "xor64", "seen_lsn")
 
 class SimDisk(FaultDisk):
     """``standing``: while set, every write (or sync) fails so. ``looks_on()``: whether who reads
-    just now is no part of the world; no fault strikes them."""
+    just now is no part of the world; no fault strikes them. ``dies()`` is called when the process
+    or the machine ends in what it writes: its other threads end with it."""
 
     def __init__(self, files: dict[str, bytes], seed: int) -> None:
         super().__init__(files, seed)
         self.standing: Fault | None = None
         self.looks_on: Callable[[], bool] = lambda: False
+        self.dies: Callable[[], object] = lambda: None
         self._rolled_back: set[int] = set()  # files whose last turn failed and left bytes behind
         self.log = _Nothing()  # type: ignore[assignment]
 
@@ -31,6 +33,9 @@ class SimDisk(FaultDisk):
                 raise apsw.FullError(what)
             if self.standing not in (None, Fault.ENOSPC) and file is not None:
                 raise apsw.IOError(what)
+        except Crash:
+            self.dies()
+            raise
         except apsw.Error:
             self._rolled_back.add(id(file))
             raise

@@ -125,12 +125,16 @@ class Kernel:
         self._wake_at(task, self.now + after)
         return task
 
-    def kill(self, process: str) -> None:
-        """Every task of the process ends where it stands; what it still wants to do fails."""
+    def doom(self, process: str) -> list[Task]:
+        """What the process's tasks (they are returned) do next fails, once they give way."""
         doomed = [task for task in self.tasks if task.process == process and not task.is_done]
         for task in doomed:
             task.is_doomed = True
-        for task in doomed:
+        return doomed
+
+    def kill(self, process: str) -> None:
+        """Every task of the process ends where it stands; what it still wants to do fails."""
+        for task in self.doom(process):
             if task is self.current or task.glet is None:
                 continue
             if not task.glet:  # never started

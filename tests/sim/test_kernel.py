@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.sim.agent import NAME
 from tests.sim.faults import Faults, Kind, Plan, Strike, drawn_plan
 from tests.sim.kernel import Kernel, Violation
 from tests.sim.spinning import noticed
 from tests.sim.threads import Event, SimThreading
-from tests.support.faultfs import Crash
+from tests.sim.world import World
+from tests.support.faultfs import Crash, Fault
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,6 +109,28 @@ def test_who_is_killed_does_nothing_more() -> None:
     kernel.run(over)
     assert did == ["ended"]
     assert kernel.now == 1.0
+
+
+def test_no_thread_outlives_the_process() -> None:
+    """Seed 11174: the power went while one wrote, and another sent before the first had ended."""
+    world = World(1)
+    kernel, sent = world.kernel, []
+
+    def sends() -> None:
+        kernel.sleep(1.0)
+        sent.append("a batch")
+
+    def writes() -> None:
+        world.disk.arm(Fault.POWER_KEEP_NONE, 1)
+        world.disk.boundary("write")
+
+    kernel.spawn("push", sends, process=NAME)
+    kernel.spawn("writes", writes, process=NAME, after=0.5)
+    with pytest.raises(Crash):
+        kernel.run(over)
+    with pytest.raises(Crash, match="still dying"):
+        kernel.run(over)
+    assert not sent
 
 
 def test_who_spins_is_stopped() -> None:

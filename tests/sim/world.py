@@ -87,6 +87,7 @@ class World:
         self.pms.shows_open = chance.random() < 0.6
         self.crm = SimCrm(self.kernel, self.faults)
         self.disk = VFS.mount(SimDisk({str(PATH): empty_journal()}, seed))  # type: ignore[assignment]
+        self.disk.dies = lambda: self.kernel.doom(NAME)
         self.disk.looks_on = lambda: getattr(self.kernel.current, "name", "") == WATCHER
         self.sides = SimSides()
         self.chaos_s = chance.uniform(*CHAOS_S)
