@@ -98,7 +98,7 @@ def test_a_round_that_comes_late_sees_the_rest_of_the_second(
     numbers = office.lowest("patient", "PatNum"), office.highest("patient", "PatNum")
     next_second()
     for number in numbers:  # the gate says the same of both
-        assert office.run(f"UPDATE patient SET City='Ember Falls' WHERE PatNum={number}") == 1
+        assert office.run(f"UPDATE patient SET City='Slowbrook' WHERE PatNum={number}") == 1
         assert site.tick() == 1, number
         site.clock.advance(watch.HOT_AFTER_MOVE_S * 2)  # a statement took so long
     site.agree()
