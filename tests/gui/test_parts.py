@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import weakref
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -193,8 +194,10 @@ def test_no_caller_holds_the_first_one(qapp: QApplication, tmp_path: Path) -> No
     caller = QLocalSocket()
     caller.connectToServer(name)
     caller.write(json.dumps({"version": VERSION, "do": "show"}).encode() + b"\n")
+    latest = time.monotonic() + 20.0
     while not heard.count():
         qapp.processEvents()  # no more than it takes: the socket is still there
+        assert time.monotonic() < latest, "it was not heard"
     ended = weakref.ref(first)
     del first, heard
     assert ended() is None
