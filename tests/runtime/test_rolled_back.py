@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from agent.cli.stage import Stage
+from agent.sandbox.crm import look
 from tests.support.until import until
 
 
@@ -23,6 +24,11 @@ def codes(stage: Stage) -> set[str]:
     return set() if status is None else {f.code for f in status.snapshot.findings}
 
 
+def last_heartbeat(stage: Stage) -> object:
+    (agent,) = look.agents(stage.crm_file)
+    return agent["last_heartbeat_at"]
+
+
 def test_an_older_copy_of_everything_is_noticed_with_the_crms_help(tmp_path: Path) -> None:
     with Stage(tmp_path, patients=20) as stage:
         home, copy = stage.paths.home, tmp_path / "copy"
@@ -30,8 +36,9 @@ def test_an_older_copy_of_everything_is_noticed_with_the_crms_help(tmp_path: Pat
         stage.wait_loaded(60)
         stage.stop_agent()
         shutil.copytree(home, copy)
-        stage.start_agent()  # its first heartbeat tells the CRM a newer head
-        stage.wait_loaded(60)
+        heard = last_heartbeat(stage)
+        stage.start_agent()
+        until(lambda: last_heartbeat(stage) != heard)  # it tells the CRM a newer head
         stage.stop_agent()
         assert audit(home)[0] == 0
         shutil.rmtree(home)
