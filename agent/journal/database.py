@@ -29,9 +29,7 @@ log = structlog.get_logger(__name__)
 
 BUSY_TIMEOUT_MS = 10_000
 CHECKPOINT_PAGES = 2_000
-STATEMENTS_KEPT = (
-    300  # we have about two hundred; with apsw's 100 one use in eight was compiled anew
-)
+STATEMENTS_KEPT = 512  # most that apsw takes: each use takes a new place, so rare ones fall out
 READER_CACHE_KB = 256  # a dozen threads hold one each; what they read is in the system's cache
 WAL_KEEP_BYTES = 64 * 1024 * 1024
 _LOCK_BYTE = 1 << 30  # far behind the pid, which stays readable while the byte is locked

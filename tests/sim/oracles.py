@@ -183,8 +183,9 @@ class Oracles:
         kernel.trace(f"landed {change.stream.value} {change.key} {change.content_hash.hex()[:8]}")
         wrong = self._wrong_since
         self.has_met = self.has_met or wrong is None
-        if wrong is not None and not self.has_forgotten:
-            self.wrong_pushes += kernel.now - max(wrong, self._alive_since) > FENCE_S
+        is_late = wrong is not None and kernel.now - max(wrong, self._alive_since) > FENCE_S
+        if is_late and not self.has_forgotten:
+            self.wrong_pushes += 1
         is_foreign = int(change.key) > FOREIGN_KEYS and change.verb is Verb.UPSERT
         if (is_foreign and not self.has_forgotten) or self.wrong_pushes > FENCE_ITEMS:
             raise Violation("S9", "pushed from a source that is not ours")
@@ -288,28 +289,39 @@ class Oracles:
     def _check_places(self) -> None:
         """What was put where somebody stood already has left that place again, or both sides were
         told of it: the CRM that nobody knows, and the practice's people by a write that waits for
-        them. An answer that was truly lost may leave that; the word "unknown" alone excuses
-        nothing."""
+        them (an answer that was truly lost may leave that); or the CRM that it is up to them, and
+        they by a task to take it off. The word alone excuses nothing."""
         for other, ours in self.doubled:
             if self._share_a_place(other, ours) and not self._is_shown(ours):
                 raise Violation("S7", f"visit {ours} was put where {other} stands, and stays")
 
     def _is_shown(self, ours: int) -> bool:
-        """Whether a write of this visit waits in the window for a person to end it, and the CRM
-        knows that nobody knows. A booking whose answer was lost has no number yet: by its place."""
-        process = self.world.process
+        """Whether the window asks a person about this visit, and the CRM has heard as much. A
+        booking whose answer was lost has no number yet: by its place."""
+        if self.world.process is None:
+            return False
+        journal = self.world.process.journal
         place = _place(self.world.pms.tables["appointment"].rows[ours])
-        told = {
-            ident
-            for ident, asked in self.world.crm.asked.items()
-            if asked.outcomes and asked.outcomes[-1].state is EndState.UNKNOWN
-        }
-        for row in [] if process is None else process.journal.effects_unknown():
+        unknown, asked = self._told(EndState.UNKNOWN), self._told(EndState.TASK)
+        for row in journal.effects_unknown():
             key = row.effect.key if row.key is None else row.key
             is_it = self._wished(row.effect) == place if key is None else str(key) == str(ours)
-            if is_it and row.command_id in told:
+            if is_it and row.command_id in unknown:
                 return True
-        return False
+        return any(
+            task.command_id in asked
+            and str(task.effect.key) == str(ours)
+            and task.effect.fields.get("status") == "unscheduled"
+            for task in journal.tasks()
+        )
+
+    def _told(self, state: EndState) -> set[str]:
+        """Commands of which the CRM heard this last."""
+        return {
+            ident
+            for ident, asked in self.world.crm.asked.items()
+            if asked.outcomes and asked.outcomes[-1].state is state
+        }
 
     def _wished(self, effect: Effect) -> tuple[str | None, ...] | None:
         if effect.kind is not EffectKind.BOOK:

@@ -88,7 +88,7 @@ def test_the_word_unknown_excuses_only_what_a_person_is_shown() -> None:
     here = datetime.fromisoformat(PLACE["AptDateTime"]).replace(tzinfo=world.pms.zone)
     there = here + timedelta(hours=1)
     rows: list[SimpleNamespace] = []
-    shown = SimpleNamespace(effects_unknown=lambda: rows)
+    shown = SimpleNamespace(effects_unknown=lambda: rows, tasks=list)
     world.process = SimpleNamespace(journal=shown)  # type: ignore[assignment]
     unknown = SimpleNamespace(outcomes=[SimpleNamespace(state=EndState.UNKNOWN)])
     world.crm.asked["c"] = unknown  # type: ignore[assignment]
@@ -102,6 +102,28 @@ def test_the_word_unknown_excuses_only_what_a_person_is_shown() -> None:
     rows[:] = [booking(ours, here.isoformat())]
     unknown.outcomes[0].state = EndState.APPLIED
     assert not holds(world)
+
+
+def test_a_task_to_take_a_visit_off_is_shown_too() -> None:
+    """Seed 14167: while another program filled the table again the API knew no such visit."""
+    world = World(1)
+    world.pms.insert("appointment", PLACE, by="p1")
+    ours = world.pms.insert("appointment", PLACE, by="api")
+    off, note = {"status": "unscheduled"}, {"note": "double booking"}
+
+    def holds_with(key: int, fields: dict[str, str], told: EndState) -> bool:
+        effect = Effect(EffectKind.SET_STATUS, Stream.APPOINTMENT, key, fields)
+        task = SimpleNamespace(effect=effect, command_id="c")
+        shown = SimpleNamespace(effects_unknown=list, tasks=lambda: [task])
+        world.process = SimpleNamespace(journal=shown)  # type: ignore[assignment]
+        asked = SimpleNamespace(outcomes=[SimpleNamespace(state=told)])
+        world.crm.asked["c"] = asked  # type: ignore[assignment]
+        return holds(world)
+
+    assert holds_with(ours, off, EndState.TASK)
+    assert not holds_with(ours, off, EndState.REJECTED)  # the CRM was told otherwise
+    assert not holds_with(ours + 1, off, EndState.TASK)
+    assert not holds_with(ours, note, EndState.TASK)
 
 
 def test_it_is_not_quiet_while_a_command_waits_of_which_the_crm_knows_the_end() -> None:
