@@ -190,9 +190,9 @@ class Engine:
             if self._probe_held(session):
                 return 0.0
             if not session.watching or started - guarded_mono >= GUARD_EVERY_S:
-                guarded_mono = started
                 if not self._believe(reader, session):
                     return GUARD_EVERY_S
+                guarded_mono = started  # not where the look failed: nobody knows what it would say
             if not session.watching:
                 session.watch.start(reader)
                 session.watching = True
@@ -344,6 +344,8 @@ class Engine:
             raise Unbelieved
 
     def _note_read(self) -> None:
+        if self.dispatcher.fenced:  # another lane found meanwhile that this is not our database
+            return
         self.pms = PmsLine(None, 0.0, self._clock.mono(), self._clock.now())
 
     def _set_code(self, code: str) -> None:

@@ -22,7 +22,7 @@ from agent.sync.guards import Unbelieved
 from agent.sync.sweep import Rotation
 from tests.support.odschema import LATER_COLUMNS
 from tests.sync.conftest import furnish, needed_tables
-from tests.sync.rig import PASSWORD, TUNING, Office, Site
+from tests.sync.rig import PASSWORD, TUNING, DatedReader, Office, Site
 
 pytestmark = [pytest.mark.mariadb, pytest.mark.xdist_group("mariadb")]
 
@@ -291,9 +291,6 @@ def test_another_database_is_fenced(
         moved.close()
 
 
-# --- rights --------------------------------------------------------------------------------------
-
-
 @contextmanager
 def running(site: Site) -> Iterator[None]:
     """The engine's own lanes, on threads, as the host starts them."""
@@ -311,6 +308,56 @@ def running(site: Site) -> Iterator[None]:
         engine.stop()
         for lane in lanes:
             lane.join(10)
+
+
+def test_a_connection_lost_while_it_is_fenced_makes_nothing_green(
+    office: Office, open_site: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seed 17506: the look at the guard failed, the next round took it for done and read on."""
+    for _ in range(3):
+        office.add("securitylog", PermType=8, PatNum=1, LogText="", CompName="")
+    site = open_site(RECALL, clock=SystemClock())
+    engine, open_reader = site.engine, site.source.open
+    seen_since: list[str | None] = []
+    losses: list[str] = []
+
+    def look(called: str, _: object) -> None:
+        if losses:
+            seen_since.append(engine.pms.code)
+        elif called == "guard" and engine.pms.code == "pms.suspect_restored":
+            losses.append(called)
+            raise PmsUnavailable("pms.connection_lost")
+
+    def watched() -> DatedReader:
+        reader = DatedReader(open_reader(), office, gates=True)
+        reader.before = look
+        return reader
+
+    monkeypatch.setattr(site.source, "open", watched)
+    with running(site):
+        office.until(lambda: site.session.load.progress.done)
+        office.run("DELETE FROM securitylog ORDER BY SecurityLogNum DESC LIMIT 2")
+        office.until(lambda: losses)
+        office.until(lambda: engine.pms.code == "pms.suspect_restored" and len(seen_since) > 1)
+    assert engine.dispatcher.fenced
+    assert None not in seen_since
+
+
+def test_a_round_that_ends_after_another_lane_has_fenced_makes_nothing_green(
+    office: Office, open_site: Open
+) -> None:
+    site = open_site(RECALL)
+    for _ in range(3):
+        office.add("securitylog", PermType=8, PatNum=1, LogText="", CompName="")
+    site.load()
+    office.run("DELETE FROM securitylog ORDER BY SecurityLogNum DESC LIMIT 2")
+    with pytest.raises(Unbelieved):
+        site.engine.insist(site.reader)
+    site.engine._note_read()
+    assert site.engine.pms.code == "pms.suspect_restored"
+
+
+# --- rights --------------------------------------------------------------------------------------
 
 
 REVOKED = {
