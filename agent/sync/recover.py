@@ -3,13 +3,14 @@
 Every intent a crash or a lost answer left open is probed: an update by reading its key, a creation
 by the rows above its floor (or of its day, or lately stamped); where the office has changed the
 record since, by the copies the PMS itself keeps, and by its log of who entered it. Found: it is
-settled as done. Not found, several looks and longer than the PMS could still be at it: it was not
-done, and the command may plan anew. Anything else is a person's (sync-engines.md 2A.6, T5).
+settled as done. Not found, several looks and longer than the PMS could still be at it, and nothing
+missing that the mirror holds: it was not done, and the command may plan anew. Anything else is a
+person's (sync-engines.md 2A.6, T5).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -50,6 +51,11 @@ MOST_LEARNT = 500  # of the latest effects, to learn what traces ours leave
 LEARN_FROM = 3
 LATELY = timedelta(hours=1)
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Hidden(Exception):
+    """The mirror holds records that are not there just now: another program may have emptied the
+    table to fill it again, and ours may be among them. Ends with a deletion that is confirmed."""
 
 
 @dataclass(slots=True)
@@ -124,6 +130,11 @@ class Recover:
             sight, found = self._sight(row, looks, facts)
         except (PmsError, JournalError):
             raise
+        except _Hidden:
+            looks.insist()
+            watched.looks += 1
+            log.info("effect.hidden", kind=row.effect.kind.value)
+            return
         except Exception as error:  # noqa: BLE001 - one effect must not stop all others for ever
             log.error("probe.bug", kind=row.effect.kind.value, error=type(error).__name__)
             sight, found = Sight(Shows.UNSURE), None
@@ -175,6 +186,8 @@ class Recover:
                 self._is_older_than_source(row) or self._is_anothers_by_number(row, records, above)
             ):
                 sight = Sight(Shows.UNSURE)
+            if sight.shows is Shows.NOT_DONE and not facts.random_keys:
+                self._insist_whole(row, records, looks)
             if sight.key is None:
                 return sight, None
             return self._with_found(row, sight, looks.record(effect.stream, sight.key))
@@ -209,7 +222,23 @@ class Recover:
             then = judge_made_copies(row, [key], copies or [])
             if then.shows is Shows.DONE:
                 return self._with_found(row, then, found)
+        if found is None and sight.shows is not Shows.DONE:
+            self._insist_there(effect.stream, [key], ())
         return sight, found
+
+    def _insist_whole(
+        self, row: EffectRow, records: Mapping[Key, dict[str, Any]], looks: Looks
+    ) -> None:
+        """Raise _Hidden unless what the mirror holds from the floor on is there."""
+        stream, floor = row.effect.stream, row.floor
+        self._insist_there(stream, [*self._journal.held_range(stream, floor, None)], records)
+        if floor is not None and looks.record(stream, floor) is None:
+            self._insist_there(stream, [floor], ())
+
+    def _insist_there(self, stream: Stream, keys: Sequence[Key], there: Container[Key]) -> None:
+        missing = [key for key in keys if key not in there]
+        if any(not held.gone for held in self._journal.held(stream, missing).values()):
+            raise _Hidden
 
     def _made_once(self, row: EffectRow, sight: Sight, near: list[Key], looks: Looks) -> Sight:
         """Nothing reads like it now: what do the PMS's own copies and its log say?"""

@@ -82,8 +82,8 @@ class Oracles:
         self.epoch = 0
         self.restores: list[float] = []
         self.crm_restores: list[float] = []
-        self.lost_ok: set[str] = set()  # tokens a restored backup took away
         self.seen: dict[str, set[int]] = {}  # token -> keys of rows the API made with it
+        self._at_home: dict[str, set[int]] = {}  # the same of ours, while another answers
         self._wrong_since: float | None = None
         self._alive_since = 0.0
         self.wrong_pushes = 0
@@ -115,8 +115,11 @@ class Oracles:
             self.has_forgotten = True  # an agent believes the first database it meets
         self.restores.append(self.world.kernel.now)
         self.history.is_plain = False
-        if not is_wrong:
-            self._forget_lost()  # what was written into the other database
+        # A number given there says nothing about the record that has it here.
+        if is_wrong:
+            self._at_home, self.seen = self.seen, {}
+        else:
+            self.seen = self._at_home
 
     def pms_restored(self, backup: Backup) -> None:
         self._forget_lost()

@@ -169,6 +169,26 @@ def test_a_number_of_another_database_is_another_record() -> None:
         pms.insert("appointment", wish, by="api")
 
 
+def test_a_number_given_in_an_emptied_database_is_not_the_record_that_has_it() -> None:
+    """Seed 7967: as in the one before, but the number was long another's in the true one."""
+    world = World(1)
+    pms = world.pms
+    world.oracles.has_met = True
+    pms.insert("commlog", {"PatNum": "1", "Note": "old"}, by="p1")
+    true = pms.backup()
+    table = pms.tables["commlog"]
+    table.rows, table.next_key = {}, 1
+    world.oracles.wrong_source(True)
+    wish = {"PatNum": "1", "Note": "c1-105"}
+    lost = pms.insert("commlog", wish, by="api")
+    pms.restore(true)
+    world.oracles.wrong_source(False)
+    assert lost in table.rows
+    pms.insert("commlog", wish, by="api")
+    with pytest.raises(Violation, match="twice"):
+        pms.insert("commlog", wish, by="api")
+
+
 def test_what_waited_since_the_true_database_may_leave_before_the_first_look() -> None:
     """Seed 3274: the database was another's while the agent was down with much to send."""
     world = World(1)

@@ -4,7 +4,7 @@ empties tables, a backup put back while a write was on its way, a clock that is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from agent.model.commands import CommandType, EndState
 from agent.model.effects import Effect, Written
 from agent.sync.apply import ApplyTuning
 from agent.sync.guards import Unbelieved
+from agent.sync.looks import Looks
 from agent.sync.places import Places
 from agent.sync.races import Races
 from agent.sync.recover import Recover
@@ -223,3 +224,78 @@ def test_a_lost_race_is_not_over_because_the_visit_cannot_be_seen(
     assert outcome is not None
     assert outcome.state is EndState.REJECTED
     assert [row[2] for row in desk.visits() if row[1] == desk.patient()] == [3]  # unscheduled
+
+
+@contextmanager
+def emptied(desk: Desk) -> Iterator[None]:
+    """Another program empties the schedule, which the mirror knows, and fills it again later."""
+    desk.tick()
+    desk.run("CREATE TABLE kept AS SELECT * FROM appointment")
+    desk.run("DELETE FROM appointment")
+    yield
+    desk.run("INSERT INTO appointment SELECT * FROM kept")
+    desk.settle()
+
+
+def wait_long(desk: Desk) -> None:
+    for _ in range(6):
+        desk.clock.advance(20.0)
+        desk.work()
+
+
+@pytest.fixture
+def no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A practice that keeps no copies of visits as they were: they would tell what was made."""
+    monkeypatch.setattr(Looks, "past", lambda *_, **__: None)
+
+
+@pytest.mark.usefixtures("no_copies")
+def test_a_write_carried_out_late_is_not_repeated_because_the_table_is_empty(desk: Desk) -> None:
+    """Seed 8071: the booking stood on the schedule when another program emptied it for a while."""
+    stuck = desk.writer.hang_once()
+    ident = desk.book()
+    desk.work(1)
+    desk.writer.inner.write(stuck[0])  # the practice's program gets to it at last
+    with emptied(desk):
+        wait_long(desk)
+        assert not desk.writer.written
+        assert desk.outcome(ident) is None
+    assert [row.state for row in desk.effects(ident)] == [EffectState.VERIFIED]
+    assert len(desk.visits()) == 1
+
+
+@pytest.mark.usefixtures("no_copies")
+def test_a_write_confirmed_is_not_called_undone_because_the_table_is_empty(desk: Desk) -> None:
+    empty = ExitStack()
+
+    def vanish(effect: Effect, done: Written) -> None:
+        desk.writer.after = None
+        empty.enter_context(emptied(desk))
+
+    desk.writer.after = vanish
+    ident = desk.book()
+    with empty:
+        wait_long(desk)
+        assert desk.outcome(ident) is None
+    outcome = desk.outcome(ident)
+    assert outcome is not None
+    assert outcome.state is EndState.APPLIED
+    assert [row.state for row in desk.effects(ident)] == [EffectState.VERIFIED]
+    assert len(desk.visits()) == 1
+
+
+def test_a_repeat_waits_while_what_was_newest_at_the_planning_is_not_there(desk: Desk) -> None:
+    desk.book(3, who=desk.patient(1))
+    desk.settle()
+    before = len(desk.visits())
+    written = len(desk.writer.written)
+    desk.writer.hang_once()  # and it is never carried out
+    ident = desk.book()
+    desk.work(1)
+    with emptied(desk):
+        wait_long(desk)
+        assert len(desk.writer.written) == written
+    outcome = desk.outcome(ident)
+    assert outcome is not None
+    assert outcome.state is EndState.APPLIED
+    assert len(desk.visits()) == before + 1
