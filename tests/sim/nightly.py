@@ -1,6 +1,7 @@
 """The long lane: tens of thousands of seeds, each twice, on all cores, in as many sittings as it
-takes. Every seed's result is kept at once; the same command goes on where the last one stopped,
-with ``--keep`` also on another machine: what held so far is added up beside the artefact.
+takes. First all of them once, for what falls is worth knowing early, then all again. Every result
+is kept at once; the same command goes on where the last one stopped, with ``--keep`` also on
+another machine: what held twice so far is added up beside the artefact.
 
 Green only if every seed held, came out the same twice, and every reachable cell of the coverage
 table was hit.
@@ -9,8 +10,9 @@ table was hit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -21,13 +23,15 @@ from tests.sim.ranges import Cell, Told, Totals, run_range
 from tests.sittings import Kept
 
 SEEDS = 20_000
+RUNS = 2  # of each seed
 FULL_COVERAGE_SEEDS = 5_000  # fewer cannot be expected to reach every cell
 SAY_EVERY_S = 60.0
 COMMAND = "python -m tests.sim --nightly"
 
 
 class Held(msgspec.Struct):
-    """Seeds that held at a commit, both ends included, added up."""
+    """Seeds that held twice at a commit, both ends included, added up. ``seconds``: of all
+    sittings."""
 
     commit: str
     first: int
@@ -47,8 +51,8 @@ def _held_before(commit: str, wanted: range) -> Held | None:
     if not path.exists():
         return None
     held = msgspec.json.decode(path.read_bytes(), type=Held)
-    fits = held.commit == commit and held.first == wanted.start and held.last in wanted
-    return held if fits else None
+    is_part = wanted.start - 1 <= held.last < wanted.stop
+    return held if held.commit == commit and held.first == wanted.start and is_part else None
 
 
 def _keep_sum(held: Held) -> None:
@@ -73,40 +77,67 @@ def nightly(
         totals.add_held(held.last - held.first + 1, held.hits, held.numbers)
         took = held.seconds
         wanted = range(held.last + 1, first + seeds)
-    missing = [seed for seed in wanted if seed not in kept.told]
-    if len(missing) < seeds:
-        print(f"{seeds - len(missing)} seeds of this commit are done already")
+    before = totals.seeds + len(_twice(kept, wanted))
+    if before or kept.told:
+        once = sum(told.runs < RUNS and seed in wanted for seed, told in kept.told.items())
+        print(f"of this commit are done already: {before} seeds, and {once} once")
+    for told in kept.told.values():
+        if told.rule:
+            print(f"seed {told.seed}: {told.what}")
     began = time.monotonic()
-    with kept.adding() as add:
-        _work(missing, add, jobs=jobs, until=began + minutes * 60 if minutes else None)
+    try:
+        with kept.adding() as add:
+            _work(kept, wanted, add, jobs=jobs, until=began + minutes * 60 if minutes else inf)
+    except KeyboardInterrupt:
+        print("stopped; what is done is kept")
     took += time.monotonic() - began
-    for seed in takewhile(kept.told.__contains__, wanted):
-        totals.add(kept.told[seed])
-    is_sound = not (totals.failed or totals.unlike or commit.endswith("+"))  # "+": changed files
-    if keep and totals.seeds and is_sound:
+    for told in _twice(kept, wanted):
+        totals.add(told)
+    has_fallen = any(told.rule or not told.is_same for told in kept.told.values())
+    if keep and not has_fallen and not commit.endswith("+"):  # "+": changed files
         last = first + totals.seeds - 1
         _keep_sum(Held(commit, first, last, took, list(totals.hits.items()), dict(totals.numbers)))
-    ran = commit if keep else None
-    return _tell(totals, first, seeds, took, ran=ran, new=len(missing))
+    ran = commit if keep and totals.seeds else None
+    return _tell(totals, first, seeds, took, ran=ran, new=totals.seeds - before)
+
+
+def _twice(kept: Kept[Told], wanted: range) -> list[Told]:
+    """From the first of ``wanted`` on, without a gap."""
+    told = takewhile(lambda one: one is not None and one.runs == RUNS, map(kept.told.get, wanted))
+    return [one for one in told if one is not None]
 
 
 def _work(
-    missing: list[int], add: Callable[[Told], None], *, jobs: int, until: float | None
+    kept: Kept[Told], wanted: range, add: Callable[[Told], None], *, jobs: int, until: float
 ) -> None:
+    once = [seed for seed in wanted if seed not in kept.told]
+    for told in _results(once, "once", jobs, until):
+        add(told)
+        if told.rule:
+            print(f"seed {told.seed}: {told.what}", flush=True)
+    again = [seed for seed in wanted if seed in kept.told and kept.told[seed].runs < RUNS]
+    for told in _results(again, "again", jobs, until):
+        before = kept.told[told.seed]
+        is_same = told.digest == before.digest
+        add(msgspec.structs.replace(before, runs=RUNS, is_same=is_same))
+        if not is_same:
+            print(f"seed {told.seed}: two runs, two digests", flush=True)
+
+
+def _results(seeds: Sequence[int], how: str, jobs: int, until: float) -> Iterator[Told]:
+    """Each seed's run, until the time has come; says how far it is."""
+    if time.monotonic() > until:
+        return
     said = time.monotonic()
-    results = run_range(missing, jobs=jobs, twice=True)
+    results = run_range(seeds, jobs=jobs, twice=False)
     try:
         for done, told in enumerate(results, 1):
-            add(told)
-            if told.rule or not told.is_same:
-                print(f"seed {told.seed}: {told.what or 'two runs, two digests'}", flush=True)
+            yield told
             if time.monotonic() - said > SAY_EVERY_S:
                 said = time.monotonic()
-                print(f"{done} of {len(missing)} seeds", flush=True)
-            if until is not None and time.monotonic() > until:
+                print(f"{done} of {len(seeds)} seeds {how}", flush=True)
+            if time.monotonic() > until:
                 return
-    except KeyboardInterrupt:
-        print("stopped; what is done is kept")
     finally:
         results.close()  # type: ignore[attr-defined]
 
@@ -145,6 +176,6 @@ def _tell(totals: Totals, first: int, seeds: int, took: float, *, ran: str | Non
         print(f"{seeds - totals.seeds} seeds are left; the same command goes on")
     if not is_covered:
         print(f"{len(left)} reachable cells were never hit")
-    print(totals.line(first, took) + (f" ({new - (seeds - totals.seeds)} of them now)"))
+    print(totals.line(first, took) + f" ({new} of them now)")
     is_green = is_done and is_covered and not totals.failed and not totals.unlike
     return 0 if is_green else 1

@@ -24,6 +24,7 @@ class Told(msgspec.Struct):
     hits: list[tuple[Cell, int]]
     numbers: dict[str, float]
     is_same: bool = True
+    runs: int = 1
 
 
 def one(seed: int, *, twice: bool) -> Told:
