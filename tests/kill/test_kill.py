@@ -24,7 +24,6 @@ def check(outcome: Outcome) -> None:
     assert outcome.mishaps.total() >= part.kills - 3
     assert outcome.deeds > outcome.kills
     assert outcome.asked["applied"] > 0
-    assert outcome.witnessed > 0
     assert outcome.rivalled > 0
     assert outcome.compared > 1000
     assert len(outcome.quiet_s) >= 2
@@ -39,6 +38,8 @@ def check_all(parts: list[Part]) -> None:
     assert sorted(map(part_of, outcomes)) == sorted(parts)
     for outcome in outcomes:
         check(outcome)
+    # Of one part: a handful of edits, and the rival may have typed into each of them.
+    assert sum(outcome.witnessed for outcome in outcomes) > 0
 
 
 @pytest.mark.mariadb
