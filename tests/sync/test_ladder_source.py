@@ -238,22 +238,30 @@ def test_a_watched_table_found_empty_is_a_restored_database(
 # --- restored and other databases ----------------------------------------------------------------
 
 
+def write_log(office: Office, lines: int) -> None:
+    for _ in range(lines):
+        office.add("securitylog", PermType=8, PatNum=1, LogText="", CompName="")
+
+
+def set_back(office: Office) -> None:
+    """The log is as short as it was: a backup was put back."""
+    office.run("DELETE FROM securitylog ORDER BY SecurityLogNum DESC LIMIT 2")
+
+
 def test_a_restored_database_is_fenced_until_a_person_accepts_it(
     office: Office, open_site: Open
 ) -> None:
     site = open_site(RECALL)
-    for _ in range(3):
-        office.add("securitylog", PermType=8, PatNum=1, LogText="", CompName="")
+    write_log(office, 3)
     site.load()
-    office.run("DELETE FROM securitylog ORDER BY SecurityLogNum DESC LIMIT 2")
+    set_back(office)
     office.run("UPDATE recall SET Note='of the old days', DateTStamp=NOW()")
     sent = len(site.crm.changes)
     with pytest.raises(Unbelieved):
         site.tick()
     assert site.engine.pms.code == "pms.suspect_restored"
     assert site.engine.dispatcher.fenced
-    for _ in range(5):  # the keys grow past the marks again: still a person's to say
-        office.add("securitylog", PermType=8, PatNum=1, LogText="", CompName="")
+    write_log(office, 5)  # the keys grow past the marks again: still a person's to say
     assert not site.engine._believe(site.reader, site.session)
     assert len(site.crm.changes) == sent
     site.engine.accept_source()
@@ -314,8 +322,7 @@ def test_a_connection_lost_while_it_is_fenced_makes_nothing_green(
     office: Office, open_site: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seed 17506: the look at the guard failed, the next round took it for done and read on."""
-    for _ in range(3):
-        office.add("securitylog", PermType=8, PatNum=1, LogText="", CompName="")
+    write_log(office, 3)
     site = open_site(RECALL, clock=SystemClock())
     engine, open_reader = site.engine, site.source.open
     seen_since: list[str | None] = []
@@ -336,7 +343,7 @@ def test_a_connection_lost_while_it_is_fenced_makes_nothing_green(
     monkeypatch.setattr(site.source, "open", watched)
     with running(site):
         office.until(lambda: site.session.load.progress.done)
-        office.run("DELETE FROM securitylog ORDER BY SecurityLogNum DESC LIMIT 2")
+        set_back(office)
         office.until(lambda: losses)
         office.until(lambda: engine.pms.code == "pms.suspect_restored" and len(seen_since) > 1)
     assert engine.dispatcher.fenced
@@ -347,10 +354,9 @@ def test_a_round_that_ends_after_another_lane_has_fenced_makes_nothing_green(
     office: Office, open_site: Open
 ) -> None:
     site = open_site(RECALL)
-    for _ in range(3):
-        office.add("securitylog", PermType=8, PatNum=1, LogText="", CompName="")
+    write_log(office, 3)
     site.load()
-    office.run("DELETE FROM securitylog ORDER BY SecurityLogNum DESC LIMIT 2")
+    set_back(office)
     with pytest.raises(Unbelieved):
         site.engine.insist(site.reader)
     site.engine._note_read()
