@@ -134,7 +134,8 @@ class Apply:
     def submit(self, run: Callable[[Bench], T], timeout_s: float = 60.0) -> T:
         """Have something done with the writer in the lane's thread; its result.
 
-        Raises what it raises; AgentError ``apply.not_ready`` when the lane cannot take it up.
+        Raises what it raises; AgentError ``apply.not_ready`` when the lane cannot take it up and
+        ``apply.under_way`` when it has, and is not done in time: then it goes on.
         """
         if self._stopped.is_set():
             raise AgentError("apply.not_ready")
@@ -144,8 +145,11 @@ class Apply:
         try:
             found: T = future.result(timeout_s)
         except TimeoutError:
-            future.cancel()
-            raise AgentError("apply.not_ready") from None
+            if future.cancel():
+                raise AgentError("apply.not_ready") from None
+            if not future.done():
+                raise AgentError("apply.under_way") from None
+            found = future.result()  # done in the last moment, or the error is its own
         return found
 
     def capabilities(self) -> list[CommandType]:

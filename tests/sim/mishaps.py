@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from agent.errors import AgentError
 from agent.model.streams import Stream
 from tests.sim.agent import NAME, PATH, empty_journal
 from tests.sim.disk import flip_in_the_mirror
@@ -372,6 +373,7 @@ class Mishaps:
             ).fetchall()
             if not armed:
                 continue
+            world.is_regretting = True
             try:
                 row = process.journal.effect(chance.choice(armed)[0])
                 if row is not None:
@@ -382,3 +384,7 @@ class Mishaps:
                 world.crashed()
             except Exception as error:
                 self.kernel.trace(f"undo failed {type(error).__name__}")
+                if isinstance(error, AgentError) and error.code == "apply.under_way":
+                    self.kernel.sleep(60.0)  # it goes on; a manager looks again, as they are told
+            finally:
+                world.is_regretting = False

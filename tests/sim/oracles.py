@@ -458,6 +458,8 @@ class Oracles:
         found: list[str] = []
         if any(task.name in ("late", "api-late") for task in self.world.kernel.tasks):
             found.append("C1: a late statement is still to come")
+        if self.world.is_regretting:
+            found.append("C4: the manager still waits for what is to be taken back")
         if engine.pms.code is not None:
             found.append(f"V1: the practice is not read: {engine.pms.code}")
         session = engine.session

@@ -98,6 +98,7 @@ class World:
         self.lives = 0
         self.is_chaos_over = False
         self.is_down_on_purpose = False
+        self.is_regretting = False  # the manager waits for something to be taken back
         self.asleep_until = 0.0
         self.is_flipped = False  # a bit of what SQLite itself needs, since the last start
         self.backups: list[Backup] = []

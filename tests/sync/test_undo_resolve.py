@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent.errors import AgentError
 from agent.journal.pulled import ConflictState, EffectRow, EffectState, UndoState, Winner
 from agent.model.commands import CommandType, EndState, Reason
 from agent.model.desk import SafetyMode
@@ -69,6 +70,34 @@ def undo(desk: Desk, *numbers: int) -> list[UndoStep]:
     rows = [row for number in numbers if (row := desk.journal.effect(number)) is not None]
     with lane_at_work(desk):
         return desk.two.undoer.apply(rows, actor="tester")
+
+
+def test_who_waits_for_the_lane_learns_whether_it_was_begun(desk: Desk) -> None:
+    lane, begun, may_end = desk.two.apply, threading.Event(), threading.Event()
+    did: list[str] = []
+
+    def slowly(_bench: object) -> None:
+        begun.set()
+        may_end.wait(10.0)
+        did.append("slow")
+
+    with lane_at_work(desk):
+        with pytest.raises(AgentError, match=r"apply\.under_way"):
+            lane.submit(slowly, timeout_s=0.5)
+        assert begun.is_set()
+        with pytest.raises(AgentError, match=r"apply\.not_ready"):  # the lane is still at the first
+            lane.submit(lambda _bench: did.append("late"), timeout_s=0.05)
+        may_end.set()
+        lane.submit(lambda _bench: did.append("next"))
+    assert did == ["slow", "next"]  # what nobody could take up was not done, and is not any more
+
+
+def test_what_times_out_in_the_lane_is_told_as_it_is(desk: Desk) -> None:
+    def out_of_time(_bench: object) -> None:
+        raise TimeoutError("of the practice's")
+
+    with lane_at_work(desk), pytest.raises(TimeoutError, match="of the practice's"):
+        desk.two.apply.submit(out_of_time)
 
 
 def edit(desk: Desk, key: Any, **fields: Any) -> Any:
