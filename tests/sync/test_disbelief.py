@@ -37,6 +37,17 @@ def rebuilt(desk: Desk, table: str) -> Iterator[None]:
     desk.look_at_source()
 
 
+@contextmanager
+def emptied(desk: Desk, above: int = 0) -> Iterator[None]:
+    """Another program empties the schedule for a while, and nothing announces it; ``above``: it
+    has filled it again up to this number."""
+    desk.run("CREATE TABLE kept AS SELECT * FROM appointment")
+    desk.run(f"DELETE FROM appointment WHERE AptNum > {above}")
+    yield
+    desk.run(f"INSERT INTO appointment SELECT * FROM kept WHERE AptNum > {above}")
+    desk.settle()
+
+
 @pytest.mark.parametrize("kind", [CommandType.PATIENT_UPDATE, CommandType.APPOINTMENT_BOOK])
 def test_nobody_is_gone_because_a_table_is_rebuilt_just_now(desk: Desk, kind: CommandType) -> None:
     key = desk.patient()
@@ -198,44 +209,29 @@ def test_a_clock_set_forward_during_a_look_ends_no_wait_for_a_lost_answer(
 def test_a_lost_race_is_not_over_because_the_visit_cannot_be_seen(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, room: type, step: str
 ) -> None:
-    """Another program empties the schedule for a while, and nothing announces it."""
-    true = getattr(room, step)
+    true, empty = getattr(room, step), ExitStack()
 
     def race(effect: Effect, done: Written) -> None:
         desk.writer.after = None
         desk.office_books()
 
-    def emptied(*asked: Any) -> Any:
+    def vanish(*asked: Any) -> Any:
         monkeypatch.setattr(room, step, true)
-        desk.run("CREATE TABLE kept AS SELECT * FROM appointment")
-        desk.run("DELETE FROM appointment")
+        empty.enter_context(emptied(desk))
         return true(*asked)
 
     desk.writer.after = race
-    monkeypatch.setattr(room, step, emptied)
+    monkeypatch.setattr(room, step, vanish)
     ident = desk.book()
-    for _ in range(4):
-        desk.work()
-        desk.clock.advance(20.0)
-    assert desk.outcome(ident) is None
-    desk.run("INSERT INTO appointment SELECT * FROM kept")
-    desk.settle()
+    with empty:
+        for _ in range(4):
+            desk.work()
+            desk.clock.advance(20.0)
+        assert desk.outcome(ident) is None
     outcome = desk.outcome(ident)
     assert outcome is not None
     assert outcome.state is EndState.REJECTED
     assert [row[2] for row in desk.visits() if row[1] == desk.patient()] == [3]  # unscheduled
-
-
-@contextmanager
-def emptied(desk: Desk, above: int = 0) -> Iterator[None]:
-    """Another program empties the schedule, which the mirror knows, and fills it again later;
-    ``above``: it has got as far as this number."""
-    desk.tick()
-    desk.run("CREATE TABLE kept AS SELECT * FROM appointment")
-    desk.run(f"DELETE FROM appointment WHERE AptNum > {above}")
-    yield
-    desk.run(f"INSERT INTO appointment SELECT * FROM kept WHERE AptNum > {above}")
-    desk.settle()
 
 
 def wait_long(desk: Desk) -> None:
@@ -261,6 +257,7 @@ def test_a_write_carried_out_late_is_not_repeated_because_the_table_is_empty(
     ident = desk.book()
     desk.work(1)
     desk.writer.inner.write(stuck[0])  # the practice's program gets to it at last
+    desk.tick()
     with emptied(desk, newest if is_half_filled else 0):
         wait_long(desk)
         assert not desk.writer.written
@@ -275,6 +272,7 @@ def test_a_write_confirmed_is_not_called_undone_because_the_table_is_empty(desk:
 
     def vanish(effect: Effect, done: Written) -> None:
         desk.writer.after = None
+        desk.tick()
         empty.enter_context(emptied(desk))
 
     desk.writer.after = vanish
@@ -297,6 +295,7 @@ def test_a_repeat_waits_while_what_was_newest_at_the_planning_is_not_there(desk:
     desk.writer.hang_once()  # and it is never carried out
     ident = desk.book()
     desk.work(1)
+    desk.tick()
     with emptied(desk):
         wait_long(desk)
         assert len(desk.writer.written) == written

@@ -83,7 +83,7 @@ def test_who_waits_for_the_lane_learns_whether_it_was_begun(desk: Desk) -> None:
 
     with lane_at_work(desk):
         with pytest.raises(AgentError, match=r"apply\.under_way"):
-            lane.submit(slowly, timeout_s=0.5)
+            lane.submit(slowly, timeout_s=2.0)  # the lane takes it up well before
         assert begun.is_set()
         with pytest.raises(AgentError, match=r"apply\.not_ready"):  # the lane is still at the first
             lane.submit(lambda _bench: did.append("late"), timeout_s=0.05)
